@@ -1,4 +1,15 @@
 """Binary quantization of embeddings, as scikit-learn estimators."""
 
+from ._quantizers import BinaryQuantizer, TwoBitQuantizer
+from ._rotation import RandomRotation
+from .codes import CodeArray, as_codes
+
 __version__ = "0.1.0"
-__all__: list[str] = []
+
+__all__ = [
+    "BinaryQuantizer",
+    "CodeArray",
+    "RandomRotation",
+    "TwoBitQuantizer",
+    "as_codes",
+]

@@ -13,9 +13,7 @@ import numpy as np
 
 def _refuse(value: object, name: str, owner: object, expected: str) -> str:
     who = owner if isinstance(owner, str) else type(owner).__name__
-    return (
-        f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead."
-    )
+    return f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead."
 
 
 def _interval(low: float, high: float, kind: str, closed_low: bool) -> str:
@@ -45,7 +43,7 @@ def check_int(
     expected = _interval(low, high, "an int", True)
     if not isinstance(value, Integral) or isinstance(value, bool | np.bool_):
         raise TypeError(_refuse(value, name, owner, expected))
-    if not low <= value <= high:
+    if not low <= int(value) <= high:
         raise ValueError(_refuse(value, name, owner, expected))
     return int(value)
 

@@ -1,0 +1,47 @@
+"""Slices, threads and working memory: the only module that uses joblib."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from joblib import effective_n_jobs
+from sklearn import get_config
+from sklearn.utils import gen_even_slices
+from sklearn.utils.parallel import Parallel, delayed
+
+
+def row_blocks(
+    n_rows: int, bytes_per_row: float, *, shares: int = 1
+) -> Iterator[slice]:
+    """Cut rows into blocks that fit scikit-learn's ``working_memory`` setting.
+
+    Parameters
+    ----------
+    n_rows : int
+    bytes_per_row : float
+        Memory that the temporary arrays need for one row, in bytes.
+    shares : int, default=1
+        Number of threads that share the working memory.
+    """
+    budget = get_config()["working_memory"] * 2**20 / shares
+    return fixed_blocks(n_rows, max(1, int(budget // max(bytes_per_row, 1))))
+
+
+def fixed_blocks(n_rows: int, block_rows: int) -> Iterator[slice]:
+    """Cut rows into blocks of ``block_rows``, the last one shorter."""
+    for start in range(0, n_rows, block_rows):
+        yield slice(start, min(start + block_rows, n_rows))
+
+
+def map_slices(
+    function: Callable[[slice], Any], n_rows: int, n_jobs: int | None
+) -> list[Any]:
+    """Call ``function`` on even slices of rows, one per thread, in order.
+
+    Kernels release the interpreter lock, so that threads share arrays and
+    start at once.
+    """
+    jobs = min(effective_n_jobs(n_jobs), max(n_rows, 1))
+    slices = list(gen_even_slices(n_rows, jobs)) if n_rows else [slice(0, 0)]
+    if len(slices) == 1:
+        return [function(slices[0])]
+    return Parallel(n_jobs=jobs, prefer="threads")(delayed(function)(s) for s in slices)
