@@ -1,5 +1,7 @@
 """Binary quantization of embeddings, as scikit-learn estimators."""
 
+from ._graph import BinaryNeighborsTransformer
+from ._neighbors import BinaryNeighbors
 from ._quantizers import BinaryQuantizer, TwoBitQuantizer
 from ._rotation import RandomRotation
 from .codes import CodeArray, as_codes
@@ -7,6 +9,8 @@ from .codes import CodeArray, as_codes
 __version__ = "0.1.0"
 
 __all__ = [
+    "BinaryNeighbors",
+    "BinaryNeighborsTransformer",
     "BinaryQuantizer",
     "CodeArray",
     "RandomRotation",

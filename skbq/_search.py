@@ -85,28 +85,22 @@ def within(
     rows : list of n_queries int64 arrays
     """
 
-    def search(part: slice) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        found: list[np.ndarray] = []
-        rows: list[np.ndarray] = []
+    def search(part: slice) -> list[tuple[np.ndarray, np.ndarray]]:
+        hits = []
         for q in range(part.start, part.stop):
             near, where = [], []
             for block in fixed_blocks(n_rows, _BLOCK_ROWS):
-                row = distances(block, slice(q, q + 1))[0]
-                hits = np.flatnonzero(row <= radius)
-                near.append(row[hits].astype(np.float64))
-                where.append(hits.astype(np.int64) + block.start)
-            keep = slice(None)
-            rows.append(np.concatenate(where)[keep])
-            found.append(np.concatenate(near)[keep])
-            if left_out is not None:
-                others = rows[-1] != left_out[q]
-                rows[-1], found[-1] = rows[-1][others], found[-1][others]
-        return found, rows
+                found = distances(block, slice(q, q + 1))[0]
+                inside = found <= radius
+                if left_out is not None and block.start <= left_out[q] < block.stop:
+                    inside[left_out[q] - block.start] = False
+                near.append(found[inside].astype(np.float64))
+                where.append(np.flatnonzero(inside) + block.start)
+            hits.append((np.concatenate(near), np.concatenate(where)))
+        return hits
 
-    parts = map_slices(search, n_queries, n_jobs)
-    return [d for part in parts for d in part[0]], [
-        r for part in parts for r in part[1]
-    ]
+    parts = [hit for part in map_slices(search, n_queries, n_jobs) for hit in part]
+    return [found for found, _ in parts], [rows for _, rows in parts]
 
 
 # Distances between codes.
@@ -208,7 +202,7 @@ def distances_to(vectors: np.ndarray, query: np.ndarray, metric: str) -> np.ndar
     if metric == "inner_product":
         return -product
     norms = np.sqrt(np.square(rows).sum(axis=1) * np.square(y).sum())
-    return 1 - product / norms
+    return 1 - np.divide(product, norms, out=product, where=norms > 0)
 
 
 def rerank(
