@@ -1,0 +1,782 @@
+"""Scan of codes by table look-ups in vector registers: exact, many rows at a time.
+
+Four bits of a row, a *nibble*, can take 16 values. For one query, what a nibble adds
+to the distance is a table of 16 small integers, and the distance is the sum over
+nibbles of what their tables say. A vector instruction (``pshufb`` on x86, ``tbl`` on
+Arm) looks up 16 to 64 rows at once in a table held in a register. This is the "fast
+scan" of André, Kermarrec and Le Scouarnec, "Cache locality is not enough:
+high-performance nearest neighbor search with product quantization fast scan" (VLDB
+2015), here over codes that stay as they are, row after row:
+
+1. A *tile* of rows, as many as fit the second-level cache, is turned into blocks of
+   64 rows, byte after byte, so that one vector holds the same byte of 64 rows.
+2. For four queries at a time, which share the loaded codes, the tables are summed:
+   in 8 bits as long as nothing can overflow, then in 16 and in 32 bits.
+3. Sums that can beat the query's k-th distance are looked at one by one. Where the
+   table is exact, the sum is the distance. Where it is a float table rounded to 8
+   bits, the sum with its error bound gives a lower bound of the distance, and the
+   rows that pass it are evaluated exactly. So rounding changes the speed only.
+
+Rows come in their order and must be strictly nearer than the k-th to enter, so that
+ties go to the lower row. A query's result does not depend on the other queries.
+
+Which instruction is used is decided once, from the processor that numba compiles
+for. The environment variable ``SKBQ_KERNEL`` forces "portable" (plain loops),
+"avx2", "avx512" or "neon"; forced kernels are not cached, since numba's cache would
+not see the choice. The AVX-512 and NEON forms are compiled and inspected in the
+tests, but have not run on such hardware.
+
+Everything that is compiled together stays in this file, since numba's cache does not
+see edits in other files.
+"""
+
+import os
+import platform
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils, codegen
+from numba.core.datamodel import models
+from numba.extending import intrinsic, register_model
+
+from ._compiling import kernel as cached_kernel
+
+# Rows of a block: the bytes of one AVX-512 register, two of AVX2, four of NEON.
+BLOCK = 64
+_TILE_BYTES = 128 * 1024
+_TILE_ROWS = 2048
+
+# The look-up instructions: LLVM's name, and the bytes of a register.
+_LOOKUPS = {
+    "avx512": ("llvm.x86.avx512.pshuf.b.512", 64),
+    "avx2": ("llvm.x86.avx2.pshuf.b", 32),
+    "neon": ("llvm.aarch64.neon.tbl1.v16i8", 16),
+}
+
+
+def _available_instructions() -> list[str]:
+    """Return the instruction sets that numba may compile for here, best first."""
+    if numba.config.DISABLE_JIT:
+        return ["portable"]
+    features = numba.config.CPU_FEATURES
+    if features is None:
+        features = codegen.get_host_cpu_features()
+    enabled = features.split(",")
+    is_arm = platform.machine().lower() in ("arm64", "aarch64")
+    found = {
+        "avx512": "+avx512bw" in enabled,
+        "avx2": "+avx2" in enabled,
+        "neon": is_arm and "-neon" not in enabled,  # 64-bit Arm always has it
+    }
+    return [name for name, is_there in found.items() if is_there] + ["portable"]
+
+
+def choose_instructions(forced: str | None) -> str:
+    """Return the instruction set to use: the best one here, or the forced one.
+
+    Raises
+    ------
+    ValueError
+        If the forced one is unknown or cannot be used here.
+    """
+    available = _available_instructions()
+    if not forced:
+        return available[0]
+    if forced not in available:
+        raise ValueError(
+            "The environment variable SKBQ_KERNEL must be one of the instruction sets "
+            f"that can be used here, {available}. Got {forced!r} instead."
+        )
+    return forced
+
+
+_FORCED = os.environ.get("SKBQ_KERNEL")
+INSTRUCTIONS = choose_instructions(_FORCED)
+kernel = numba.njit(nogil=True) if _FORCED else cached_kernel
+
+
+# Vectors as numba values. Each operation is one line of LLVM code.
+
+
+class _Vector(types.Type):
+    """A vector of 64 bytes, as 64 uint8 or as 32 uint16."""
+
+    def __init__(self, bits):
+        self.bits = bits
+        super().__init__(name=f"vector of {8 * BLOCK // bits} uint{bits}")
+
+
+def _vector(bits, count):
+    return ir.VectorType(ir.IntType(bits), count)
+
+
+@register_model(_Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        count = 8 * BLOCK // vector.bits
+        super().__init__(manager, vector, _vector(vector.bits, count))
+
+
+_BYTES, _WORDS = _Vector(8), _Vector(16)
+
+
+def _shuffle(builder, first, second, lanes):
+    mask = ir.Constant(_vector(32, len(lanes)), lanes)
+    return builder.shuffle_vector(first, second, mask)
+
+
+def _pointer(context, builder, array_type, array, offset, target):
+    """Point at ``offset`` bytes behind the start of an array."""
+    start = context.make_array(array_type)(context, builder, array).data
+    start = builder.bitcast(start, ir.PointerType(ir.IntType(8)))
+    moved = builder.gep(start, [offset], source_etype=ir.IntType(8))
+    return builder.bitcast(moved, ir.PointerType(target))
+
+
+def _load_bytes(context, builder, signature, args, count):
+    """Load ``count`` bytes; args are an array and an offset in bytes."""
+    target = _vector(8, count)
+    place = _pointer(context, builder, signature.args[0], *args, target)
+    return builder.load(place, align=1, typ=target)
+
+
+def emit_lookup(builder, instructions, table, index):
+    """Emit the look-up of 64 indices below 16 in a table of 16 bytes.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+    instructions : {"avx2", "avx512", "neon"}
+    table, index : LLVM values, vectors of 16 and of 64 bytes
+    """
+    name, width = _LOOKUPS[instructions]
+    part = _vector(8, width)
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(part, [part, part]), name
+    )
+    table = _shuffle(builder, table, table, list(range(16)) * (width // 16))
+    found = []
+    for start in range(0, BLOCK, width):
+        lanes = list(range(start, start + width))
+        some = _shuffle(builder, index, index, lanes)
+        found.append(builder.call(function, [table, some]))
+    while len(found) > 1:
+        lanes = list(range(2 * found[0].type.count))
+        pairs = zip(found[::2], found[1::2], strict=True)
+        found = [_shuffle(builder, a, b, lanes) for a, b in pairs]
+    return found[0]
+
+
+@intrinsic
+def _load(typing, array, offset):
+    """Load the 64 bytes that start ``offset`` bytes into an array."""
+
+    def emit(context, builder, signature, args):
+        return _load_bytes(context, builder, signature, args, BLOCK)
+
+    return _BYTES(array, types.int64), emit
+
+
+@intrinsic
+def _lookup(typing, tables, offset, index):
+    """Look up 64 indices in the table that starts ``offset`` bytes into an array."""
+
+    def emit(context, builder, signature, args):
+        table = _load_bytes(context, builder, signature, args[:2], 16)
+        return emit_lookup(builder, INSTRUCTIONS, table, args[2])
+
+    return _BYTES(tables, types.int64, _BYTES), emit
+
+
+@intrinsic
+def _zeros(typing):
+    def emit(context, builder, signature, args):
+        return ir.Constant(_vector(8, BLOCK), None)
+
+    return _BYTES(), emit
+
+
+@intrinsic
+def _add(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.add(*args)
+
+    return x(x, x), emit
+
+
+@intrinsic
+def _subtract(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.sub(*args)
+
+    return x(x, x), emit
+
+
+def _with_constant(operation, value):
+    """Make the intrinsic ``x -> operation(x, value)`` on every element."""
+
+    @intrinsic
+    def apply(typing, x):
+        def emit(context, builder, signature, args):
+            kind = args[0].type
+            constant = ir.Constant(kind, [value] * kind.count)
+            return getattr(builder, operation)(args[0], constant)
+
+        return x(x), emit
+
+    return apply
+
+
+_low_nibbles = _with_constant("and_", 15)
+_high_nibbles = _with_constant("lshr", 4)
+_odd_rows = _with_constant("lshr", 8)
+_times_256 = _with_constant("shl", 8)
+
+
+@intrinsic
+def _as_words(typing, x):
+    """View 64 bytes as 32 words: even rows in the low, odd rows in the high bytes."""
+
+    def emit(context, builder, signature, args):
+        return builder.bitcast(args[0], _vector(16, BLOCK // 2))
+
+    return _WORDS(_BYTES), emit
+
+
+@intrinsic
+def _add_to_sums(typing, sums, offset, even, odd):
+    """Add uint16 sums of even and of odd rows to the int32 sums of 64 rows."""
+
+    def emit(context, builder, signature, args):
+        array, offset, even, odd = args
+        half = BLOCK // 2
+        lanes = [row // 2 + half * (row % 2) for row in range(BLOCK)]
+        target = _vector(32, BLOCK)
+        place = _pointer(context, builder, signature.args[0], array, offset, target)
+        added = builder.zext(_shuffle(builder, even, odd, lanes), target)
+        before = builder.load(place, align=4, typ=target)
+        builder.store(builder.add(before, added), place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(sums, types.int64, _WORDS, _WORDS), emit
+
+
+@intrinsic
+def _transpose_square(typing, codes, source, stride, tile, target):
+    """Write 16 x 16 bytes of codes into a tile, rows as columns.
+
+    ``source`` and ``target`` are offsets in bytes, ``stride`` is that of the codes.
+    Four rounds of interleaving row i with row i + 8 transpose the square.
+    """
+
+    def emit(context, builder, signature, args):
+        codes, source, stride, tile, target = args
+        rows = []
+        for _ in range(16):
+            rows.append(
+                _load_bytes(context, builder, signature, (codes, source), 16)
+            )
+            source = builder.add(source, stride)
+        low = [lane // 2 + 16 * (lane % 2) for lane in range(16)]
+        high = [lane + 8 for lane in low]
+        for _ in range(4):
+            rows = [
+                _shuffle(builder, rows[i], rows[i + 8], lanes)
+                for i in range(8)
+                for lanes in (low, high)
+            ]
+        for column in rows:
+            place = _pointer(
+                context, builder, signature.args[3], tile, target, column.type
+            )
+            builder.store(column, place, align=1)
+            target = builder.add(target, target.type(BLOCK))
+        return context.get_dummy_value()
+
+    integer = types.int64
+    return types.void(codes, integer, integer, tile, integer), emit
+
+
+# Tiles.
+
+
+@kernel
+def _copy_columns(codes, first, tile, rows, columns):
+    """Write rows (a start and a stop, within the tile) byte by byte into a tile."""
+    for r in range(rows[0], rows[1]):
+        for b in range(columns[0], columns[1]):
+            tile[r // BLOCK, b, r % BLOCK] = codes[first + r, b]
+
+
+@kernel
+def _transpose_plain(codes, first, count, tile):
+    _copy_columns(codes, first, tile, (0, count), (0, codes.shape[1]))
+
+
+@kernel
+def _transpose_squares(codes, first, count, tile):
+    width = codes.shape[1]
+    squares = count // 16 * 16 if width >= 16 else 0
+    for r in range(0, squares, 16):
+        for b in range(0, width, 16):
+            column = min(b, width - 16)  # the last square overlaps
+            source = (first + r) * width + column
+            target = (r // BLOCK * width + column) * BLOCK + r % BLOCK
+            _transpose_square(codes, source, width, tile, target)
+    _copy_columns(codes, first, tile, (squares, count), (0, width))
+
+
+@kernel
+def _pair_signs_and_magnitudes(tile):
+    """Make nibbles of two sign bits below two magnitude bits, in place.
+
+    A byte of signs (bits s0 ... s7, the highest first) and one of magnitudes become
+    the bytes m0 m1 s0 s1 m4 m5 s4 s5 and m2 m3 s2 s3 m6 m7 s6 s7.
+    """
+    for block in range(tile.shape[0]):
+        for b in range(0, tile.shape[1], 2):
+            for r in range(BLOCK):
+                s, m = tile[block, b, r], tile[block, b + 1, r]
+                tile[block, b, r] = ((s >> 2) & 0x33) | (m & 0xCC)
+                tile[block, b + 1, r] = (s & 0x33) | ((m & 0x33) << 2)
+
+
+# Sums of tables over a tile.
+
+
+@kernel
+def _sum_plain(tile, tables, q, group, sums):
+    """Sum the tables of query q over the rows of a tile, by plain loops."""
+    for block in range(tile.shape[0]):
+        for b in range(tile.shape[1]):
+            high, low = tables[q, 2 * b], tables[q, 2 * b + 1]
+            for r in range(BLOCK):
+                byte = tile[block, b, r]
+                sums[block * BLOCK + r] += np.int32(high[byte >> 4])
+                sums[block * BLOCK + r] += np.int32(low[byte & 15])
+
+
+@kernel
+def _sum_one(tile, tables, q, group, sums):
+    """Sum the tables of query q over the rows of a tile.
+
+    The sums of ``group`` bytes fit 8 bits. They are added up as words of two rows, low
+    and high byte, and the high bytes once more on their own; what these take of the
+    first sum, modulo 2^16, leaves the sum of the low bytes. 256 groups fit 16 bits.
+    """
+    width = tile.shape[1]
+    table = q * width * 32
+    for block in range(tile.shape[0]):
+        for segment in range(0, width, 256 * group):
+            both = _as_words(_zeros())
+            odd = _as_words(_zeros())
+            segment_end = min(segment + 256 * group, width)
+            for start in range(segment, segment_end, group):
+                small = _zeros()
+                for b in range(start, min(start + group, segment_end)):
+                    codes = _load(tile, (block * width + b) * BLOCK)
+                    high, low = _high_nibbles(codes), _low_nibbles(codes)
+                    t = table + b * 32
+                    small = _add(small, _lookup(tables, t, high))
+                    small = _add(small, _lookup(tables, t + 16, low))
+                both = _add(both, _as_words(small))
+                odd = _add(odd, _odd_rows(_as_words(small)))
+            even = _subtract(both, _times_256(odd))
+            _add_to_sums(sums, block * BLOCK * 4, even, odd)
+
+
+@kernel
+def _sum_four(tile, tables, q, group, sums):
+    """Do the same for the queries q, q + 1, q + 2, q + 3, which share the codes."""
+    width = tile.shape[1]
+    size = width * 32
+    table = q * size
+    rows = sums.shape[1]
+    for block in range(tile.shape[0]):
+        for segment in range(0, width, 256 * group):
+            both0 = both1 = both2 = both3 = _as_words(_zeros())
+            odd0 = odd1 = odd2 = odd3 = _as_words(_zeros())
+            segment_end = min(segment + 256 * group, width)
+            for start in range(segment, segment_end, group):
+                small0 = small1 = small2 = small3 = _zeros()
+                for b in range(start, min(start + group, segment_end)):
+                    codes = _load(tile, (block * width + b) * BLOCK)
+                    high, low = _high_nibbles(codes), _low_nibbles(codes)
+                    t = table + b * 32
+                    small0 = _add(small0, _lookup(tables, t, high))
+                    small0 = _add(small0, _lookup(tables, t + 16, low))
+                    t += size
+                    small1 = _add(small1, _lookup(tables, t, high))
+                    small1 = _add(small1, _lookup(tables, t + 16, low))
+                    t += size
+                    small2 = _add(small2, _lookup(tables, t, high))
+                    small2 = _add(small2, _lookup(tables, t + 16, low))
+                    t += size
+                    small3 = _add(small3, _lookup(tables, t, high))
+                    small3 = _add(small3, _lookup(tables, t + 16, low))
+                both0 = _add(both0, _as_words(small0))
+                both1 = _add(both1, _as_words(small1))
+                both2 = _add(both2, _as_words(small2))
+                both3 = _add(both3, _as_words(small3))
+                odd0 = _add(odd0, _odd_rows(_as_words(small0)))
+                odd1 = _add(odd1, _odd_rows(_as_words(small1)))
+                odd2 = _add(odd2, _odd_rows(_as_words(small2)))
+                odd3 = _add(odd3, _odd_rows(_as_words(small3)))
+            out = block * BLOCK * 4
+            _add_to_sums(sums, out, _subtract(both0, _times_256(odd0)), odd0)
+            out += rows * 4
+            _add_to_sums(sums, out, _subtract(both1, _times_256(odd1)), odd1)
+            out += rows * 4
+            _add_to_sums(sums, out, _subtract(both2, _times_256(odd2)), odd2)
+            out += rows * 4
+            _add_to_sums(sums, out, _subtract(both3, _times_256(odd3)), odd3)
+
+
+@kernel
+def _sum_each_plain(tile, tables, first, stop, group, sums):
+    sums[:] = 0
+    for q in range(first, stop):
+        _sum_plain(tile, tables, q, group, sums[q - first])
+
+
+@kernel
+def _sum_each_vector(tile, tables, first, stop, group, sums):
+    sums[:] = 0
+    if stop - first == 4:
+        _sum_four(tile, tables, first, group, sums)
+    else:
+        for q in range(first, stop):
+            _sum_one(tile, tables, q, group, sums[q - first])
+
+
+if INSTRUCTIONS == "portable":
+    _transpose, _sum_each = _transpose_plain, _sum_each_plain
+else:
+    _transpose, _sum_each = _transpose_squares, _sum_each_vector
+
+
+# What a scan may find, and keeps.
+
+
+class Allowed(NamedTuple):
+    """The rows that count for a query.
+
+    ``left_out``: int64 (n_queries,), a row left out, or -1. ``mask``: uint8 (n_rows,),
+    0 for rows that do not count; or empty, where all do.
+    """
+
+    left_out: np.ndarray
+    mask: np.ndarray
+
+
+class Found(NamedTuple):
+    """Where a scan puts the rows that it finds; changed.
+
+    Query q owns ``starts[q]:starts[q + 1]`` of ``distances`` (float64) and ``rows``
+    (int64). A row is taken if its distance is below ``limits[q]`` (float64).
+
+    ``keep_all`` False: the nearest are kept, in a heap with the farthest on top
+    (filled with infinity and -1 before), which then is the limit. At the end they are
+    sorted by (distance, row). ``keep_all`` True: all are taken in the order of rows;
+    ``counts[q]`` (int64) counts those beyond the room for them as well.
+    """
+
+    distances: np.ndarray
+    rows: np.ndarray
+    starts: np.ndarray
+    limits: np.ndarray
+    counts: np.ndarray
+    keep_all: bool
+
+
+@kernel
+def _sift_down(distances, rows, size):
+    """Restore the heap order of the first entries after the top has changed."""
+    distance, row = distances[0], rows[0]
+    parent = 0
+    while 2 * parent + 1 < size:
+        child = 2 * parent + 1
+        other = child + 1
+        if other < size and (
+            distances[other] > distances[child]
+            or (distances[other] == distances[child] and rows[other] > rows[child])
+        ):
+            child = other
+        if distances[child] < distance or (
+            distances[child] == distance and rows[child] <= row
+        ):
+            break
+        distances[parent], rows[parent] = distances[child], rows[child]
+        parent = child
+    distances[parent], rows[parent] = distance, row
+
+
+@kernel
+def _sort_heaps(found):
+    for q in range(found.limits.size):
+        distances = found.distances[found.starts[q] : found.starts[q + 1]]
+        rows = found.rows[found.starts[q] : found.starts[q + 1]]
+        for last in range(distances.size - 1, 0, -1):
+            distances[0], distances[last] = distances[last], distances[0]
+            rows[0], rows[last] = rows[last], rows[0]
+            _sift_down(distances, rows, last)
+
+
+@kernel
+def _take(distance, row, q, allowed, found):
+    """Take a row that is below the limit, if it counts."""
+    if row == allowed.left_out[q]:
+        return
+    if allowed.mask.size > 0 and allowed.mask[row] == 0:
+        return
+    start, stop = found.starts[q], found.starts[q + 1]
+    if found.keep_all:
+        place = start + found.counts[q]
+        if place < stop:
+            found.distances[place], found.rows[place] = distance, row
+    else:
+        found.distances[start], found.rows[start] = distance, row
+        _sift_down(found.distances[start:stop], found.rows[start:stop], stop - start)
+        found.limits[q] = min(found.limits[q], found.distances[start])
+    found.counts[q] += 1
+
+
+# Scans.
+
+
+@kernel
+def _tile_rows(n_rows, width):
+    fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // width) // BLOCK * BLOCK)
+    return min(fitting, -(-n_rows // BLOCK) * BLOCK)
+
+
+@kernel
+def _load_tile(codes, first, count, bits, tile):
+    _transpose(codes, first, count, tile)
+    if bits == 2:
+        _pair_signs_and_magnitudes(tile)
+
+
+@kernel
+def _take_below(sums, first, q, allowed, found):
+    """Take the rows of a tile whose sum is below the limit: sums are distances."""
+    for start in range(0, sums.size, BLOCK):
+        some = sums[start : start + BLOCK]
+        smallest = some[0]
+        for r in range(some.size):
+            smallest = min(smallest, some[r])
+        if smallest < found.limits[q]:
+            for r in range(some.size):
+                if some[r] < found.limits[q]:
+                    _take(np.float64(some[r]), first + start + r, q, allowed, found)
+
+
+@kernel
+def scan_exact(codes, bits, tables, group, allowed, found):
+    """Find rows by exact tables: the sum of a row's entries is its distance.
+
+    Parameters
+    ----------
+    codes : uint8 array (n_rows, width), read-only
+        Bytes of the codes; of two bits, bytes of signs and of magnitudes in turn.
+    bits : int
+        Bits per coordinate.
+    tables : uint8 array (n_queries, 2 * width, 16)
+        Entry by query, nibble and the nibble's value. 1 bit: the high nibble of each
+        byte, then the low one. 2 bits: as ``_pair_signs_and_magnitudes`` says.
+    group : int
+        Number of bytes whose entries add up to 255 at most.
+    allowed : Allowed
+    found : Found
+        Changed. Distances and limits are sums of entries.
+    """
+    n_rows, width = codes.shape
+    step = _tile_rows(n_rows, width)
+    tile = np.zeros((step // BLOCK, width, BLOCK), np.uint8)
+    sums = np.empty((4, step), np.int32)
+    for first in range(0, n_rows, step):
+        count = min(step, n_rows - first)
+        _load_tile(codes, first, count, bits, tile)
+        for q in range(0, tables.shape[0], 4):
+            stop = min(q + 4, tables.shape[0])
+            _sum_each(tile, tables, q, stop, group, sums)
+            for one in range(q, stop):
+                _take_below(sums[one - q, :count], first, one, allowed, found)
+    if not found.keep_all:
+        _sort_heaps(found)
+
+
+class Bounds(NamedTuple):
+    """How sums of rounded tables bound distances.
+
+    The float sum is within ``error`` of ``base + step * sum``: the three columns of
+    ``queries``, in the order step, base, error, float32 (n_queries, 3), each with
+    room for rounding in float32. The distance is ``offset + scale * float sum``,
+    float32 (n_rows,); or, where these are empty, the float sum itself.
+    """
+
+    queries: np.ndarray
+    offset: np.ndarray
+    scale: np.ndarray
+
+
+class Queries(NamedTuple):
+    """What the exact distance of a row is computed from.
+
+    Either float queries: ``values``, float32 (n_queries, 8 * columns of codes), zero
+    beyond the coordinates, with ``levels``, float64 (2,), the values of a weak and of
+    a strong coordinate (1 bit: the first counts). Or, where ``values`` has no rows,
+    codes of two bits: ``codes``, uint8 (n_queries, width), with ``costs``, float64
+    (6,), as ``_count_distance`` takes them. ``n_features``: number of coordinates.
+    """
+
+    values: np.ndarray
+    levels: np.ndarray
+    codes: np.ndarray
+    costs: np.ndarray
+    n_features: int
+
+
+@kernel
+def _product(codes, row, bits, values, levels):
+    """Product of a float query with the values of a row, in float64.
+
+    Coordinate i is added to the i modulo 8th of eight sums, in order; the sums s are
+    added as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)). Any implementation
+    that keeps to this order gives the same last bit.
+    """
+    sums = np.zeros(8)
+    for b in range(codes.shape[1] // bits):
+        signs = codes[row, bits * b]
+        strong = codes[row, 2 * b + 1] if bits == 2 else np.uint8(0)
+        for j in range(8):
+            x = values[8 * b + j] * levels[(strong >> (7 - j)) & 1]
+            sums[j] += x if (signs >> (7 - j)) & 1 else -x
+    left = (sums[0] + sums[1]) + (sums[2] + sums[3])
+    return left + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+
+
+_BIT_COUNTS = np.array([byte.bit_count() for byte in range(256)], np.int64)
+
+
+@kernel
+def _count_distance(codes, row, bits, query, costs, n_features):
+    """Distance of codes from counts of coordinates, in float64.
+
+    ``costs`` are of coordinates where the signs agree and the magnitudes are weak and
+    weak, weak and strong, strong and strong; then where the signs differ. Counts times
+    costs are added in this order, so that equal counts give equal distances.
+    """
+    total = 0.0
+    counts = np.zeros(6, np.int64)
+    for b in range(codes.shape[1] // bits):
+        differ = np.int64(codes[row, bits * b] ^ query[bits * b])
+        m = np.int64(codes[row, 2 * b + 1]) if bits == 2 else 0
+        n = np.int64(query[2 * b + 1]) if bits == 2 else 0
+        classes = (255 ^ (m | n), m ^ n, m & n)
+        for c in range(3):
+            counts[c] += _BIT_COUNTS[classes[c] & ~differ]
+            counts[3 + c] += _BIT_COUNTS[classes[c] & differ]
+    counts[0] -= 8 * (codes.shape[1] // bits) - n_features  # padding
+    for c in range(6):
+        total += costs[c] * counts[c]
+    return total
+
+
+@kernel
+def _distance(codes, row, bits, q, bounds, queries):
+    """Exact distance of a row to query q."""
+    if queries.values.shape[0] == 0:
+        return _count_distance(
+            codes, row, bits, queries.codes[q], queries.costs, queries.n_features
+        )
+    product = _product(codes, row, bits, queries.values[q], queries.levels)
+    return np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
+
+
+@kernel
+def _load_scales(bounds, first, offset, scale):
+    """Copy offsets and scales of a tile; return the room that rounding needs.
+
+    float32 rounds the lower bound of a row by two units of 2^-24 of its offset. The
+    rounding of ``scale`` times the sum is in the error bound of the query.
+    """
+    largest = np.float32(0)
+    for r in range(offset.size):
+        if bounds.offset.size > 0:
+            offset[r], scale[r] = bounds.offset[first + r], bounds.scale[first + r]
+        else:
+            offset[r], scale[r] = 0, 1
+        largest = max(largest, abs(offset[r]))
+    return np.float64(largest) * 2.0**-21
+
+
+@kernel
+def _lower_bound(total, offset, scale, step, base, error):
+    near = offset + scale * (step * np.float32(total) + base)
+    return near - abs(scale) * error
+
+
+@kernel
+def _padded_limit(limit, room):
+    """Limit in float32, for lower bounds computed in float32."""
+    return np.float32(limit + abs(limit) * 2.0**-22 + room)
+
+
+@kernel
+def _take_near(sums, offset, scale, room, first, q, codes, bits, bounds, queries,
+               allowed, found):
+    """Take the rows of a tile that are below the limit, by bound, then by distance."""
+    step, base, error = bounds.queries[q]
+    for start in range(0, sums.size, BLOCK):
+        some = sums[start : start + BLOCK]
+        offsets, scales = offset[start : start + BLOCK], scale[start : start + BLOCK]
+        limit = _padded_limit(found.limits[q], room)
+        n_near = 0
+        for r in range(some.size):  # "not above", so that NaN is looked at
+            low = _lower_bound(some[r], offsets[r], scales[r], step, base, error)
+            n_near += not low > limit
+        if n_near == 0:
+            continue
+        for r in range(some.size):
+            low = _lower_bound(some[r], offsets[r], scales[r], step, base, error)
+            if not low > _padded_limit(found.limits[q], room):
+                row = first + start + r
+                distance = _distance(codes, row, bits, q, bounds, queries)
+                if distance < found.limits[q]:
+                    _take(distance, row, q, allowed, found)
+
+
+@kernel
+def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
+    """Find rows by rounded tables, and by exact distances where these may decide.
+
+    Parameters
+    ----------
+    codes, bits, tables, group : as in ``scan_exact``
+    bounds : Bounds
+    queries : Queries
+    allowed : Allowed
+    found : Found
+        Changed.
+    """
+    n_rows, width = codes.shape
+    step = _tile_rows(n_rows, width)
+    tile = np.zeros((step // BLOCK, width, BLOCK), np.uint8)
+    sums = np.empty((4, step), np.int32)
+    offset, scale = np.empty(step, np.float32), np.empty(step, np.float32)
+    for first in range(0, n_rows, step):
+        count = min(step, n_rows - first)
+        _load_tile(codes, first, count, bits, tile)
+        room = _load_scales(bounds, first, offset[:count], scale[:count])
+        for q in range(0, tables.shape[0], 4):
+            stop = min(q + 4, tables.shape[0])
+            _sum_each(tile, tables, q, stop, group, sums)
+            for one in range(q, stop):
+                _take_near(sums[one - q, :count], offset, scale, room, first, one,
+                           codes, bits, bounds, queries, allowed, found)
+    if not found.keep_all:
+        _sort_heaps(found)

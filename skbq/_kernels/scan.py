@@ -1,0 +1,465 @@
+"""Nearest rows of codes over plain arrays: makes the tables and calls the scan.
+
+:func:`between_codes` and :func:`from_vectors` say what the distance is, and
+:func:`nearest` and :func:`within` search by it. Between codes the tables are exact
+wherever the costs of coordinates are small multiples of one unit; otherwise, and for
+float queries, they are rounded to 8 bits, with a bound of the error.
+
+A query's results do not depend on other queries, on threads, or on how queries are
+cut. Where rows are cut, put the results of the parts side by side, with the parts'
+first rows added, and sort by (distance, row).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from math import gcd, lcm
+from typing import NamedTuple
+
+import numpy as np
+
+from ._compiling import kernel
+from .lookup import Allowed, Bounds, Found, Queries, scan_bounded, scan_exact
+
+# Tables of one batch of queries, and the part of them that is float64 at a time.
+_TABLE_BYTES = 16 * 2**20
+_FLOAT_TABLE_BYTES = 2**20
+# Bytes of codes whose rounded entries are added in 8 bits: more of them need fewer
+# instructions and give a wider error bound, so more rows to evaluate.
+_ROUNDED_GROUP = 2
+# Rows of a query that have room before their number is known.
+_FIRST_ROOM = 64
+
+
+class Scan(NamedTuple):
+    """What is searched: made by ``between_codes`` or ``from_vectors``.
+
+    ``run(queries, allowed, found)`` scans the rows for a slice of the queries; the
+    distances it finds are ``unit`` times (what it reports less ``constant``).
+    """
+
+    n_rows: int
+    n_queries: int
+    n_nibbles: int
+    run: Callable[[slice, Allowed, Found], None]
+    unit: float = 1.0
+    constant: int = 0
+
+
+def between_codes(
+    codes: np.ndarray, queries: np.ndarray, costs: Sequence[float], n_features: int
+) -> Scan:
+    """Distances between codes: the sum over coordinates of what a pair costs.
+
+    Parameters
+    ----------
+    codes, queries : arrays of shape (n_rows, n_columns) and (n_queries, n_columns)
+        Packed codes; uint8: one bit, uint16: two bits.
+    costs : sequence of float, not negative
+        What a coordinate adds. One bit, 2 costs: where the signs agree and where they
+        differ. Two bits, 6 costs: where the signs agree and the magnitudes are weak
+        and weak, weak and strong, strong and strong; then where the signs differ.
+    n_features : int
+        Number of coordinates.
+
+    Notes
+    -----
+    The distance is the sum of costs times counts of coordinates, added in the order
+    of ``costs`` in float64, so that rows with equal counts tie.
+    """
+    bits = codes.dtype.itemsize
+    columns = np.asarray(costs, np.float64)
+    six = columns if bits == 2 else np.array([columns[0], 0, 0, columns[1], 0, 0])
+    rows, query_bytes = _as_bytes(codes), _as_bytes(queries)
+    padding = 8 * codes.shape[1] - n_features
+    unit, multiples = _common_unit(six, n_features)
+    by_nibble = _nibble_costs(six if multiples is None else multiples, bits)
+    size = (len(codes), len(queries), 2 * rows.shape[1])
+
+    def run_exact(some: slice, allowed: Allowed, found: Found) -> None:
+        tables = by_nibble.astype(np.uint8)[_nibbles(query_bytes[some], bits)]
+        scan_exact(rows, bits, tables, group, allowed, found)
+
+    def run_bounded(some: slice, allowed: Allowed, found: Found) -> None:
+        nibbles = _nibbles(query_bytes[some], bits)
+        tables, bounds = _rounded(lambda part: by_nibble[nibbles[part]], *nibbles.shape)
+        bounds[:, 1] -= np.float32(padding * six[0])
+        scan_bounded(
+            rows,
+            bits,
+            tables,
+            _ROUNDED_GROUP,
+            Bounds(bounds, _NO_FLOATS, _NO_FLOATS),
+            Queries(_NO_VALUES, _NO_LEVELS, query_bytes[some], six, n_features),
+            allowed,
+            found,
+        )
+
+    if multiples is None:
+        return Scan(*size, run_bounded)
+    group = max(1, 255 // max(1, 2 * int(by_nibble.max())))
+    return Scan(*size, run_exact, unit, padding * int(multiples[0]))
+
+
+def from_vectors(
+    codes: np.ndarray,
+    values: np.ndarray,
+    levels: Sequence[float] | None,
+    offset: np.ndarray,
+    scale: np.ndarray,
+) -> Scan:
+    """Distances of float queries: ``offset + scale * <query, values of the code>``.
+
+    Parameters
+    ----------
+    codes : array of shape (n_rows, n_columns)
+        Packed codes; uint8: one bit, uint16: two bits.
+    values : float32 array of shape (n_queries, n_features)
+        Finite.
+    levels : pair of float or None
+        Values of a weak and a strong coordinate; None: 1 (one bit).
+    offset, scale : float32 arrays of shape (n_rows,)
+
+    Notes
+    -----
+    All in float64, and in one order: coordinate i is added to the (i modulo 8)th of
+    eight sums, these are added as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)),
+    then ``scale`` is multiplied and added to ``offset``.
+    """
+    bits = codes.dtype.itemsize
+    rows = _as_bytes(codes)
+    pair = np.array([1.0, 1.0] if levels is None else levels, np.float64)
+    padded = np.zeros((len(values), 8 * codes.shape[1]), np.float32)
+    padded[:, : values.shape[1]] = values
+    of_nibble = _nibble_values(pair, bits)
+    size = (len(codes), len(values), 2 * rows.shape[1])
+    offset, scale = _read_only(offset), _read_only(scale)
+
+    def run(some: slice, allowed: Allowed, found: Found) -> None:
+        parts = _by_nibble(padded[some], bits)
+
+        def products(part: slice) -> np.ndarray:
+            some_parts = parts[part].astype(np.float64)
+            flat = some_parts.reshape(-1, of_nibble.shape[1]) @ of_nibble.T
+            return flat.reshape(*some_parts.shape[:2], 16)
+
+        tables, bounds = _rounded(products, *parts.shape[:2])
+        scan_bounded(
+            rows,
+            bits,
+            tables,
+            _ROUNDED_GROUP,
+            Bounds(bounds, offset, scale),
+            Queries(padded[some], pair, _NO_CODES, _NO_COSTS, values.shape[1]),
+            allowed,
+            found,
+        )
+
+    return Scan(*size, run)
+
+
+def nearest(
+    scan: Scan,
+    k: int,
+    *,
+    left_out: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the k nearest rows of every query, equal distances in order of rows.
+
+    Parameters
+    ----------
+    scan : Scan
+    k : int, at least 1
+    left_out : int64 array of shape (n_queries,), default=None
+        A row that does not count for the query; -1: none.
+    mask : bool array of shape (n_rows,), default=None
+        Rows that count.
+
+    Returns
+    -------
+    distances : float64 array of shape (n_queries, k)
+    rows : int64 array of shape (n_queries, k)
+        Where fewer than k rows count, the rest is infinity and -1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> codes = np.array([[0b1100_0000], [0b1111_0000], [0b1110_0000]], np.uint8)
+    >>> scan = between_codes(codes, codes[:1], costs=(0, 1), n_features=8)
+    >>> nearest(scan, 2)
+    (array([[0., 1.]]), array([[0, 2]]))
+    """
+    distances = np.full((scan.n_queries, k), np.inf)
+    rows = np.full((scan.n_queries, k), -1)
+    for some, allowed in _batches(scan, left_out, mask):
+        size = some.stop - some.start
+        found = Found(
+            distances[some].reshape(-1),
+            rows[some].reshape(-1),
+            np.arange(size + 1) * k,
+            np.full(size, np.inf),
+            np.zeros(size, np.int64),
+            False,
+        )
+        scan.run(some, allowed, found)
+    distances -= scan.constant
+    distances *= scan.unit
+    return distances, rows
+
+
+def within(
+    scan: Scan,
+    radius: float,
+    *,
+    left_out: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find all rows at most ``radius`` away from every query, in order of rows.
+
+    Parameters
+    ----------
+    scan : Scan
+    radius : float
+    left_out, mask : as in ``nearest``
+
+    Returns
+    -------
+    distances : float64 array of shape (n_found,)
+    rows : int64 array of shape (n_found,)
+    starts : int64 array of shape (n_queries + 1,)
+        Query q found ``starts[q]:starts[q + 1]``.
+    """
+    limit = _limit_of(scan, radius)
+    distances, rows, counts = [], [], []
+    for some, allowed in _batches(scan, left_out, mask):
+        room = np.full(some.stop - some.start, _FIRST_ROOM)
+        found = _run_within(scan, some, allowed, limit, room)
+        if np.any(found.counts > room):
+            found = _run_within(scan, some, allowed, limit, found.counts)
+        # Room that was not needed is left out.
+        places = np.arange(len(found.rows)) - np.repeat(
+            found.starts[:-1], np.diff(found.starts)
+        )
+        used = places < np.repeat(found.counts, np.diff(found.starts))
+        distances.append((found.distances[used] - scan.constant) * scan.unit)
+        rows.append(found.rows[used])
+        counts.append(found.counts)
+    starts = np.concatenate([[0], np.cumsum(np.concatenate([*counts, _NO_ROWS]))])
+    return (
+        np.concatenate([*distances, _NO_DISTANCES]),
+        np.concatenate([*rows, _NO_ROWS]),
+        starts,
+    )
+
+
+def _run_within(
+    scan: Scan, some: slice, allowed: Allowed, limit: float, room: np.ndarray
+) -> Found:
+    starts = np.concatenate([[0], np.cumsum(room)])
+    found = Found(
+        np.empty(starts[-1]),
+        np.empty(starts[-1], np.int64),
+        starts,
+        np.full(len(room), limit),
+        np.zeros(len(room), np.int64),
+        True,
+    )
+    scan.run(some, allowed, found)
+    return found
+
+
+def _limit_of(scan: Scan, radius: float) -> float:
+    """Return the least reported distance that is farther than ``radius``."""
+    if scan.unit == 1.0 and scan.constant == 0:
+        return float(np.nextafter(radius, np.inf))
+    limit = np.floor(radius / scan.unit) + scan.constant
+    while (limit - scan.constant) * scan.unit <= radius < np.inf:
+        limit += 1
+    while (limit - 1 - scan.constant) * scan.unit > radius:
+        limit -= 1
+    return float(limit)
+
+
+def _batches(
+    scan: Scan, left_out: np.ndarray | None, mask: np.ndarray | None
+) -> Iterator[tuple[slice, Allowed]]:
+    """Cut the queries so that the tables of a part have a bounded size."""
+    if left_out is None:
+        left_out = np.full(scan.n_queries, -1)
+    shown = np.empty(0, np.uint8) if mask is None else mask.view(np.uint8)
+    step = max(4, _TABLE_BYTES // (16 * scan.n_nibbles) // 4 * 4)
+    for start in range(0, scan.n_queries, step):
+        some = slice(start, min(start + step, scan.n_queries))
+        yield some, Allowed(_read_only(left_out[some]), _read_only(shown))
+
+
+# Bytes, nibbles and tables.
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    """Return a read-only C-ordered view, so that kernels see one type of array."""
+    view = np.require(np.asarray(array), requirements=["C", "A"]).view()
+    view.flags.writeable = False
+    return view
+
+
+def _as_bytes(codes: np.ndarray) -> np.ndarray:
+    """View codes as bytes: of two bits, signs and magnitudes in turn."""
+    plain = np.ascontiguousarray(np.asarray(codes)).view(np.uint8)
+    return _read_only(plain)
+
+
+_NO_FLOATS = _read_only(np.empty(0, np.float32))
+_NO_VALUES = np.empty((0, 0), np.float32)
+_NO_LEVELS = np.empty(0)
+_NO_CODES = _read_only(np.empty((0, 0), np.uint8))
+_NO_COSTS = np.empty(0)
+_NO_ROWS = np.empty(0, np.int64)
+_NO_DISTANCES = np.empty(0)
+
+
+def _nibble_bits(bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sign and magnitude bits of the coordinates of the 16 nibbles.
+
+    One bit: 4 signs. Two bits: 2 magnitudes above 2 signs.
+    """
+    digits = np.arange(16)[:, np.newaxis] >> np.array([3, 2, 1, 0]) & 1
+    if bits == 1:
+        return digits, np.zeros_like(digits)
+    return digits[:, 2:], digits[:, :2]
+
+
+def _nibble_costs(costs: np.ndarray, bits: int) -> np.ndarray:
+    """Return what two nibbles cost, (16, 16)."""
+    signs, strong = _nibble_bits(bits)
+    differ = signs[:, np.newaxis] ^ signs
+    return costs[3 * differ + strong[:, np.newaxis] + strong].sum(axis=2)
+
+
+def _nibble_values(levels: np.ndarray, bits: int) -> np.ndarray:
+    """Return the values of a nibble's coordinates, (16, 4) or (16, 2)."""
+    signs, strong = _nibble_bits(bits)
+    return np.where(signs, 1, -1) * levels[strong]
+
+
+def _nibbles(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Return the nibbles of codes in the order of the tables, (n, n_nibbles)."""
+    if bits == 2:
+        s, m = codes[:, ::2], codes[:, 1::2]
+        first = (s >> 2) & 0x33 | m & 0xCC
+        codes = np.stack([first, s & 0x33 | (m & 0x33) << 2], axis=2)
+        codes = codes.reshape(len(s), -1)
+    return np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), -1)
+
+
+def _by_nibble(values: np.ndarray, bits: int) -> np.ndarray:
+    """Group coordinates by nibble in the order of the tables, (n, n_nibbles, 4 or 2).
+
+    A column of two-bit codes has the nibbles of the coordinates 0 and 1, 4 and 5, 2
+    and 3, 6 and 7.
+    """
+    n, d = values.shape
+    if bits == 1:
+        return values.reshape(n, d // 4, 4)
+    return values.reshape(n, d // 8, 4, 2)[:, :, [0, 2, 1, 3]].reshape(n, d // 2, 2)
+
+
+def _common_unit(
+    costs: np.ndarray, n_features: int
+) -> tuple[float, np.ndarray | None]:
+    """Write costs as integer multiples of a unit, where sums are then exact.
+
+    Returns
+    -------
+    unit : float
+    multiples : int64 array of shape (6,), or None
+        None where a nibble's multiples would not fit 7 bits, so that two of them fit
+        8, or where a distance in float64 would be rounded.
+    """
+    exact = [Fraction(float(cost)) for cost in costs]
+    denominator = lcm(*(cost.denominator for cost in exact))
+    numerators = [int(cost * denominator) for cost in exact]
+    divisor = gcd(*numerators) or 1
+    unit = Fraction(divisor, denominator)
+    multiples = [numerator // divisor for numerator in numerators]
+    per_nibble = 2 if any(costs[i] for i in (1, 2, 4, 5)) else 4
+    fits = per_nibble * max(multiples) <= 127
+    if not fits or unit.numerator * max(multiples) * n_features >= 2**53:
+        return 1.0, None
+    return float(unit), np.array(multiples)
+
+
+def _rounded(
+    raw: Callable[[slice], np.ndarray], n_queries: int, n_nibbles: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Round float tables to 8 bits, a few queries at a time.
+
+    Parameters
+    ----------
+    raw : callable
+        slice of queries -> float64 tables (n_queries, n_nibbles, 16)
+
+    Returns
+    -------
+    tables : uint8 array of shape (n_queries, n_nibbles, 16)
+    bounds : float32 array of shape (n_queries, 3)
+        The first field of ``Bounds``.
+    """
+    tables = np.empty((n_queries, n_nibbles, 16), np.uint8)
+    bounds = np.empty((n_queries, 3), np.float32)
+    step = max(1, _FLOAT_TABLE_BYTES // (128 * n_nibbles))
+    for start in range(0, n_queries, step):
+        some = slice(start, start + step)
+        round_tables(raw(some), _ROUNDED_GROUP, tables[some], bounds[some])
+    return tables, bounds
+
+
+@kernel
+def _range_of_groups(raw, size):
+    """Return the largest sum of the ranges of ``size`` tables in a row."""
+    largest = 0.0
+    for start in range(0, raw.shape[0], size):
+        total = 0.0
+        for p in range(start, min(start + size, raw.shape[0])):
+            total += raw[p].max() - raw[p].min()
+        largest = max(largest, total)
+    return largest
+
+
+@kernel
+def round_tables(raw, group, tables, bounds):
+    """Round float tables so that a group of bytes adds up to 255 at most.
+
+    The step is as fine as the widest group allows: what the tables of a query add
+    together decides, not the single one with the largest range. With rounding to the
+    nearest step, a group of 2 * group tables is at most ``group`` steps above the sum
+    of its ranges. The errors add up to at most the sum of the largest of each table.
+
+    Parameters
+    ----------
+    raw : float64 array (n_queries, n_nibbles, 16)
+    group : int
+        Number of bytes, two nibbles each, whose entries are added in 8 bits.
+    tables : uint8 array (n_queries, n_nibbles, 16)
+        Filled.
+    bounds : float32 array (n_queries, 3)
+        Filled with step, base and error: sums of ``raw`` are within ``error`` of
+        ``base + step * sum of tables``.
+    """
+    for q in range(raw.shape[0]):
+        spread = _range_of_groups(raw[q], 2 * group)
+        step = np.float64(np.float32(spread / (254 - group)))
+        inverse = 1 / step if step > 0 else 0.0
+        base = error = largest = 0.0
+        for p in range(raw.shape[1]):
+            low, worst, most = raw[q, p].min(), 0.0, 0.0
+            for c in range(16):
+                entry = np.floor((raw[q, p, c] - low) * inverse + 0.5)
+                tables[q, p, c] = np.uint8(entry)
+                worst = max(worst, abs(raw[q, p, c] - low - step * entry))
+                most = max(most, abs(raw[q, p, c]))
+            base, error, largest = base + low, error + worst, largest + most
+        bounds[q, 0], bounds[q, 1] = step, base
+        # Room for the float32 arithmetic of ``_lower_bound``: its intermediate values
+        # are below 4 * largest, and each rounds by 2^-24 of itself.
+        bounds[q, 2] = error * (1 + 2.0**-20) + largest * 2.0**-19
