@@ -145,7 +145,6 @@ class Quantizer(
     TransformerMixin,
     BaseEstimator,
     metaclass=ABCMeta,
-    auto_wrap_output_keys=None,  # type: ignore[call-arg]
 ):
     """The shared half of the quantizers: thresholds, cell means, codes in blocks.
 
@@ -155,6 +154,10 @@ class Quantizer(
 
     _n_cells: int
     threshold: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # No output setting wraps codes in a frame.
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
 
     @abstractmethod
     def _check_parameters(self) -> None:

@@ -1,0 +1,135 @@
+"""The house: who imports whom, what an import costs, what is public."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import skbq
+
+ROOT = Path(skbq.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+# What a room may import of skbq. Imports go down only.
+_PLAIN = {"_checks", "_parallel", "codes", "_kernels", "theory"}
+_ESTIMATORS = {"_rotation", "_quantizers", "_profiler", "_neighbors", "_graph"}
+ALLOWED = {
+    "_checks": set(),
+    "_parallel": set(),
+    "codes": set(),
+    "_kernels": set(),
+    "theory": set(),
+    "datasets": set(),
+    "exports": set(),
+    "displays": set(),
+    "_search": {"codes", "_kernels", "_parallel"},
+    "_base": _PLAIN | {"_search"},
+    **dict.fromkeys(_ESTIMATORS, _PLAIN | {"_base", "_search"} | _ESTIMATORS),
+    "metrics": {"theory"},
+    "_advisor": _PLAIN | _ESTIMATORS | {"_base", "metrics", "exports"},
+}
+TOP = {"__init__", "cli"}
+
+# A library that only some rooms import.
+ONLY = {
+    "numba": {"_kernels"},
+    "llvmlite": {"_kernels"},
+    "joblib": {"_parallel"},
+    "matplotlib": {"displays"},
+}
+
+
+def room(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path):
+    """All modules that a file imports, those of skbq as ``skbq.<room>``."""
+    package = ("skbq", *path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if not node.level:
+                yield node.module
+                continue
+            base = package[: len(package) - node.level + 1]
+            if node.module:
+                yield ".".join([*base, node.module])
+            else:
+                yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_go_down(path):
+    here = room(path)
+    if here in TOP:
+        return
+    assert here in ALLOWED, f"say what {here} may import"
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("skbq.")}
+    assert used <= ALLOWED[here] | {here}
+
+
+def test_the_table_has_no_rooms_that_are_gone():
+    planned = {"_advisor", "displays", "exports"}
+    assert set(ALLOWED) - planned <= {room(path) for path in MODULES}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_libraries_stay_in_their_rooms(path):
+    for name in imports(path):
+        library = name.split(".")[0]
+        assert room(path) in ONLY.get(library, {room(path)}), library
+
+
+def run(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**__import__("os").environ, **environment},
+    )
+    return done.stdout.strip()
+
+
+def test_import_compiles_nothing_and_stays_light():
+    loaded = run(
+        "import sys, skbq\n"
+        "from skbq._kernels import popcount as p\n"
+        "kernels = [k for k in vars(p).values() if hasattr(k, 'signatures')]\n"
+        "assert kernels\n"
+        "print(sum(len(k.signatures) for k in kernels),"
+        " *(m for m in ['matplotlib', 'pandas', 'polars', 'sphinx', 'pytest']"
+        " if m in sys.modules))"
+    )
+    assert loaded == "0"
+
+
+def test_cache_can_be_switched_off():
+    code = "from skbq._kernels import _compiling as c; print(c.kernel.__name__)"
+    assert run(code, SKBQ_NUMBA_CACHE="0")
+
+
+def test_public_names_are_sorted_and_documented():
+    assert skbq.__all__ == sorted(skbq.__all__)
+    for name in skbq.__all__:
+        public = getattr(skbq, name)
+        assert inspect.getdoc(public), name
+        if inspect.isclass(public):
+            for method, member in inspect.getmembers(public, inspect.isfunction):
+                if not method.startswith("_") and member.__module__.startswith("skbq"):
+                    assert inspect.getdoc(member), f"{name}.{method}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_codes_and_kernels_know_the_bits(path):
+    if room(path) in {"codes", "_kernels"}:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.BinOp):
+            assert not isinstance(node.op, ast.LShift | ast.RShift), path
