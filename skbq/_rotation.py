@@ -55,11 +55,10 @@ class RandomRotation(
     the sign of R's diagonal [1]_. An orthogonal matrix of determinant -1 is as likely
     as one of +1: reflections keep distances as well.
 
-    Three rounds of "dct" are what ``benchmarks/rotation.py`` suggests: the fourth
-    moment of the entries of Q is within 2 % of Haar's from two rounds on (one round:
-    half of it), the variances of the rotated coordinates spread like Haar's within
-    the noise of the draw from three rounds on for d of 32 to 768, and a further round
-    changes neither.
+    Three rounds of "dct" are what ``benchmarks/rotation.py`` suggests, for d of 32 to
+    768: the fourth moment of the entries of Q is within 2 % of Haar's (two rounds:
+    within 4 %; one round: half of it), their largest entry and the variances of the
+    rotated coordinates spread as Haar's, and a fourth round changes neither.
 
     float32 vectors stay float32. "haar" multiplies in float64 and rounds, so that a
     row comes out the same whichever rows it is transformed with.

@@ -77,18 +77,18 @@ def test_scikit_learn_checks(estimator, check):
 
 
 # Checks of the same module that check_estimator leaves out.
-FURTHER = """
-check_get_feature_names_out_error
-check_transformer_get_feature_names_out
-check_transformer_get_feature_names_out_pandas
-check_set_output_transform
-check_set_output_transform_pandas
-check_global_output_transform_pandas
-check_set_output_transform_polars
-check_global_set_output_transform_polars
-check_dataframe_column_names_consistency
-check_inplace_ensure_writeable
-""".split()
+FURTHER = [
+    "check_get_feature_names_out_error",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_global_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_set_output_transform_polars",
+    "check_dataframe_column_names_consistency",
+    "check_inplace_ensure_writeable",
+]
 # These need output in frames, which codes never take (see test_quantizers.py).
 FRAMES = [name for name in FURTHER if "output_transform" in name]
 

@@ -95,10 +95,10 @@ def test_unknown_mode(X):
     "consumer",
     [
         KNeighborsClassifier(n_neighbors=5, metric="precomputed"),
-        DBSCAN(eps=4.5, metric="precomputed"),
+        DBSCAN(eps=7.5, metric="precomputed"),
         Isomap(n_neighbors=30, metric="precomputed"),
         LocalOutlierFactor(n_neighbors=10, metric="precomputed"),
-        SpectralClustering(3, affinity="precomputed_nearest_neighbors", n_neighbors=9),
+        SpectralClustering(3, affinity="precomputed_nearest_neighbors", n_neighbors=34),
     ],
     ids=lambda e: type(e).__name__,
 )
