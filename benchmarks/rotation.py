@@ -3,7 +3,8 @@
 Run it as ``python benchmarks/rotation.py``. For Q of each kind: the fourth moment of
 its entries, d^2 E q^4 (Haar: 3 d / (d + 2)); the largest entry, in 1 / sqrt(d); how
 much the variances of rotated coordinates spread (std / mean) for a spectrum 1 / i,
-where an even spread is what a rotation is used for; and its distance from orthogonality.
+where an even spread is what a rotation is used for; and its distance from being
+orthogonal.
 """
 
 import numpy as np

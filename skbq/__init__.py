@@ -2,6 +2,7 @@
 
 from ._graph import BinaryNeighborsTransformer
 from ._neighbors import BinaryNeighbors
+from ._profiler import HeterogeneityProfiler
 from ._quantizers import BinaryQuantizer, TwoBitQuantizer
 from ._rotation import RandomRotation
 from .codes import CodeArray, as_codes
@@ -13,6 +14,7 @@ __all__ = [
     "BinaryNeighborsTransformer",
     "BinaryQuantizer",
     "CodeArray",
+    "HeterogeneityProfiler",
     "RandomRotation",
     "TwoBitQuantizer",
     "as_codes",
