@@ -6,7 +6,6 @@ from typing import Self
 import numpy as np
 from scipy.special import log_ndtr
 
-from ._base import float_rows
 from ._parallel import row_blocks
 
 
@@ -87,7 +86,7 @@ class Reservoir:
             kept = np.sort(np.argpartition(keys, self.size)[: self.size])
         n_old = np.searchsorted(kept, len(self.keys))
         old = self.rows[kept[:n_old]]
-        new = float_rows(X[kept[n_old:] - len(self.keys)])
+        new = X[kept[n_old:] - len(self.keys)]
         rows = np.concatenate([old, new]) if len(old) else new
         return type(self)(self.seed, self.size, keys[kept], rows)
 
