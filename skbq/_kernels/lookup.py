@@ -101,26 +101,27 @@ kernel = numba.njit(nogil=True) if _FORCED else cached_kernel
 # Vectors as numba values. Each operation is one line of LLVM code.
 
 
-class _Vector(types.Type):
-    """A vector of 64 bytes, as 64 uint8 or as 32 uint16."""
-
-    def __init__(self, bits):
-        self.bits = bits
-        super().__init__(name=f"vector of {8 * BLOCK // bits} uint{bits}")
-
-
 def _vector(bits, count):
     return ir.VectorType(ir.IntType(bits), count)
+
+
+class _Vector(types.Type):
+    """A vector of 64 bytes."""
+
+    def __init__(self, name, llvm_type):
+        self.llvm_type = llvm_type
+        super().__init__(name=f"vector of {name}")
 
 
 @register_model(_Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager, vector):
-        count = 8 * BLOCK // vector.bits
-        super().__init__(manager, vector, _vector(vector.bits, count))
+        super().__init__(manager, vector, vector.llvm_type)
 
 
-_BYTES, _WORDS = _Vector(8), _Vector(16)
+_BYTES = _Vector("64 uint8", _vector(8, BLOCK))
+_WORDS = _Vector("32 uint16", _vector(16, BLOCK // 2))
+_DOUBLES = _Vector("8 float64", ir.VectorType(ir.DoubleType(), 8))
 
 
 def _shuffle(builder, first, second, lanes):
@@ -191,12 +192,20 @@ def _lookup(typing, tables, offset, index):
     return _BYTES(tables, types.int64, _BYTES), emit
 
 
-@intrinsic
-def _zeros(typing):
-    def emit(context, builder, signature, args):
-        return ir.Constant(_vector(8, BLOCK), None)
+def _zeros_of(vector):
+    """Make the intrinsic that returns a vector of zeros."""
 
-    return _BYTES(), emit
+    @intrinsic
+    def zeros(typing):
+        def emit(context, builder, signature, args):
+            return ir.Constant(vector.llvm_type, None)
+
+        return vector(), emit
+
+    return zeros
+
+
+_zeros, _zero_doubles = _zeros_of(_BYTES), _zeros_of(_DOUBLES)
 
 
 @intrinsic
@@ -300,6 +309,62 @@ def _transpose_square(typing, codes, source, stride, tile, target):
     return types.void(codes, integer, integer, tile, integer), emit
 
 
+@intrinsic
+def _add_products(typing, sums, signs, strong, values, offset, low, high):
+    """Add eight float32 values, times plus or minus a level, to eight sums.
+
+    ``signs`` and ``strong`` are bytes of bits, that of the first value the highest.
+    """
+
+    def emit(context, builder, signature, args):
+        sums, signs, strong, values, offset, low, high = args
+        lanes, kind = _vector(64, 8), ir.VectorType(ir.FloatType(), 8)
+
+        def splat(value, vector):
+            one = ir.Constant(vector, None)
+            one = builder.insert_element(one, value, ir.Constant(ir.IntType(32), 0))
+            return _shuffle(builder, one, one, [0] * 8)
+
+        def splat_byte(byte):
+            return splat(builder.zext(byte, ir.IntType(64)), lanes)
+
+        bits = ir.Constant(lanes, [128 >> j for j in range(8)])
+        is_high = builder.icmp_unsigned(
+            "!=", builder.and_(splat_byte(strong), bits), ir.Constant(lanes, None)
+        )
+        level = builder.select(is_high, splat(high, sums.type), splat(low, sums.type))
+        place = _pointer(context, builder, signature.args[3], values, offset, kind)
+        loaded = builder.fpext(builder.load(place, align=4, typ=kind), sums.type)
+        product = builder.fmul(loaded, level)
+        # A sign bit of 0 means minus: bring its complement to the top of the float.
+        shifts = ir.Constant(lanes, [56 + j for j in range(8)])
+        negative = builder.shl(splat_byte(builder.not_(signs)), shifts)
+        negative = builder.and_(negative, ir.Constant(lanes, [1 << 63] * 8))
+        product = builder.xor(builder.bitcast(product, lanes), negative)
+        return builder.fadd(sums, builder.bitcast(product, sums.type))
+
+    real = types.float64
+    return (
+        _DOUBLES(_DOUBLES, types.uint8, types.uint8, values, types.int64, real, real),
+        emit,
+    )
+
+
+@intrinsic
+def _sum_of_eight(typing, sums):
+    """Add eight sums as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))."""
+
+    def emit(context, builder, signature, args):
+        places = [ir.Constant(ir.IntType(32), lane) for lane in range(8)]
+        parts = [builder.extract_element(args[0], place) for place in places]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [builder.fadd(a, b) for a, b in pairs]
+        return parts[0]
+
+    return types.float64(_DOUBLES), emit
+
+
 # Tiles.
 
 
@@ -327,6 +392,9 @@ def _transpose_squares(codes, first, count, tile):
             target = (r // BLOCK * width + column) * BLOCK + r % BLOCK
             _transpose_square(codes, source, width, tile, target)
     _copy_columns(codes, first, tile, (squares, count), (0, width))
+
+
+_transpose = _transpose_plain if INSTRUCTIONS == "portable" else _transpose_squares
 
 
 @kernel
@@ -452,10 +520,7 @@ def _sum_each_vector(tile, tables, first, stop, group, sums):
             _sum_one(tile, tables, q, group, sums[q - first])
 
 
-if INSTRUCTIONS == "portable":
-    _transpose, _sum_each = _transpose_plain, _sum_each_plain
-else:
-    _transpose, _sum_each = _transpose_squares, _sum_each_vector
+_sum_each = _sum_each_plain if INSTRUCTIONS == "portable" else _sum_each_vector
 
 
 # What a scan may find, and keeps.
@@ -560,18 +625,26 @@ def _load_tile(codes, first, count, bits, tile):
         _pair_signs_and_magnitudes(tile)
 
 
+# Slices are taken inside this function and ``_any_near``: there, no references are
+# counted, which would cost more than the comparisons, and the loops become vector code.
 @kernel
-def _take_below(sums, first, q, allowed, found):
+def _smallest(sums, start, stop):
+    some = sums[start:stop]
+    smallest = some[0]
+    for r in range(some.size):
+        smallest = min(smallest, some[r])
+    return smallest
+
+
+@kernel
+def _take_below(sums, count, first, q, allowed, found):
     """Take the rows of a tile whose sum is below the limit: sums are distances."""
-    for start in range(0, sums.size, BLOCK):
-        some = sums[start : start + BLOCK]
-        smallest = some[0]
-        for r in range(some.size):
-            smallest = min(smallest, some[r])
-        if smallest < found.limits[q]:
-            for r in range(some.size):
-                if some[r] < found.limits[q]:
-                    _take(np.float64(some[r]), first + start + r, q, allowed, found)
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        if _smallest(sums, start, stop) < found.limits[q]:
+            for r in range(start, stop):
+                if sums[r] < found.limits[q]:
+                    _take(np.float64(sums[r]), first + r, q, allowed, found)
 
 
 @kernel
@@ -604,7 +677,7 @@ def scan_exact(codes, bits, tables, group, allowed, found):
             stop = min(q + 4, tables.shape[0])
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
-                _take_below(sums[one - q, :count], first, one, allowed, found)
+                _take_below(sums[one - q], count, first, one, allowed, found)
     if not found.keep_all:
         _sort_heaps(found)
 
@@ -641,23 +714,38 @@ class Queries(NamedTuple):
 
 
 @kernel
-def _product(codes, row, bits, values, levels):
-    """Product of a float query with the values of a row, in float64.
+def _product_plain(codes, row, bits, values, q, levels):
+    """Product of float query q with the values of a row, in float64.
 
-    Coordinate i is added to the i modulo 8th of eight sums, in order; the sums s are
-    added as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)). Any implementation
-    that keeps to this order gives the same last bit.
+    Coordinate i is added to the (i modulo 8)th of eight sums, in order; the sums are
+    added as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)). Whatever keeps to this
+    order gives the same last bit.
     """
     sums = np.zeros(8)
     for b in range(codes.shape[1] // bits):
         signs = codes[row, bits * b]
         strong = codes[row, 2 * b + 1] if bits == 2 else np.uint8(0)
         for j in range(8):
-            x = values[8 * b + j] * levels[(strong >> (7 - j)) & 1]
+            x = values[q, 8 * b + j] * levels[(strong >> (7 - j)) & 1]
             sums[j] += x if (signs >> (7 - j)) & 1 else -x
     left = (sums[0] + sums[1]) + (sums[2] + sums[3])
     return left + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
 
+
+@kernel
+def _product_vector(codes, row, bits, values, q, levels):
+    """Do the same with the eight sums in one vector."""
+    sums = _zero_doubles()
+    n_values = values.shape[1]
+    for b in range(codes.shape[1] // bits):
+        signs = codes[row, bits * b]
+        strong = codes[row, 2 * b + 1] if bits == 2 else np.uint8(0)
+        place = (q * n_values + 8 * b) * 4
+        sums = _add_products(sums, signs, strong, values, place, levels[0], levels[1])
+    return _sum_of_eight(sums)
+
+
+_product = _product_plain if INSTRUCTIONS == "portable" else _product_vector
 
 _BIT_COUNTS = np.array([byte.bit_count() for byte in range(256)], np.int64)
 
@@ -693,7 +781,7 @@ def _distance(codes, row, bits, q, bounds, queries):
         return _count_distance(
             codes, row, bits, queries.codes[q], queries.costs, queries.n_features
         )
-    product = _product(codes, row, bits, queries.values[q], queries.levels)
+    product = _product(codes, row, bits, queries.values, q, queries.levels)
     return np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
 
 
@@ -721,33 +809,51 @@ def _lower_bound(total, offset, scale, step, base, error):
 
 
 @kernel
+def _any_near(sums, offset, scale, start, stop, step, base, error, limit):
+    near = False
+    sums, offset, scale = sums[start:stop], offset[start:stop], scale[start:stop]
+    for r in range(sums.size):  # "not above", so that NaN is looked at
+        low = _lower_bound(sums[r], offset[r], scale[r], step, base, error)
+        near |= not low > limit
+    return near
+
+
+@kernel
 def _padded_limit(limit, room):
     """Limit in float32, for lower bounds computed in float32."""
     return np.float32(limit + abs(limit) * 2.0**-22 + room)
 
 
 @kernel
-def _take_near(sums, offset, scale, room, first, q, codes, bits, bounds, queries,
-               allowed, found):
+def _take_near(
+    sums,
+    count,
+    offset,
+    scale,
+    room,
+    first,
+    q,
+    codes,
+    bits,
+    bounds,
+    queries,
+    allowed,
+    found,
+):
     """Take the rows of a tile that are below the limit, by bound, then by distance."""
     step, base, error = bounds.queries[q]
-    for start in range(0, sums.size, BLOCK):
-        some = sums[start : start + BLOCK]
-        offsets, scales = offset[start : start + BLOCK], scale[start : start + BLOCK]
-        limit = _padded_limit(found.limits[q], room)
-        n_near = 0
-        for r in range(some.size):  # "not above", so that NaN is looked at
-            low = _lower_bound(some[r], offsets[r], scales[r], step, base, error)
-            n_near += not low > limit
-        if n_near == 0:
+    limit = _padded_limit(found.limits[q], room)
+    for start in range(0, count, BLOCK):
+        stop = min(start + BLOCK, count)
+        if not _any_near(sums, offset, scale, start, stop, step, base, error, limit):
             continue
-        for r in range(some.size):
-            low = _lower_bound(some[r], offsets[r], scales[r], step, base, error)
-            if not low > _padded_limit(found.limits[q], room):
-                row = first + start + r
-                distance = _distance(codes, row, bits, q, bounds, queries)
+        for r in range(start, stop):
+            low = _lower_bound(sums[r], offset[r], scale[r], step, base, error)
+            if not low > limit:
+                distance = _distance(codes, first + r, bits, q, bounds, queries)
                 if distance < found.limits[q]:
-                    _take(distance, row, q, allowed, found)
+                    _take(distance, first + r, q, allowed, found)
+                    limit = _padded_limit(found.limits[q], room)
 
 
 @kernel
@@ -776,7 +882,20 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
             stop = min(q + 4, tables.shape[0])
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
-                _take_near(sums[one - q, :count], offset, scale, room, first, one,
-                           codes, bits, bounds, queries, allowed, found)
+                _take_near(
+                    sums[one - q],
+                    count,
+                    offset,
+                    scale,
+                    room,
+                    first,
+                    one,
+                    codes,
+                    bits,
+                    bounds,
+                    queries,
+                    allowed,
+                    found,
+                )
     if not found.keep_all:
         _sort_heaps(found)

@@ -25,7 +25,7 @@ _TABLE_BYTES = 16 * 2**20
 _FLOAT_TABLE_BYTES = 2**20
 # Bytes of codes whose rounded entries are added in 8 bits: more of them need fewer
 # instructions and give a wider error bound, so more rows to evaluate.
-_ROUNDED_GROUP = 2
+_ROUNDED_GROUP = 4
 # Rows of a query that have room before their number is known.
 _FIRST_ROOM = 64
 
