@@ -55,12 +55,33 @@ def check_vectors(
         )
     refuse_unsigned(X, name)
     X = validate_data(
-        estimator, X, reset=reset, dtype="numeric", ensure_min_samples=min_samples
+        estimator,
+        X,
+        reset=reset,
+        dtype="numeric",
+        ensure_min_samples=min_samples,
+        ensure_all_finite=False,
     )
     refuse_unsigned(X, name)
-    if X.dtype.kind == "b":
-        X = X.astype(np.float32)
-    return X
+    _refuse_non_finite(X, name)
+    return X.astype(np.float32) if X.dtype.kind == "b" else X
+
+
+def _refuse_non_finite(X: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity, naming the rows; X is read block by block."""
+    if X.dtype.kind != "f":
+        return
+    for rows in row_blocks(len(X), X.shape[1] * 2):
+        finite = np.isfinite(X[rows])
+        if finite.all():
+            continue
+        faulty = rows.start + np.flatnonzero(~finite.all(axis=1))
+        what = "NaN" if np.isnan(X[rows]).any() else "infinity"
+        raise ValueError(
+            f"Input X contains {what}, which {name} does not accept: row "
+            f"{faulty[:5].tolist()} (the first of them). Drop these rows, or fill them "
+            "in."
+        )
 
 
 def refuse_unsigned(X: Any, name: str) -> None:

@@ -7,13 +7,17 @@ import numpy as np
 from scipy.sparse import csr_array, csr_matrix
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import DocLinkMixin, check_vectors, float_dtype, float_rows
+from ._base import DocLinkMixin, check_vectors
 from ._checks import check_int, check_option, check_real
-from ._parallel import row_blocks
+from ._encoding import (
+    centred_queries,
+    check_lengths,
+    encode_rows,
+    rows_to_learn_from,
+    scaled_rows,
+)
 from ._quantizers import TwoBitQuantizer
 from ._search import (
     DistanceBlock,
@@ -24,7 +28,7 @@ from ._search import (
     rerank,
     within,
 )
-from .codes import CodeArray, describe_codes, empty_codes, is_codes, stack_codes
+from .codes import CodeArray, describe_codes, is_codes, stack_codes
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
@@ -102,6 +106,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     Distances that are returned: with ``query="codes"`` those between codes; with
     ``query="vectors"`` an estimate of ``metric``; with ``oversampling`` exactly
     ``metric``. "cosine" is 1 - cosine similarity, "inner_product" is -<x, y>.
+
+    The quantizer learns from all rows, or from 131,072 of them drawn at random (always
+    the same ones) where there are more.
 
     Equal distances go to the lower row, whatever the batch, the order or ``n_jobs``.
 
@@ -181,16 +188,17 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             self._check_codes_make_sense()
             self.n_features_in_ = X.n_features
             self.quantizer_ = self._vectors = None
-            self._append(X.copy(), None, first=True)
+            self._append(X.copy(), first=True)
             return self
         X = check_vectors(self, X, reset=True)
-        rows = self._scaled(X, "X")
+        check_lengths(X, self.metric)
+        quantizer = self.quantizer
+        quantizer = TwoBitQuantizer() if quantizer is None else clone(quantizer)
         with config_context(transform_output="default"):
-            quantizer = self.quantizer
-            quantizer = TwoBitQuantizer() if quantizer is None else clone(quantizer)
-            self.quantizer_ = quantizer.fit(rows, None)
+            sample = scaled_rows(rows_to_learn_from(X), self.metric)
+            self.quantizer_ = quantizer.fit(sample, None)
         self._vectors = None if self.oversampling is None else X
-        self._append(self._encoded(rows), rows, first=True)
+        self._append(*self._encoded(X), first=True)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -211,23 +219,28 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             return self.fit(X)
         self._check_parameters()
         if self.quantizer_ is None:
-            self._append(self._check_codes(X), None, first=False)
+            self._append(self._check_codes(X), first=False)
             return self
         X = check_vectors(self, X, reset=False)
-        rows = self._scaled(X, "X")
-        codes = self._encoded(rows)
+        check_lengths(X, self.metric)
+        added = self._encoded(X)
         if self._vectors is not None:
             self._vectors = np.concatenate([self._vectors, X])
-        self._append(codes, rows, first=False)
+        self._append(*added, first=False)
         return self
 
+    def _encoded(self, X: np.ndarray) -> tuple:
+        return encode_rows(
+            self.quantizer_,
+            X,
+            self.metric,
+            corrections=self.query == "vectors",
+            n_jobs=self.n_jobs,
+        )
+
     def _append(
-        self, codes: CodeArray, rows: np.ndarray | None, *, first: bool
+        self, codes: CodeArray, scale: Any = None, offset: Any = None, *, first: bool
     ) -> None:
-        scale: Any = None
-        offset: Any = None
-        if self.query == "vectors":
-            scale, offset = self._corrections(codes, rows)
         if not first:
             codes = stack_codes(self.codes_, codes)
             if scale is not None:
@@ -294,76 +307,6 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 f"{X.shape}) while a minimum of 1 is required."
             )
         return X
-
-    # From vectors to codes.
-
-    def _scaled(self, X: np.ndarray, name: str) -> np.ndarray:
-        """Give the rows the length that the metric asks for."""
-        if self.metric != "cosine":
-            return X
-        out = np.empty(X.shape, float_dtype(X))
-        for some in row_blocks(len(X), X.shape[1] * 16):
-            rows = float_rows(X, some).astype(np.float64)
-            norms = np.sqrt(np.square(rows).sum(axis=1))
-            zero = np.flatnonzero(norms == 0)
-            if zero.size and X.dtype.kind == "i":
-                norms[zero] = 1  # a direction that rounding to integers took away
-            elif zero.size:
-                raise ValueError(
-                    f"{name} has rows of zeros, whose cosine to anything is undefined: "
-                    f"row {(zero[:5] + some.start).tolist()} (the first of them). "
-                    "Drop them, or use metric='euclidean' or 'inner_product'."
-                )
-            out[some] = rows / norms[:, None]
-        return out
-
-    def _encoded(self, rows: np.ndarray) -> CodeArray:
-        codes: CodeArray | None = None
-        for some in row_blocks(len(rows), rows.shape[1] * 16):
-            with config_context(transform_output="default"):
-                block = self.quantizer_.transform(rows[some])
-            if not is_codes(block):
-                raise TypeError(
-                    "The quantizer of BinaryNeighbors must turn vectors into codes, "
-                    f"but {self.quantizer_!r} gave {type(block).__name__}. End it "
-                    "with a BinaryQuantizer or TwoBitQuantizer."
-                )
-            if codes is None:
-                codes = empty_codes(len(rows), like=block)
-            codes[some] = block
-        assert codes is not None
-        return codes
-
-    def _centred(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return vectors as the quantizer sees them, less its thresholds c, and c."""
-        before, last = _split(self.quantizer_)
-        if before is not None:
-            with config_context(transform_output="default"):
-                rows = np.asarray(before.transform(rows))
-        if not hasattr(last, "thresholds_"):
-            raise TypeError(
-                "query='vectors' needs a quantizer with thresholds_, such as "
-                f"BinaryQuantizer or TwoBitQuantizer. Got {last!r}."
-            )
-        return float_rows(rows).astype(np.float64) - last.thresholds_, last.thresholds_
-
-    def _corrections(
-        self, codes: CodeArray, rows: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Per row, what makes a distance of <q, y - c>: offset + scale * product."""
-        assert rows is not None
-        scale = np.empty(len(codes), np.float32)
-        offset = np.empty(len(codes), np.float32)
-        for some in row_blocks(len(codes), rows.shape[1] * 32):
-            a, c = self._centred(rows[some])
-            length = np.square(a).sum(axis=1)
-            along = (codes[some].unpack() * a).sum(axis=1)
-            f = np.divide(length, along, out=np.zeros(len(a)), where=along > 0)
-            if self.metric == "euclidean":
-                scale[some], offset[some] = -2 * f, length
-            else:
-                scale[some], offset[some] = -f, -(a * c).sum(axis=1)
-        return scale, offset
 
     # Queries.
 
@@ -558,28 +501,28 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                     "fit, or use query='codes'."
                 )
             return None
-        return (
-            self._check_codes(X)
-            if self.quantizer_ is None
-            else check_vectors(self, X, reset=False)
-        )
+        if self.quantizer_ is None:
+            return self._check_codes(X)
+        X = check_vectors(self, X, reset=False)
+        check_lengths(X, self.metric)
+        return X
 
     def _first_stage(self, X: Any) -> tuple[DistanceBlock, np.ndarray | None]:
         """Return distances to search by, and what is still to be added to them."""
         if self.query == "codes":
-            if X is None:
-                codes = self.codes_
-            elif self.quantizer_ is None:
-                codes = X
-            else:
-                codes = self._encoded(self._scaled(X, "X"))
+            codes = self._query_codes(X)
             return code_distances(self.codes_, codes, self._code_metric()), None
-        y, c = self._centred(self._scaled(self._vectors if X is None else X, "X"))
+        queries = self._vectors if X is None else X
+        y, constants = centred_queries(self.quantizer_, queries, self.metric)
         distances = estimated_distances(self.codes_, self._scale, self._offset, y)
-        if self.metric == "euclidean":
-            return distances, np.square(y).sum(axis=1)
-        along = ((y + c) * c).sum(axis=1)
-        return distances, (1 - along if self.metric == "cosine" else -along)
+        return distances, constants
+
+    def _query_codes(self, X: Any) -> CodeArray:
+        if X is None:
+            return self.codes_
+        if self.quantizer_ is None:
+            return X
+        return encode_rows(self.quantizer_, X, self.metric, n_jobs=self.n_jobs)[0]
 
     def _finished(self, found: np.ndarray, constants: np.ndarray) -> np.ndarray:
         distances = found + constants
@@ -627,19 +570,6 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         return (csr_array if as_array else csr_matrix)(
             (values, columns, starts), shape=(len(rows), self.n_samples_fit_)
         )
-
-
-def _split(quantizer: Any) -> tuple[Any, Any]:
-    """Part a fitted quantizer into what comes before its last step, and that."""
-    if isinstance(quantizer, FrozenEstimator):
-        return _split(quantizer.estimator)
-    if not isinstance(quantizer, Pipeline):
-        return None, quantizer
-    inner, last = _split(quantizer[-1])
-    before = quantizer[:-1] if len(quantizer) > 1 else None
-    if before is not None and inner is not None:
-        return Pipeline([("before", before), ("inner", inner)]), last
-    return (inner if before is None else before), last
 
 
 def _ragged(parts: list[np.ndarray]) -> np.ndarray:

@@ -135,7 +135,9 @@ def test_stack(rng):
 @pytest.mark.parametrize("d", [1, 8, 63, 64, 65, 200])
 def test_words_hold_every_bit_once(rng, d):
     codes = make(rng, 2, d=d)
-    for plane, words in zip((codes.signs, codes.magnitudes), code_words(codes), strict=True):
+    for plane, words in zip(
+        (codes.signs, codes.magnitudes), code_words(codes), strict=True
+    ):
         assert words.shape == (len(codes), -(-d // 64))
         assert_array_equal(
             np.bitwise_count(words).sum(axis=1), np.bitwise_count(plane).sum(axis=1)

@@ -16,7 +16,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # What a room may import of skbq. Imports go down only.
 _PLAIN = {"_checks", "_parallel", "codes", "_kernels", "theory"}
 _ESTIMATORS = {"_rotation", "_quantizers", "_profiler", "_neighbors", "_graph"}
-_BELOW = _PLAIN | {"_base", "_search", "_statistics"}
+_BELOW = _PLAIN | {"_base", "_encoding", "_search", "_statistics"}
 ALLOWED = {
     "_checks": set(),
     "_parallel": set(),
@@ -29,8 +29,10 @@ ALLOWED = {
     "displays": set(),
     "_search": {"codes", "_kernels", "_parallel"},
     "_base": _PLAIN | {"_search"},
+    "_encoding": {"_base", "_parallel", "codes"},
     **dict.fromkeys(_ESTIMATORS, _BELOW | _ESTIMATORS),
     "metrics": {"theory"},
+    "_comparison": _BELOW | _ESTIMATORS | {"metrics"},
     "_advisor": _BELOW | _ESTIMATORS | {"metrics", "exports"},
 }
 TOP = {"__init__", "cli"}

@@ -111,12 +111,13 @@ class TestBits:
     @pytest.mark.parametrize("quantizer", QUANTIZERS, ids=str)
     def test_bits_do_not_depend_on_the_batch(self, rng, quantizer):
         """After a rotation, where the last digits of a row could."""
-        for n in (20, 21, 256, 257):
-            X = rng.standard_normal((n, 256)).astype(np.float32)
+        for n in (20, 21, 257):
+            X = rng.standard_normal((n, 200)).astype(np.float32)
             pipe = make_pipeline(RandomRotation(random_state=0), clone(quantizer))
             whole = bits(pipe.fit_transform(X))
-            rows = [bits(pipe.transform(X[i : i + 1])) for i in range(n)]
-            assert_array_equal(np.concatenate(rows, axis=-2), whole)
+            for i in range(0, n, 8):
+                one = slice(i, i + 1)
+                assert_array_equal(bits(pipe.transform(X[one])), whole[..., one, :])
             order = rng.permutation(n)
             assert_array_equal(bits(pipe.transform(X[order])), whole[..., order, :])
 
