@@ -1,0 +1,187 @@
+"""Strategies of quantization, measured side by side on one set of embeddings."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+from sklearn.pipeline import make_pipeline
+
+from ._neighbors import BinaryNeighbors
+from ._quantizers import BinaryQuantizer, TwoBitQuantizer
+from ._rotation import RandomRotation
+from .metrics import neighbor_recall
+
+# A search is repeated until this many seconds are over, and its fastest run counts.
+_TIMED_SECONDS = 0.3
+
+_QUANTIZERS = {1: BinaryQuantizer, 2: TwoBitQuantizer}
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to code vectors and to ask; ``bits`` None stands for exact floats."""
+
+    bits: int | None
+    query: str = "vectors"
+    rotated: bool = False
+
+    @property
+    def name(self) -> str:
+        """The code in words, without the kind of query."""
+        if self.bits is None:
+            return "exact float search"
+        plural = "s" if self.bits > 1 else ""
+        return f"{self.bits} bit{plural}{', rotated' if self.rotated else ''}"
+
+    def make_index(self, k: int, oversampling: float) -> Any:
+        """Make the unfitted index, for cosine distance, on all processors."""
+        if self.bits is None:
+            return NearestNeighbors(
+                n_neighbors=k, algorithm="brute", metric="cosine", n_jobs=-1
+            )
+        quantizer = _QUANTIZERS[self.bits]()
+        if self.rotated:
+            quantizer = make_pipeline(RandomRotation(random_state=0), quantizer)
+        return BinaryNeighbors(
+            k,
+            quantizer=quantizer,
+            query=self.query,
+            oversampling=oversampling,
+            n_jobs=-1,
+        )
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one strategy costs and finds.
+
+    Bytes, build time and queries per second are those of the search without
+    reranking, which needs the vectors too; ``bits`` are those of one coordinate.
+    """
+
+    strategy: str
+    bits: int
+    query: str
+    recall: float
+    recall_reranked: float
+    bytes_per_row: int
+    build_s: float
+    qps: float
+
+
+EXACT = Strategy(bits=None)
+STRATEGIES = [
+    EXACT,
+    *(
+        Strategy(bits, query, rotated)
+        for bits in (1, 2)
+        for rotated in (False, True)
+        for query in ("codes", "vectors")
+    ),
+]
+
+
+def measure(
+    strategies: list[Strategy],
+    vectors: np.ndarray,
+    queries: np.ndarray,
+    *,
+    k: int = 10,
+    oversampling: float = 4,
+) -> Iterator[Measurement]:
+    """Measure strategies one after the other, under cosine distance.
+
+    Parameters
+    ----------
+    strategies : list of Strategy
+    vectors : ndarray of shape (n_samples, n_features), dtype float32 or float64
+    queries : ndarray of shape (n_queries, n_features)
+        Rows that are not among the vectors.
+    k : int, default=10
+        Neighbors of each query, for recall@k.
+    oversampling : float, default=4
+        ``oversampling * k`` candidates are reranked for ``recall_reranked``.
+
+    Yields
+    ------
+    measurement : Measurement
+        Of each strategy, as soon as it is there.
+    """
+    exact = EXACT.make_index(k, oversampling).fit(vectors)
+    true = _cosine_distances(vectors, queries, _rows(exact, queries))
+
+    def recall(rows: np.ndarray) -> float:
+        return neighbor_recall(true, _cosine_distances(vectors, queries, rows))
+
+    for strategy in strategies:
+        index = strategy.make_index(k, oversampling)
+        _rows(index.fit(vectors[: 2 * k]), queries[:1])  # compiles what it needs
+        build_s, _ = _timed(partial(index.fit, vectors))
+        # To rerank exact neighbors by their exact distance changes nothing.
+        reranked = recall(_rows(index, queries))
+        bytes_per_row = vectors[:1].nbytes
+        if strategy.bits is not None:
+            index.set_params(oversampling=None)
+            bytes_per_row = index.bytes_per_row_
+        search_s, rows = _timed(partial(_rows, index, queries), at_least=_TIMED_SECONDS)
+        yield Measurement(
+            strategy.name,
+            strategy.bits or 8 * vectors.itemsize,
+            strategy.query,
+            recall(rows),
+            reranked,
+            bytes_per_row,
+            build_s,
+            len(queries) / search_s,
+        )
+
+
+def nearest_side_by_side(
+    vectors: np.ndarray, query: np.ndarray, k: int = 5
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Find the nearest rows of one query by float search and by one-bit codes.
+
+    Returns
+    -------
+    by_floats, by_codes : ndarrays of shape (k,)
+        Row numbers, nearest first.
+    bytes_per_row : int
+        Of the codes.
+    """
+    exact = EXACT.make_index(k, 1).fit(vectors)
+    one_bit = BinaryNeighbors(k, quantizer=BinaryQuantizer()).fit(vectors)
+    by_floats, by_codes = (_rows(index, query[None])[0] for index in (exact, one_bit))
+    return by_floats, by_codes, one_bit.bytes_per_row_
+
+
+def _rows(index: Any, queries: np.ndarray) -> np.ndarray:
+    return index.kneighbors(queries, return_distance=False)
+
+
+def _cosine_distances(
+    vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray
+) -> np.ndarray:
+    """Exact cosine distances of each query to its own rows, in float64."""
+
+    def unit(x: np.ndarray) -> np.ndarray:
+        x = x.astype(np.float64)
+        return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+    return 1 - np.einsum("qkd,qd->qk", unit(vectors[rows]), unit(queries))
+
+
+def _timed(function: Callable[[], Any], *, at_least: float = 0.0) -> tuple[float, Any]:
+    """Return the seconds of the fastest run, which others disturb least, and a result.
+
+    Runs are repeated until ``at_least`` seconds are over.
+    """
+    times: list[float] = []
+    while not times or sum(times) < at_least:
+        start = time.perf_counter()
+        result = function()
+        times.append(time.perf_counter() - start)
+    return min(times), result
