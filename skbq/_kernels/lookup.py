@@ -48,6 +48,7 @@ from ._compiling import kernel as cached_kernel
 BLOCK = 64
 _TILE_BYTES = 128 * 1024
 _TILE_ROWS = 2048
+_LARGEST_SUM = 2**31 - 1
 
 # The look-up instructions: LLVM's name, and the bytes of a register.
 _LOOKUPS = {
@@ -273,6 +274,68 @@ def _add_to_sums(typing, sums, offset, even, odd):
     return types.void(sums, types.int64, _WORDS, _WORDS), emit
 
 
+def _as_mask(builder, conditions):
+    """Return 64 conditions as an integer, the first one in the lowest bit."""
+    return builder.bitcast(conditions, ir.IntType(BLOCK))
+
+
+def _splat(builder, value, count):
+    kind = ir.VectorType(value.type, count)
+    one = builder.insert_element(
+        ir.Constant(kind, None), value, ir.Constant(ir.IntType(32), 0)
+    )
+    return _shuffle(builder, one, one, [0] * count)
+
+
+@intrinsic
+def _below(typing, sums, offset, limit):
+    """Compare 64 int32 sums with a limit; return the mask of those below."""
+
+    def emit(context, builder, signature, args):
+        kind = _vector(32, BLOCK)
+        place = _pointer(context, builder, signature.args[0], *args[:2], kind)
+        some = builder.load(place, align=4, typ=kind)
+        limit = _splat(builder, args[2], BLOCK)
+        return _as_mask(builder, builder.icmp_signed("<", some, limit))
+
+    return types.uint64(sums, types.int64, types.int32), emit
+
+
+@intrinsic
+def _not_above(typing, sums, place, offset, scale, first, step, base, error, limit):
+    """Compute the lower bounds of 64 rows; return the mask of those not above a limit.
+
+    ``place`` and ``first`` are offsets in bytes, of the sums and of both float arrays.
+    The bound is ``offset + scale * (step * sum + base) - |scale| * error``, in float32.
+    """
+
+    def emit(context, builder, signature, args):
+        def load(which, where, element):
+            kind = ir.VectorType(element, BLOCK)
+            start = _pointer(
+                context, builder, signature.args[which], args[which], where, kind
+            )
+            return builder.load(start, align=4, typ=kind)
+
+        floats = ir.VectorType(ir.FloatType(), BLOCK)
+        _, place, _, _, first, *numbers = args
+        step, base, error, limit = (_splat(builder, x, BLOCK) for x in numbers)
+        total = builder.sitofp(load(0, place, ir.IntType(32)), floats)
+        scale = load(3, first, ir.FloatType())
+        bits = builder.bitcast(scale, _vector(32, BLOCK))
+        without_sign = ir.Constant(bits.type, [0x7FFFFFFF] * BLOCK)
+        size = builder.bitcast(builder.and_(bits, without_sign), floats)
+        low = builder.fadd(builder.fmul(step, total), base)
+        low = builder.fadd(load(2, first, ir.FloatType()), builder.fmul(scale, low))
+        low = builder.fsub(low, builder.fmul(size, error))
+        # "not above", so that NaN is looked at.
+        return _as_mask(builder, builder.fcmp_unordered("<=", low, limit))
+
+    offsets, real = types.int64, types.float32
+    arrays = (sums, offsets, offset, scale, offsets)
+    return types.uint64(*arrays, real, real, real, real), emit
+
+
 @intrinsic
 def _transpose_square(typing, codes, source, stride, tile, target):
     """Write 16 x 16 bytes of codes into a tile, rows as columns.
@@ -320,19 +383,14 @@ def _add_products(typing, sums, signs, strong, values, offset, low, high):
         sums, signs, strong, values, offset, low, high = args
         lanes, kind = _vector(64, 8), ir.VectorType(ir.FloatType(), 8)
 
-        def splat(value, vector):
-            one = ir.Constant(vector, None)
-            one = builder.insert_element(one, value, ir.Constant(ir.IntType(32), 0))
-            return _shuffle(builder, one, one, [0] * 8)
-
         def splat_byte(byte):
-            return splat(builder.zext(byte, ir.IntType(64)), lanes)
+            return _splat(builder, builder.zext(byte, ir.IntType(64)), 8)
 
         bits = ir.Constant(lanes, [128 >> j for j in range(8)])
         is_high = builder.icmp_unsigned(
             "!=", builder.and_(splat_byte(strong), bits), ir.Constant(lanes, None)
         )
-        level = builder.select(is_high, splat(high, sums.type), splat(low, sums.type))
+        level = builder.select(is_high, _splat(builder, high, 8), _splat(builder, low, 8))
         place = _pointer(context, builder, signature.args[3], values, offset, kind)
         loaded = builder.fpext(builder.load(place, align=4, typ=kind), sums.type)
         product = builder.fmul(loaded, level)
@@ -625,26 +683,40 @@ def _load_tile(codes, first, count, bits, tile):
         _pair_signs_and_magnitudes(tile)
 
 
-# Slices are taken inside this function and ``_any_near``: there, no references are
-# counted, which would cost more than the comparisons, and the loops become vector code.
 @kernel
-def _smallest(sums, start, stop):
-    some = sums[start:stop]
-    smallest = some[0]
-    for r in range(some.size):
-        smallest = min(smallest, some[r])
-    return smallest
+def _mask_below_plain(sums, i, start, limit):
+    """Compare the sums i of a block with a limit; bit r of the mask is row r."""
+    mask = np.uint64(0)
+    for r in range(BLOCK):
+        mask |= np.uint64(sums[i, start + r] < limit) << np.uint64(r)
+    return mask
 
 
 @kernel
-def _take_below(sums, count, first, q, allowed, found):
+def _mask_below_vector(sums, i, start, limit):
+    return _below(sums, (i * sums.shape[1] + start) * 4, limit)
+
+
+_mask_below = _mask_below_plain if INSTRUCTIONS == "portable" else _mask_below_vector
+
+
+@kernel
+def _is_in(mask, r):
+    return (mask >> np.uint64(r)) & np.uint64(1) != 0
+
+
+@kernel
+def _take_below(sums, i, count, first, q, allowed, found):
     """Take the rows of a tile whose sum is below the limit: sums are distances."""
+    limit = np.int32(min(found.limits[q], _LARGEST_SUM))
     for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        if _smallest(sums, start, stop) < found.limits[q]:
-            for r in range(start, stop):
-                if sums[r] < found.limits[q]:
-                    _take(np.float64(sums[r]), first + r, q, allowed, found)
+        mask = _mask_below(sums, i, start, limit)
+        if mask == 0:
+            continue
+        for r in range(start, min(start + BLOCK, count)):
+            if _is_in(mask, r - start) and sums[i, r] < found.limits[q]:
+                _take(np.float64(sums[i, r]), first + r, q, allowed, found)
+        limit = np.int32(min(found.limits[q], _LARGEST_SUM))
 
 
 @kernel
@@ -669,7 +741,7 @@ def scan_exact(codes, bits, tables, group, allowed, found):
     n_rows, width = codes.shape
     step = _tile_rows(n_rows, width)
     tile = np.zeros((step // BLOCK, width, BLOCK), np.uint8)
-    sums = np.empty((4, step), np.int32)
+    sums = np.zeros((4, step), np.int32)
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         _load_tile(codes, first, count, bits, tile)
@@ -677,7 +749,7 @@ def scan_exact(codes, bits, tables, group, allowed, found):
             stop = min(q + 4, tables.shape[0])
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
-                _take_below(sums[one - q], count, first, one, allowed, found)
+                _take_below(sums, one - q, count, first, one, allowed, found)
     if not found.keep_all:
         _sort_heaps(found)
 
@@ -803,19 +875,28 @@ def _load_scales(bounds, first, offset, scale):
 
 
 @kernel
-def _lower_bound(total, offset, scale, step, base, error):
-    near = offset + scale * (step * np.float32(total) + base)
-    return near - abs(scale) * error
+def _mask_near_plain(sums, i, start, offset, scale, bound, limit):
+    """Compute the lower bounds of a block; the mask has those not above the limit."""
+    step, base, error = bound
+    mask = np.uint64(0)
+    for r in range(BLOCK):
+        total = np.float32(sums[i, start + r])
+        low = offset[start + r] + scale[start + r] * (step * total + base)
+        low -= abs(scale[start + r]) * error
+        mask |= np.uint64(not low > limit) << np.uint64(r)
+    return mask
 
 
 @kernel
-def _any_near(sums, offset, scale, start, stop, step, base, error, limit):
-    near = False
-    sums, offset, scale = sums[start:stop], offset[start:stop], scale[start:stop]
-    for r in range(sums.size):  # "not above", so that NaN is looked at
-        low = _lower_bound(sums[r], offset[r], scale[r], step, base, error)
-        near |= not low > limit
-    return near
+def _mask_near_vector(sums, i, start, offset, scale, bound, limit):
+    place = (i * sums.shape[1] + start) * 4
+    step, base, error = bound
+    return _not_above(
+        sums, place, offset, scale, start * 4, step, base, error, limit
+    )
+
+
+_mask_near = _mask_near_plain if INSTRUCTIONS == "portable" else _mask_near_vector
 
 
 @kernel
@@ -826,34 +907,22 @@ def _padded_limit(limit, room):
 
 @kernel
 def _take_near(
-    sums,
-    count,
-    offset,
-    scale,
-    room,
-    first,
-    q,
-    codes,
-    bits,
-    bounds,
-    queries,
-    allowed,
-    found,
-):
+    sums, i, count, offset, scale, room, first, q, codes, bits, bounds, queries,
+    allowed, found,
+):  # fmt: skip
     """Take the rows of a tile that are below the limit, by bound, then by distance."""
-    step, base, error = bounds.queries[q]
+    bound = (bounds.queries[q, 0], bounds.queries[q, 1], bounds.queries[q, 2])
     limit = _padded_limit(found.limits[q], room)
     for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        if not _any_near(sums, offset, scale, start, stop, step, base, error, limit):
+        mask = _mask_near(sums, i, start, offset, scale, bound, limit)
+        if mask == 0:
             continue
-        for r in range(start, stop):
-            low = _lower_bound(sums[r], offset[r], scale[r], step, base, error)
-            if not low > limit:
+        for r in range(start, min(start + BLOCK, count)):
+            if _is_in(mask, r - start):
                 distance = _distance(codes, first + r, bits, q, bounds, queries)
                 if distance < found.limits[q]:
                     _take(distance, first + r, q, allowed, found)
-                    limit = _padded_limit(found.limits[q], room)
+        limit = _padded_limit(found.limits[q], room)
 
 
 @kernel
@@ -872,8 +941,8 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
     n_rows, width = codes.shape
     step = _tile_rows(n_rows, width)
     tile = np.zeros((step // BLOCK, width, BLOCK), np.uint8)
-    sums = np.empty((4, step), np.int32)
-    offset, scale = np.empty(step, np.float32), np.empty(step, np.float32)
+    sums = np.zeros((4, step), np.int32)
+    offset, scale = np.zeros(step, np.float32), np.zeros(step, np.float32)
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         _load_tile(codes, first, count, bits, tile)
@@ -883,19 +952,8 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
                 _take_near(
-                    sums[one - q],
-                    count,
-                    offset,
-                    scale,
-                    room,
-                    first,
-                    one,
-                    codes,
-                    bits,
-                    bounds,
-                    queries,
-                    allowed,
-                    found,
-                )
+                    sums, one - q, count, offset, scale, room, first, one, codes, bits,
+                    bounds, queries, allowed, found,
+                )  # fmt: skip
     if not found.keep_all:
         _sort_heaps(found)

@@ -460,6 +460,6 @@ def round_tables(raw, group, tables, bounds):
                 most = max(most, abs(raw[q, p, c]))
             base, error, largest = base + low, error + worst, largest + most
         bounds[q, 0], bounds[q, 1] = step, base
-        # Room for the float32 arithmetic of ``_lower_bound``: its intermediate values
+        # Room for the float32 arithmetic of ``_mask_near``: its intermediate values
         # are below 4 * largest, and each rounds by 2^-24 of itself.
         bounds[q, 2] = error * (1 + 2.0**-20) + largest * 2.0**-19
