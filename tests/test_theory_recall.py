@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skbq.theory import oversampling_for, predict_recall
+from skbq.theory import local_law, model_scores, oversampling_for, predict_recall
 from skbq.theory._tail import (
     LOG_NOISE,
     interpolate,
@@ -327,3 +327,162 @@ class TestOversamplingFor:
     def test_refuses_limits(self, sampled_pairs, largest):
         with pytest.raises(ValueError, match="max_oversampling must be"):
             oversampling_for(0.9, *sampled_pairs, max_oversampling=largest)
+
+
+class OneBit:
+    """Signs about the mean."""
+
+    def step_function(self, mean, scale):
+        return np.asarray(mean)[:, None], np.array([-1.0, 1.0])
+
+    def encode(self, x):
+        return np.where(x > 0, 1.0, -1.0)
+
+
+class TwoBit:
+    """Signs and strong coordinates, above the mean absolute value."""
+
+    def __init__(self, magnitude):
+        self.magnitude = magnitude
+
+    def _limits(self, scale):
+        limits = np.sqrt(2 / np.pi) * np.asarray(scale)
+        return np.full_like(limits, limits.mean()) if self._per_row() else limits
+
+    def _per_row(self):
+        return self.magnitude == "row"
+
+    def step_function(self, mean, scale):
+        steps = self._limits(scale)[:, None] * np.array([-1.0, 0.0, 1.0])
+        return np.asarray(mean)[:, None] + steps, np.array([-3.0, -1.0, 1.0, 3.0])
+
+    def encode(self, x, scale=None):
+        limit = self._limits(scale)
+        if self._per_row():
+            limit = np.abs(x).mean(axis=-1, keepdims=True)
+        return np.where(x > 0, 1.0, -1.0) * np.where(np.abs(x) > limit, 3.0, 1.0)
+
+
+def encode(quantizer, x, scale):
+    return (
+        quantizer.encode(x)
+        if isinstance(quantizer, OneBit)
+        else quantizer.encode(x, scale)
+    )
+
+
+def mixing_matrix(d, seed=0):
+    """Power-law spectrum in a random basis, then unequal scales."""
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.normal(size=(d, d)))[0]
+    spectrum = np.arange(1, d + 1) ** -0.4
+    return spectrum[:, None] * basis * np.exp(0.25 * rng.normal(size=d))
+
+
+def residual_moments(score, cosine, c):
+    """Mean and variance of a score at the cosine c, by a line through the cosine."""
+    line = np.polyfit(cosine - c, score, 1)
+    return line[1], np.var(score - np.polyval(line, cosine - c))
+
+
+QUANTIZERS = [OneBit(), TwoBit("row"), TwoBit("coordinate")]
+
+
+class TestLocalLaw:
+    @pytest.mark.parametrize("quantizer", QUANTIZERS)
+    @pytest.mark.parametrize("c", [0.0, 0.5, 0.9])
+    def test_coded_query_matches_simulation(self, quantizer, c):
+        d, rng = 128, np.random.default_rng(1)
+        mixing = mixing_matrix(d)
+        covariance = mixing.T @ mixing
+        scale = np.sqrt(np.diag(covariance))
+        found = []
+        for _ in range(60):
+            x = rng.normal(size=d) @ mixing
+            y = c * x + np.sqrt(1 - c * c) * rng.normal(size=(300, d)) @ mixing
+            cosine = y @ x / np.linalg.norm(x) / np.linalg.norm(y, axis=1)
+            codes = encode(quantizer, np.vstack([x, y]), scale)
+            found.append(residual_moments(codes[1:] @ codes[0], cosine, c))
+        law = local_law(quantizer, np.zeros(d), covariance, [c])
+        mean, variance = np.mean(found, axis=0)
+        error = np.std(found, axis=0)[0] / np.sqrt(len(found))
+        assert abs(law.mean[0] - mean) < 3 * error + 0.01 * mean
+        assert law.variance[0] == pytest.approx(variance, rel=0.15)
+
+    @pytest.mark.parametrize("quantizer", QUANTIZERS)
+    @pytest.mark.parametrize("c", [0.0, 0.5, 0.9])
+    def test_float_query_matches_simulation(self, quantizer, c):
+        d, rng = 128, np.random.default_rng(2)
+        mixing = mixing_matrix(d)
+        covariance = mixing.T @ mixing
+        x = rng.normal(size=(8000, d)) @ mixing
+        y = c * x + np.sqrt(1 - c * c) * rng.normal(size=x.shape) @ mixing
+        lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+        cosine = (x * y).sum(axis=1) / lengths
+        codes = encode(quantizer, x, np.sqrt(np.diag(covariance)))
+        raw = (y * codes).sum(axis=1)
+        corrected = raw / (x * codes).sum(axis=1)
+        corrected *= np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1)
+        for query, score in (("vectors", raw), ("corrected", corrected)):
+            law = local_law(quantizer, np.zeros(d), covariance, [c], query=query)
+            mean, variance = residual_moments(score, cosine, c)
+            assert law.mean[0] == pytest.approx(mean, rel=0.03, abs=0.2)
+            assert law.variance[0] == pytest.approx(variance, rel=0.2)
+
+    def test_isotropic_signs_are_exact(self):
+        """Mean d (2/pi) arcsin c; no correlation between coordinates matters."""
+        law = local_law(OneBit(), np.zeros(64), np.eye(64), [-0.6, 0.0, 0.6])
+        np.testing.assert_allclose(
+            law.mean, 128 / np.pi * np.arcsin([-0.6, 0.0, 0.6]), atol=0.15
+        )
+        # At c = 0 every sign is free, less what the cosine already says.
+        assert law.variance[1] == pytest.approx(64 * (1 - (2 / np.pi) ** 2), rel=1e-3)
+
+    def test_invariances(self):
+        covariance = mixing_matrix(24).T @ mixing_matrix(24)
+        cosine = np.linspace(-0.5, 0.95, 7)
+        order = np.random.default_rng(0).permutation(24)
+        for quantizer in QUANTIZERS:
+            law = local_law(quantizer, np.zeros(24), covariance, cosine)
+            for other in (4 * covariance, covariance[np.ix_(order, order)]):
+                same = local_law(quantizer, np.ones(24), other, cosine)
+                np.testing.assert_allclose(same.mean, law.mean, rtol=1e-6, atol=1e-8)
+                np.testing.assert_allclose(same.variance, law.variance, rtol=1e-6)
+
+    def test_constant_coordinates_are_left_out(self):
+        covariance = np.diag([1.0, 0.0, 2.0, 1.0])
+        law = local_law(OneBit(), np.zeros(4), covariance, [0.5])
+        less = local_law(OneBit(), np.zeros(3), np.diag([1.0, 2.0, 1.0]), [0.5])
+        np.testing.assert_allclose(law.variance, less.variance)
+
+    def test_refuses(self):
+        with pytest.raises(ValueError, match=r"covariance \(d, d\)"):
+            local_law(OneBit(), np.zeros(3), np.eye(4), [0.5])
+        with pytest.raises(ValueError, match="query must be one of"):
+            local_law(OneBit(), np.zeros(3), np.eye(3), [0.5], query="float")
+        with pytest.raises(ValueError, match="Every coordinate is constant"):
+            local_law(OneBit(), np.zeros(3), np.zeros((3, 3)), [0.5])
+        with pytest.raises(ValueError, match='"codes" or "corrected"'):
+            model_scores(OneBit(), np.zeros(3), np.eye(3), [[0.5]], query="vectors")
+
+    @pytest.mark.parametrize("quantizer", QUANTIZERS[:2])
+    def test_recall_from_the_model_alone(self, quantizer):
+        """Nothing encoded for the prediction, within 0.05 of what codes reach."""
+        d, rng = 96, np.random.default_rng(3)
+        mixing = mixing_matrix(d)
+        covariance = mixing.T @ mixing
+        x, y = (rng.normal(size=(n, d)) @ mixing for n in (100, 5000))
+        x /= np.linalg.norm(x, axis=1, keepdims=True)
+        y /= np.linalg.norm(y, axis=1, keepdims=True)
+        cosines, c = x @ y.T, [1, 2, 5, 10]
+        scale = np.sqrt(np.diag(covariance / np.trace(covariance)))
+        row_codes = encode(quantizer, y, scale)
+        coded = encode(quantizer, x, scale) @ row_codes.T
+        corrected = x @ row_codes.T / (y * row_codes).sum(axis=1)
+        for query, scores in (("codes", coded), ("corrected", corrected)):
+            drawn = model_scores(
+                quantizer, np.zeros(d), covariance, cosines, query=query
+            )
+            predicted = predict_recall(cosines, drawn, oversampling=c).recall
+            measured = predict_recall(cosines, scores, oversampling=c).recall
+            assert np.abs(predicted - measured).max() < 0.05

@@ -3,6 +3,7 @@
 Nothing here imports another part of the package, and nothing is an estimator.
 """
 
+from ._local_law import LocalLaw, local_law, model_scores
 from ._recall import (
     OversamplingPrediction,
     RecallPrediction,
@@ -11,8 +12,11 @@ from ._recall import (
 )
 
 __all__ = [
+    "LocalLaw",
     "OversamplingPrediction",
     "RecallPrediction",
+    "local_law",
+    "model_scores",
     "oversampling_for",
     "predict_recall",
 ]
