@@ -14,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import check_option
+from ._kernels.cells import add_to_cells
 from ._parallel import fixed_blocks, row_blocks
 from .codes import CodeArray, code_width, describe_codes, empty_codes, is_codes
 
@@ -194,7 +195,7 @@ class Quantizer(
 
     @abstractmethod
     def _cells(self, codes: CodeArray) -> np.ndarray:
-        """Give each coordinate the number of its cell, (n_samples, n_features)."""
+        """Give each coordinate the number of its cell: uint8, (n_samples, d)."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn thresholds and reconstruction values.
@@ -254,12 +255,7 @@ class Quantizer(
     def _learn_cell_means(self, X: np.ndarray) -> np.ndarray:
         for _, block in float_blocks(X):
             cells = self._cells(self._encode(block))
-            for cell in range(self._n_cells):
-                inside = cells == cell
-                self._cell_counts[cell] += inside.sum(axis=0)
-                self._cell_sums[cell] += np.where(inside, block, 0).sum(
-                    axis=0, dtype=np.float64
-                )
+            add_to_cells(cells, block, self._cell_counts, self._cell_sums)
         means = self._cell_sums / np.maximum(self._cell_counts, 1)
         # From the threshold outwards, an empty cell takes the value before it.
         half = self._n_cells // 2

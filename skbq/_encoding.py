@@ -142,6 +142,11 @@ def encode_rows(
                 scale[rows], offset[rows] = _corrections(
                     codes[rows], seen, last.thresholds_, metric
                 )
+                if not np.isfinite(offset[rows]).all():
+                    raise ValueError(
+                        "The rows are too long for query='vectors', which keeps two "
+                        "float32 numbers of each: scale X down."
+                    )
 
     map_slices(fill, len(X), n_jobs)
     return (codes, scale, offset) if corrections else (codes, None, None)

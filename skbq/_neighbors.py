@@ -1,40 +1,27 @@
 """Nearest neighbors of codes."""
 
-from math import ceil
+import os
 from typing import Any, Self
 
 import numpy as np
-from scipy.sparse import csr_array, csr_matrix
-from sklearn import config_context, get_config
+from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import DocLinkMixin, check_vectors
 from ._checks import check_int, check_option, check_real
-from ._encoding import (
-    centred_queries,
-    check_lengths,
-    encode_rows,
-    rows_to_learn_from,
-    scaled_rows,
-)
+from ._encoding import check_lengths, encode_rows, rows_to_learn_from, scaled_rows
+from ._files import FileError, read_file, write_file
+from ._persistence import from_state, to_state
 from ._quantizers import TwoBitQuantizer
-from ._search import (
-    DistanceBlock,
-    code_distances,
-    estimated_distances,
-    exact_distances,
-    nearest,
-    rerank,
-    within,
-)
-from .codes import CodeArray, describe_codes, is_codes, stack_codes
+from ._queries import NeighborQueries
+from .codes import CodeArray, as_codes, is_codes, stack_codes
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
 
 
-class BinaryNeighbors(DocLinkMixin, BaseEstimator):
+class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
     """Search for nearest neighbors among one- or two-bit codes.
 
     Used in one of two ways. *Flat*, as the last step of a pipeline, it is given codes
@@ -163,12 +150,6 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     # Fitting.
 
-    quantizer_: Any
-    codes_: CodeArray
-    _vectors: Any
-    _scale: Any
-    _offset: Any
-
     def fit(self, X: Any, y: Any = None) -> Self:
         """Index rows.
 
@@ -241,19 +222,139 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     def _append(
         self, codes: CodeArray, scale: Any = None, offset: Any = None, *, first: bool
     ) -> None:
-        if not first:
+        if first:
+            self._removed = None
+        else:
+            n_added = len(codes)
             codes = stack_codes(self.codes_, codes)
             if scale is not None:
                 scale = np.concatenate([self._scale, scale])
                 offset = np.concatenate([self._offset, offset])
+            if self._removed is not None:
+                self._removed = np.append(self._removed, np.zeros(n_added, bool))
         self.codes_, self._scale, self._offset = codes, scale, offset
-        self.n_samples_fit_ = len(codes)
-        self.bytes_per_row_ = codes.itemsize * codes.shape[1]
-        if scale is not None:
-            self.bytes_per_row_ += scale.itemsize + offset.itemsize
-        self.vector_bytes_per_row_ = (
-            0 if self._vectors is None else self._vectors[:1].nbytes
+        self._count_rows()
+
+    def _count_rows(self) -> None:
+        self.n_samples_fit_ = len(self.codes_)
+        self.bytes_per_row_ = self.codes_.itemsize * self.codes_.shape[1]
+        if self._scale is not None:
+            self.bytes_per_row_ += self._scale.itemsize + self._offset.itemsize
+        kept = self._vectors
+        self.vector_bytes_per_row_ = 0 if kept is None else kept[:1].nbytes
+
+    def remove(self, rows: Any) -> Self:
+        """Take rows out of the index; all others keep their numbers.
+
+        A removed row is never found again. Its number is not given to another row, and
+        its memory is freed by the next :meth:`fit`.
+
+        Parameters
+        ----------
+        rows : int or array-like of int
+            Row numbers, as :meth:`kneighbors` gives them.
+
+        Returns
+        -------
+        self : object
+        """
+        check_is_fitted(self)
+        rows = np.atleast_1d(np.asarray(rows))
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise TypeError(
+                "rows must be row numbers, an int or a list of int. "
+                f"Got an array of dtype {rows.dtype} and shape {rows.shape} instead."
+            )
+        rows = rows.astype(np.int64)
+        n = self.n_samples_fit_
+        removed = np.zeros(n, bool) if self._removed is None else self._removed.copy()
+        there = (rows >= 0) & (rows < n)
+        there[there] = ~removed[rows[there]]
+        if not there.all():
+            raise ValueError(
+                f"Rows {rows[~there][:5].tolist()} cannot be removed: the index has "
+                f"rows 0 to {n - 1}, and each can be removed once."
+            )
+        removed[rows] = True
+        self._removed = removed
+        return self
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fitted index to one file, without pickle.
+
+        The file appears under its name only once it is whole. Steps of ``quantizer``
+        must be from skbq, or ``Normalizer``, ``Pipeline`` and ``FrozenEstimator`` of
+        scikit-learn; pickle and joblib take any.
+
+        Parameters
+        ----------
+        path : path-like
+            Where to write.
+
+        See Also
+        --------
+        BinaryNeighbors.load : Reads it.
+        """
+        check_is_fitted(self)
+        arrays: list[np.ndarray] = []
+        attributes = dict(vars(self))
+        codes = attributes.pop("codes_")
+        state = {
+            "class": type(self).__name__,
+            "n_features": codes.n_features,
+            "levels": to_state(codes.levels, arrays),
+            "codes": to_state(np.asarray(codes), arrays),
+            "attributes": {
+                name: to_state(value, arrays) for name, value in attributes.items()
+            },
+        }
+        write_file(path, state, arrays)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike,
+        *,
+        mmap_mode: str | None = None,
+        verify: bool = True,
+    ) -> Self:
+        """Read an index written by :meth:`save`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        mmap_mode : {None, "r"}, default=None
+            "r" maps codes and kept vectors from the file: they are read as they are
+            searched, and can be larger than the memory.
+        verify : bool, default=True
+            Whether to compare the arrays with their checksums, which reads the whole
+            file once. The header and the size are checked in any case.
+
+        Returns
+        -------
+        index : object
+
+        Raises
+        ------
+        ValueError
+            If the file is no index of this class, was cut short or altered.
+        """
+        check_option(mmap_mode or "r", "mmap_mode", f"{cls.__name__}.load", ["r"])
+        state, arrays = read_file(path, mapped=mmap_mode is not None, verify=verify)
+        if state["class"] != cls.__name__:
+            raise FileError(
+                f"{path} holds a {state['class']}: load it with {state['class']}.load."
+            )
+        index = cls()
+        for name, value in state["attributes"].items():
+            setattr(index, name, from_state(value, arrays))
+        index.codes_ = as_codes(
+            from_state(state["codes"], arrays),
+            state["n_features"],
+            from_state(state["levels"], arrays),
         )
+        return index
 
     def _check_parameters(self) -> None:
         check_int(self.n_neighbors, "n_neighbors", self, low=1)
@@ -285,295 +386,3 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                     "vectors to BinaryNeighbors(quantizer=...) instead of codes, or "
                     f"set {name}={default!r}."
                 )
-
-    def _check_codes(self, X: Any) -> CodeArray:
-        """Let codes in that are of the kind of the indexed ones."""
-        if not is_codes(X):
-            raise ValueError(
-                f"This {type(self).__name__} was fitted on codes and takes codes: "
-                "those that the fitted quantizer's transform gives, or packed bits "
-                f"wrapped by skbq.as_codes(X, n_features={self.n_features_in_}). "
-                f"Got {type(X).__name__} instead."
-            )
-        mine, theirs = describe_codes(self.codes_), describe_codes(X)
-        if mine != theirs:
-            raise ValueError(
-                f"X holds {theirs}, but {type(self).__name__} was fitted on {mine}. "
-                "Encode both with the same fitted quantizer."
-            )
-        if len(X) == 0:
-            raise ValueError(
-                "Found array with 0 sample(s) (shape="
-                f"{X.shape}) while a minimum of 1 is required."
-            )
-        return X
-
-    # Queries.
-
-    def kneighbors(
-        self,
-        X: Any = None,
-        n_neighbors: int | None = None,
-        return_distance: bool = True,
-    ) -> Any:
-        """Find the nearest rows of each query.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
-            Queries, of the kind given to :meth:`fit`. None means the indexed rows
-            themselves, each not its own neighbor.
-        n_neighbors : int, default=None
-            Number of neighbors; None means the one given at construction.
-        return_distance : bool, default=True
-            Whether to return the distances.
-
-        Returns
-        -------
-        distances : ndarray of shape (n_queries, n_neighbors), dtype float64
-            Only if ``return_distance``; ascending.
-        indices : ndarray of shape (n_queries, n_neighbors), dtype int64
-            Rows, those of equal distance in ascending order.
-        """
-        check_is_fitted(self)
-        self._check_parameters()
-        k = self._check_n_neighbors(X, n_neighbors)
-        X = self._check_queries(X)
-        available = self.n_samples_fit_ - (X is None)
-        depth = k
-        if self.oversampling is not None:
-            depth = min(ceil(self.oversampling * k), available)
-        distances, constants = self._first_stage(X)
-        n_queries = self.n_samples_fit_ if X is None else len(X)
-        found, rows = nearest(
-            distances,
-            self.n_samples_fit_,
-            n_queries,
-            depth,
-            left_out=np.arange(n_queries) if X is None else None,
-            n_jobs=self.n_jobs,
-        )
-        if self.oversampling is not None:
-            queries = self._vectors if X is None else X
-            found, rows = rerank(
-                self._vectors, queries, rows, self.metric, k, n_jobs=self.n_jobs
-            )
-        elif constants is not None:
-            found = self._finished(found, constants[:, None])
-        return (found, rows) if return_distance else rows
-
-    def radius_neighbors(
-        self,
-        X: Any = None,
-        radius: float | None = None,
-        return_distance: bool = True,
-        sort_results: bool = False,
-    ) -> Any:
-        """Find all rows within a radius of each query, boundary included.
-
-        With ``oversampling`` every row is compared by its exact distance, since no
-        number of candidates is sure to hold all rows within a radius.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
-            Queries; None means the indexed rows themselves, each not its own
-            neighbor.
-        radius : float, default=None
-            Largest distance; None means the one given at construction.
-        return_distance : bool, default=True
-            Whether to return the distances.
-        sort_results : bool, default=False
-            Whether to sort by (distance, row) instead of by row.
-
-        Returns
-        -------
-        distances : ndarray of shape (n_queries,) of float64 arrays
-            Only if ``return_distance``.
-        indices : ndarray of shape (n_queries,) of int64 arrays
-        """
-        check_is_fitted(self)
-        self._check_parameters()
-        if sort_results and not return_distance:
-            raise ValueError("return_distance must be True if sort_results is True.")
-        limit = self.radius if radius is None else radius
-        limit = check_real(limit, "radius", self, low=-np.inf)
-        X = self._check_queries(X)
-        n_queries = self.n_samples_fit_ if X is None else len(X)
-        found, rows = within(
-            self._final_distances(X),
-            self.n_samples_fit_,
-            n_queries,
-            limit,
-            left_out=np.arange(n_queries) if X is None else None,
-            n_jobs=self.n_jobs,
-        )
-        if sort_results:
-            orders = [np.argsort(d, kind="stable") for d in found]
-            found = [d[order] for d, order in zip(found, orders, strict=True)]
-            rows = [r[order] for r, order in zip(rows, orders, strict=True)]
-        if not return_distance:
-            return _ragged(rows)
-        return _ragged(found), _ragged(rows)
-
-    def kneighbors_graph(
-        self, X: Any = None, n_neighbors: int | None = None, mode: str = "connectivity"
-    ) -> Any:
-        """Give the nearest rows of each query as a sparse graph.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
-            Queries; None means the indexed rows themselves, each not its own
-            neighbor.
-        n_neighbors : int, default=None
-            Number of neighbors; None means the one given at construction.
-        mode : {"connectivity", "distance"}, default="connectivity"
-            Whether an edge weighs 1 or its distance. Distances estimated below 0
-            become 0.
-
-        Returns
-        -------
-        graph : sparse matrix or array in CSR form, (n_queries, n_samples_fit_)
-        """
-        self._check_mode(mode)
-        found, rows = self.kneighbors(X, n_neighbors)
-        return self._graph(list(found), list(rows), mode)
-
-    def radius_neighbors_graph(
-        self,
-        X: Any = None,
-        radius: float | None = None,
-        mode: str = "connectivity",
-        sort_results: bool = False,
-    ) -> Any:
-        """Give all rows within a radius of each query as a sparse graph.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
-            Queries; None means the indexed rows themselves, each not its own
-            neighbor.
-        radius : float, default=None
-            Largest distance; None means the one given at construction.
-        mode : {"connectivity", "distance"}, default="connectivity"
-            Whether an edge weighs 1 or its distance.
-        sort_results : bool, default=False
-            Whether to sort each row's edges by distance instead of by row.
-
-        Returns
-        -------
-        graph : sparse matrix or array in CSR form, (n_queries, n_samples_fit_)
-        """
-        self._check_mode(mode)
-        found, rows = self.radius_neighbors(X, radius, sort_results=sort_results)
-        return self._graph(list(found), list(rows), mode)
-
-    def _check_n_neighbors(self, X: Any, n_neighbors: Any) -> int:
-        given = self.n_neighbors if n_neighbors is None else n_neighbors
-        k = check_int(given, "n_neighbors", self, low=1)
-        sign, available = "<=", self.n_samples_fit_
-        if X is None:
-            sign, available = "<", available - 1
-        if k > available:
-            n_queries = self.n_samples_fit_ if X is None else len(X)
-            raise ValueError(
-                f"Expected n_neighbors {sign} n_samples_fit, but n_neighbors = {k}, "
-                f"n_samples_fit = {self.n_samples_fit_}, n_samples = {n_queries}."
-            )
-        return k
-
-    def _check_queries(self, X: Any) -> Any:
-        for name, value, kept in (
-            ("query", "vectors", self._scale),
-            ("oversampling", self.oversampling, self._vectors),
-        ):
-            if kept is None and getattr(self, name) == value is not None:
-                raise ValueError(
-                    f"{name}={value!r} was set after fit, which kept nothing for it. "
-                    "Fit again."
-                )
-        if X is None:
-            if self.query == "vectors" and self._vectors is None:
-                raise ValueError(
-                    "X=None with query='vectors' needs the indexed vectors, which are "
-                    "not kept: pass them as X, set oversampling (1 or more) before "
-                    "fit, or use query='codes'."
-                )
-            return None
-        if self.quantizer_ is None:
-            return self._check_codes(X)
-        X = check_vectors(self, X, reset=False)
-        check_lengths(X, self.metric)
-        return X
-
-    def _first_stage(self, X: Any) -> tuple[DistanceBlock, np.ndarray | None]:
-        """Return distances to search by, and what is still to be added to them."""
-        if self.query == "codes":
-            codes = self._query_codes(X)
-            return code_distances(self.codes_, codes, self._code_metric()), None
-        queries = self._vectors if X is None else X
-        y, constants = centred_queries(self.quantizer_, queries, self.metric)
-        distances = estimated_distances(self.codes_, self._scale, self._offset, y)
-        return distances, constants
-
-    def _query_codes(self, X: Any) -> CodeArray:
-        if X is None:
-            return self.codes_
-        if self.quantizer_ is None:
-            return X
-        return encode_rows(self.quantizer_, X, self.metric, n_jobs=self.n_jobs)[0]
-
-    def _finished(self, found: np.ndarray, constants: np.ndarray) -> np.ndarray:
-        distances = found + constants
-        if self.metric == "euclidean":
-            return np.sqrt(np.maximum(distances, 0))
-        return distances
-
-    def _final_distances(self, X: Any) -> DistanceBlock:
-        """Return the distances that users see."""
-        if self.oversampling is not None:
-            queries = self._vectors if X is None else X
-            return exact_distances(self._vectors, queries, self.metric)
-        distances, constants = self._first_stage(X)
-        if constants is None:
-            return distances
-
-        def block(rows: slice, some: slice) -> np.ndarray:
-            found = distances(rows, some).astype(np.float64)
-            return self._finished(found, constants[some, None])
-
-        return block
-
-    def _code_metric(self) -> str:
-        if self.code_metric != "auto":
-            return self.code_metric
-        return "hamming" if self.codes_.bits == 1 else "dot"
-
-    def _check_mode(self, mode: Any) -> None:
-        check_option(mode, "mode", self, ["connectivity", "distance"])
-        floats = self.query == "vectors" or self.oversampling is not None
-        if mode == "distance" and self.metric == "inner_product" and floats:
-            raise ValueError(
-                "A graph of distances cannot hold those of metric='inner_product', "
-                "which are negative. Use mode='connectivity', or metric='cosine' or "
-                "'euclidean'."
-            )
-
-    def _graph(self, found: list, rows: list, mode: str) -> Any:
-        starts = np.concatenate([[0], np.cumsum([len(r) for r in rows])])
-        columns = np.concatenate(rows)
-        values = np.ones(len(columns))
-        if mode == "distance":
-            values = np.maximum(np.concatenate(found), 0)
-        as_array = get_config().get("sparse_interface", "spmatrix") == "sparray"
-        return (csr_array if as_array else csr_matrix)(
-            (values, columns, starts), shape=(len(rows), self.n_samples_fit_)
-        )
-
-
-def _ragged(parts: list[np.ndarray]) -> np.ndarray:
-    """Return an object array of arrays, also where all have the same length."""
-    out = np.empty(len(parts), dtype=object)
-    out[:] = parts
-    return out

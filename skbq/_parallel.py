@@ -1,6 +1,6 @@
 """Slices, threads and working memory: the only module that uses joblib."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from joblib import effective_n_jobs
@@ -32,16 +32,31 @@ def fixed_blocks(n_rows: int, block_rows: int) -> Iterator[slice]:
         yield slice(start, min(start + block_rows, n_rows))
 
 
+def count_jobs(n_jobs: int | None) -> int:
+    """Return the number of threads that ``n_jobs`` stands for, as in scikit-learn."""
+    return effective_n_jobs(n_jobs)
+
+
+def even_slices(n: int, parts: int) -> list[slice]:
+    """Cut a range into at most ``parts`` slices of nearly equal length."""
+    return list(gen_even_slices(n, min(parts, n))) if n else [slice(0, 0)]
+
+
+def run_threads(function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
+    """Call ``function`` on every part, each in a thread, results in order.
+
+    Kernels release the interpreter lock, so that threads share arrays and start at
+    once.
+    """
+    if len(parts) == 1:
+        return [function(parts[0])]
+    return Parallel(n_jobs=len(parts), prefer="threads")(
+        delayed(function)(part) for part in parts
+    )
+
+
 def map_slices(
     function: Callable[[slice], Any], n_rows: int, n_jobs: int | None
 ) -> list[Any]:
-    """Call ``function`` on even slices of rows, one per thread, in order.
-
-    Kernels release the interpreter lock, so that threads share arrays and
-    start at once.
-    """
-    jobs = min(effective_n_jobs(n_jobs), max(n_rows, 1))
-    slices = list(gen_even_slices(n_rows, jobs)) if n_rows else [slice(0, 0)]
-    if len(slices) == 1:
-        return [function(slices[0])]
-    return Parallel(n_jobs=jobs, prefer="threads")(delayed(function)(s) for s in slices)
+    """Call ``function`` on even slices of rows, one for each thread, in order."""
+    return run_threads(function, even_slices(n_rows, count_jobs(n_jobs)))

@@ -262,7 +262,8 @@ class TwoBitQuantizer(Quantizer):
     def _cells(self, codes: CodeArray) -> np.ndarray:
         positive, strong = codes.unpack_bits()
         assert strong is not None
-        return np.where(positive, 2 + strong.view(np.uint8), 1 - strong.view(np.uint8))
+        size = strong.view(np.uint8)
+        return np.where(positive, 2 + size, 1 - size)
 
     def _can_learn_in_chunks(self) -> bool:
         moving = _is(self.threshold, "mean") and self.magnitude != "row"

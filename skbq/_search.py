@@ -1,186 +1,184 @@
-"""Search over plain arrays: who is near, in which order, and reranking.
+"""Search over plain arrays: threads over the scan kernels, exact distances, reranking.
 
-A *distance block* is a function ``(rows, queries) -> array (n_queries, n_rows)`` of
-two slices. Three kinds exist (between codes, estimated from codes and float queries,
-exact between vectors); :func:`nearest` and :func:`within` work on any of them.
-
-Results do not depend on how rows and queries are cut into blocks, nor on threads.
+Who calls whom: an estimator says what is compared (:func:`code_scan`,
+:func:`estimate_scan`), :func:`nearest` and :func:`within` cut the work for threads, and
+``skbq._kernels.scan`` finds the rows. Results do not depend on how work is cut.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from ._kernels.popcount import count_words, push_block, sort_heaps
-from ._parallel import fixed_blocks, map_slices, row_blocks
-from .codes import CodeArray, code_words
+from ._kernels import scan
+from ._parallel import count_jobs, even_slices, map_slices, row_blocks, run_threads
+from .codes import CodeArray
 
-DistanceBlock = Callable[[slice, slice], np.ndarray]
+# Gives what to scan for a slice of rows and one of queries.
+MakeScan = Callable[[slice, slice], scan.Scan]
 
-# A block of distances (float64) of this shape stays within the second-level cache.
-_BLOCK_ROWS = 2048
-_BLOCK_QUERIES = 64
-_NO_ROW = np.iinfo(np.int64).max
+# Fewer queries than these for each thread share their tables badly: cut the rows.
+_QUERIES_PER_THREAD = 16
+
+
+def code_scan(codes: CodeArray, queries: CodeArray, code_metric: str) -> MakeScan:
+    """Compare codes by "hamming", "penalty" or "dot"."""
+    costs = _costs(codes, code_metric)
+
+    def make(rows: slice, some: slice) -> scan.Scan:
+        return scan.between_codes(codes[rows], queries[some], costs, codes.n_features)
+
+    return make
+
+
+def _costs(codes: CodeArray, code_metric: str) -> list[float]:
+    """Return what a coordinate adds to a distance, for each pair of code values.
+
+    One bit: where the signs agree, where they differ. Two bits: where they agree and
+    the magnitudes are weak and weak, weak and strong, strong and strong; then where
+    they differ. The distance "dot" of a coordinate is the largest product of levels
+    less theirs.
+    """
+    if codes.bits == 1:
+        return [0, 2 if code_metric == "dot" else 1]
+    if code_metric == "hamming":  # all stored bits count
+        return [0, 1, 0, 1, 2, 1]
+    if code_metric == "penalty":  # (1 + m)(1 + m') where the signs differ
+        return [0, 0, 0, 1, 2, 4]
+    assert codes.levels is not None
+    low, high = codes.levels
+    products = [low * low, low * high, high * high]
+    agree = [high * high - product for product in products]
+    return agree + [high * high + product for product in products]
+
+
+def estimate_scan(
+    codes: CodeArray, scale: np.ndarray, offset: np.ndarray, queries: np.ndarray
+) -> MakeScan:
+    """Compare float queries with codes: ``offset + scale * <query, code values>``.
+
+    Parameters
+    ----------
+    codes : CodeArray of shape (n_samples, ceil(d / 8))
+    scale, offset : ndarrays of shape (n_samples,), dtype float32
+    queries : ndarray of shape (n_queries, d), dtype float32
+        Centred as the codes are.
+    """
+
+    def make(rows: slice, some: slice) -> scan.Scan:
+        return scan.from_vectors(
+            codes[rows], queries[some], codes.levels, offset[rows], scale[rows]
+        )
+
+    return make
 
 
 def nearest(
-    distances: DistanceBlock,
+    make_scan: MakeScan,
     n_rows: int,
     n_queries: int,
     k: int,
     *,
     left_out: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the k nearest rows of every query, equal distances in order of rows.
 
     Parameters
     ----------
-    distances : callable
-        A distance block.
+    make_scan : callable
     left_out : ndarray of shape (n_queries,), dtype int64, default=None
-        A row that is not offered to this query.
+        A row that does not count for the query; -1 for none.
+    mask : ndarray of shape (n_rows,), dtype bool, default=None
+        Rows that count.
+    n_jobs : int, default=None
 
     Returns
     -------
     distances : ndarray of shape (n_queries, k), dtype float64
     rows : ndarray of shape (n_queries, k), dtype int64
+        Where fewer than k rows count, the rest is infinity and -1.
     """
-    found = np.full((n_queries, k), np.inf)
-    rows = np.full((n_queries, k), _NO_ROW)
-    if left_out is None:
-        left_out = np.full(n_queries, -1)
+    parts = _cut(n_rows, n_queries, n_jobs)
 
-    def search(part: slice) -> None:
-        for some in fixed_blocks(part.stop - part.start, _BLOCK_QUERIES):
-            queries = slice(part.start + some.start, part.start + some.stop)
-            for block in fixed_blocks(n_rows, _BLOCK_ROWS):
-                push_block(
-                    distances(block, queries),
-                    block.start,
-                    left_out[queries],
-                    found[queries],
-                    rows[queries],
-                )
-            sort_heaps(found[queries], rows[queries])
+    def search(part: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
+        rows, some = part
+        found, where = scan.nearest(
+            make_scan(rows, some), k, **_counting(part, left_out, mask)
+        )
+        where[where >= 0] += rows.start
+        return found, where
 
-    map_slices(search, n_queries, n_jobs)
-    return found, rows
+    results = run_threads(search, parts)
+    if len({part[1].start for part in parts}) == len(parts):  # queries were cut
+        distances = np.concatenate([found for found, _ in results])
+        return distances, np.concatenate([where for _, where in results])
+    distances = np.concatenate([found for found, _ in results], axis=1)
+    rows = np.concatenate([where for _, where in results], axis=1)
+    order = np.lexsort((rows, distances), axis=1)[:, :k]
+    return tuple(np.take_along_axis(x, order, axis=1) for x in (distances, rows))  # type: ignore[return-value]
 
 
 def within(
-    distances: DistanceBlock,
+    make_scan: MakeScan,
     n_rows: int,
     n_queries: int,
-    radius: float,
+    radii: np.ndarray,
     *,
     left_out: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
     n_jobs: int | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Find all rows at most ``radius`` away from every query, in order of rows.
+    """Find all rows at most ``radii[q]`` away from query q, in order of rows.
 
     Returns
     -------
     distances : list of n_queries float64 arrays
     rows : list of n_queries int64 arrays
     """
+    everything = slice(0, n_rows)
 
-    def search(part: slice) -> list[tuple[np.ndarray, np.ndarray]]:
-        hits = []
+    def search(part: slice) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        found: list[np.ndarray] = []
+        rows: list[np.ndarray] = []
         for q in range(part.start, part.stop):
-            near, where = [], []
-            for block in fixed_blocks(n_rows, _BLOCK_ROWS):
-                found = distances(block, slice(q, q + 1))[0]
-                inside = found <= radius
-                if left_out is not None and block.start <= left_out[q] < block.stop:
-                    inside[left_out[q] - block.start] = False
-                near.append(found[inside].astype(np.float64))
-                where.append(np.flatnonzero(inside) + block.start)
-            hits.append((np.concatenate(near), np.concatenate(where)))
-        return hits
+            one = slice(q, q + 1)
+            near, where, _ = scan.within(
+                make_scan(everything, one),
+                radii[q],
+                **_counting((everything, one), left_out, mask),
+            )
+            found.append(near)
+            rows.append(where)
+        return found, rows
 
-    parts = [hit for part in map_slices(search, n_queries, n_jobs) for hit in part]
-    return [found for found, _ in parts], [rows for _, rows in parts]
-
-
-# Distances between codes.
+    parts = map_slices(search, n_queries, n_jobs)
+    return [d for part in parts for d in part[0]], [
+        r for part in parts for r in part[1]
+    ]
 
 
-def code_distances(
-    codes: CodeArray, queries: CodeArray, code_metric: str
-) -> DistanceBlock:
-    """Distances between codes: "hamming", "penalty" or "dot"."""
-    weights = _count_weights(codes, code_metric)
-    query_words = code_words(queries)
-
-    def block(rows: slice, some: slice) -> np.ndarray:
-        out = np.empty((some.stop - some.start, rows.stop - rows.start))
-        planes = code_words(codes[rows])
-        count_words(*planes, *(words[some] for words in query_words), weights, out)
-        return out
-
-    return block
+def _cut(n_rows: int, n_queries: int, n_jobs: int | None) -> list[tuple[slice, slice]]:
+    """Cut the work for threads: the queries where they are many, else the rows."""
+    jobs = count_jobs(n_jobs)
+    if n_queries >= _QUERIES_PER_THREAD * jobs or n_rows < jobs:
+        return [(slice(0, n_rows), some) for some in even_slices(n_queries, jobs)]
+    return [(rows, slice(0, n_queries)) for rows in even_slices(n_rows, jobs)]
 
 
-def _count_weights(codes: CodeArray, code_metric: str) -> np.ndarray:
-    """Weights that make a code distance of bit counts, as ``count_words`` takes them.
-
-    The score "dot" is sum_i s_i s'_i l(m_i) l(m'_i) with l(m) = l_0 + step * m; its
-    distance is the largest possible score less the score.
-    """
-    if code_metric == "hamming":  # of all stored bits
-        return np.array([1.0, 0, 0, 0, 1, 0, 0])
-    if code_metric == "penalty":  # (1 + m)(1 + m') where the signs differ
-        return np.array([1.0, 1, 1, 0, 0, 0, 0])
-    low, high = codes.levels or (1.0, 1.0)
-    step = high - low
-    constant = (high * high - low * low) * codes.n_features
-    cross = low * step
-    return np.array(
-        [2 * low * low, 2 * cross, 2 * step * step, -step * step, 0, -cross, constant]
-    )
-
-
-# Distances estimated from codes and float queries.
-
-
-def estimated_distances(
-    codes: CodeArray, scale: np.ndarray, offset: np.ndarray, queries: np.ndarray
-) -> DistanceBlock:
-    """Corrected estimates ``offset + scale * <query, code values>``, per row.
-
-    Parameters
-    ----------
-    codes : CodeArray
-    scale, offset : ndarrays of shape (n_samples,), dtype float32
-    queries : ndarray of shape (n_queries, n_features)
-        Centred as the codes are.
-    """
-    queries = queries.astype(np.float64)
-
-    def block(rows: slice, some: slice) -> np.ndarray:
-        # float64 products rounded to float32 do not depend on the block's shape.
-        values = codes[rows].unpack().astype(np.float64)
-        product = (queries[some] @ values.T).astype(np.float32)
-        return offset[rows] + scale[rows] * product
-
-    return block
+def _counting(
+    part: tuple[slice, slice], left_out: np.ndarray | None, mask: np.ndarray | None
+) -> dict[str, Any]:
+    """Say which rows of a part count, as row numbers within it."""
+    rows, some = part
+    if left_out is not None:
+        inside = (rows.start <= left_out[some]) & (left_out[some] < rows.stop)
+        left_out = np.where(inside, left_out[some] - rows.start, -1)
+    return {"left_out": left_out, "mask": None if mask is None else mask[rows]}
 
 
 # Exact distances between vectors.
-
-
-def exact_distances(
-    vectors: np.ndarray, queries: np.ndarray, metric: str
-) -> DistanceBlock:
-    """Exact distances between vectors: "cosine", "euclidean" or "inner_product"."""
-
-    def block(rows: slice, some: slice) -> np.ndarray:
-        return np.stack(
-            [distances_to(vectors[rows], query, metric) for query in queries[some]]
-        )
-
-    return block
 
 
 def distances_to(vectors: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
@@ -205,6 +203,42 @@ def distances_to(vectors: np.ndarray, query: np.ndarray, metric: str) -> np.ndar
     return 1 - np.divide(product, norms, out=product, where=norms > 0)
 
 
+def exact_within(
+    vectors: np.ndarray,
+    queries: np.ndarray,
+    metric: str,
+    radius: float,
+    *,
+    left_out: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+    n_jobs: int | None = None,
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Find all rows at most ``radius`` away by exact distance, in order of rows.
+
+    Parameters and results are as in :func:`within`; every vector is read.
+    """
+    n_rows, d = vectors.shape
+
+    def search(part: slice) -> list[tuple[np.ndarray, np.ndarray]]:
+        hits = []
+        for q in range(part.start, part.stop):
+            near, where = [], []
+            for block in row_blocks(n_rows, d * 24, shares=count_jobs(n_jobs)):
+                found = distances_to(vectors[block], queries[q], metric)
+                inside = found <= radius
+                if mask is not None:
+                    inside &= mask[block]
+                if left_out is not None and block.start <= left_out[q] < block.stop:
+                    inside[left_out[q] - block.start] = False
+                near.append(found[inside])
+                where.append(np.flatnonzero(inside) + block.start)
+            hits.append((np.concatenate(near), np.concatenate(where)))
+        return hits
+
+    parts = [hit for part in map_slices(search, len(queries), n_jobs) for hit in part]
+    return [found for found, _ in parts], [rows for _, rows in parts]
+
+
 def rerank(
     vectors: np.ndarray,
     queries: np.ndarray,
@@ -222,24 +256,24 @@ def rerank(
         May be a memory map: only the candidates are read.
     queries : ndarray of shape (n_queries, n_features)
     candidates : ndarray of shape (n_queries, n_candidates), dtype int64
+        -1 where there is none.
 
     Returns
     -------
     distances, rows : ndarrays of shape (n_queries, k)
+        Infinity and -1 where there are fewer candidates.
     """
-    candidates = np.sort(candidates, axis=1)  # ties go to the lower row
-    found = np.empty((len(queries), k))
-    rows = np.empty((len(queries), k), np.int64)
+    found = np.full((len(queries), k), np.inf)
+    rows = np.full((len(queries), k), -1)
 
     def search(part: slice) -> None:
         for q in range(part.start, part.stop):
-            near = np.empty(candidates.shape[1])
-            for some in row_blocks(len(near), vectors.shape[1] * 24):
-                near[some] = distances_to(
-                    vectors[candidates[q, some]], queries[q], metric
-                )
+            some = np.sort(candidates[q][candidates[q] >= 0])  # ties: the lower row
+            near = np.empty(len(some))
+            for block in row_blocks(len(some), vectors.shape[1] * 24):
+                near[block] = distances_to(vectors[some[block]], queries[q], metric)
             order = np.argsort(near, kind="stable")[:k]
-            found[q], rows[q] = near[order], candidates[q, order]
+            found[q, : len(order)], rows[q, : len(order)] = near[order], some[order]
 
     map_slices(search, len(queries), n_jobs)
     return found, rows

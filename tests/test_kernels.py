@@ -1,18 +1,15 @@
-"""The portable kernels against the naive reference.
+"""Search over codes against the naive reference, for few widths and small n.
 
-Also run with NUMBA_DISABLE_JIT=1, as plain Python: hence few widths and small n here;
-all widths are in test_neighbors.py.
+CI also runs this file with NUMBA_DISABLE_JIT=1, as plain Python, and with every
+instruction set that the machine has. All widths are in test_neighbors.py.
 """
-
-from itertools import pairwise
 
 import naive
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbq._kernels.popcount import push_block, sort_heaps
-from skbq._search import code_distances, nearest, within
+from skbq._search import code_scan, estimate_scan, nearest, within
 from skbq.codes import pack_codes
 
 WIDTHS = [1, 2, 7, 8, 9, 31, 63, 64, 65, 100, 128, 130]
@@ -32,63 +29,91 @@ def make(rng, n, d, bits, levels=(1.0, 3.0)):
 @pytest.mark.parametrize("d", WIDTHS)
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("bits", [1, 2])
-def test_code_distances(rng, d, metric, bits):
+def test_nearest_codes(rng, d, metric, bits):
     pair = (1, 1) if bits == 1 else (1.0, 3.0)
     rows, codes = make(rng, 9, d, bits)
     queries, query_codes = make(rng, 3, d, bits)
-    block = code_distances(codes, query_codes, metric)
-    expected = naive.code_distances(rows, queries, metric, pair)
-    assert_array_equal(block(slice(0, 9), slice(0, 3)), expected)
-    assert_array_equal(block(slice(4, 7), slice(1, 2)), expected[1:2, 4:7])
+    distances = naive.code_distances(rows, queries, metric, pair)
+    found = nearest(code_scan(codes, query_codes, metric), 9, 3, 6)
+    for got, expected in zip(found, naive.nearest(distances, 6), strict=True):
+        assert_array_equal(got, expected)
 
 
 @pytest.mark.parametrize("levels", [(0.4528, 1.5104), (0.0, 1.0), (1.0, 2.0)])
 def test_dot_with_any_levels(rng, levels):
     rows, codes = make(rng, 9, 65, 2, levels)
     queries, query_codes = make(rng, 3, 65, 2, levels)
-    got = code_distances(codes, query_codes, "dot")(slice(0, 9), slice(0, 3))
     expected = naive.code_distances(rows, queries, "dot", levels)
-    assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-    assert (got >= 0).all()
+    found, where = nearest(code_scan(codes, query_codes, "dot"), 9, 3, 9)
+    assert_allclose(found, np.sort(expected, axis=1), rtol=1e-12, atol=1e-12)
+    assert_allclose(np.take_along_axis(expected, where, axis=1), found, atol=1e-12)
+    assert (found >= 0).all()
 
 
-@pytest.mark.parametrize("k", [1, 2, 5, 12])
-@pytest.mark.parametrize("cuts", [[], [1], [3, 4, 9]])
-def test_heaps_keep_the_nearest_lower_rows_first(rng, k, cuts):
-    block = rng.integers(0, 3, size=(4, 12)).astype(float)
-    left_out = np.array([-1, 0, 5, 11])
-    found = np.full((4, min(k, 11)), np.inf)
-    rows = np.full(found.shape, np.iinfo(np.int64).max)
-    edges = [0, *cuts, 12]
-    parts = list(pairwise(edges))
-    for start, stop in rng.permutation(parts):
-        push_block(block[:, start:stop].copy(), start, left_out, found, rows)
-    sort_heaps(found, rows)
-    for q in range(4):
-        order = [r for r in np.argsort(block[q], kind="stable") if r != left_out[q]]
-        assert_array_equal(rows[q], order[: found.shape[1]])
-        assert_array_equal(found[q], block[q][rows[q]])
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("d", [1, 8, 65, 130])
+def test_float_queries(rng, d, bits):
+    rows, codes = make(rng, 40, d, bits)
+    queries = rng.standard_normal((5, d)).astype(np.float32)
+    scale, offset = rng.standard_normal((2, 40)).astype(np.float32)
+    values = naive.levels(*rows, 1.0, 3.0 if bits == 2 else 1.0)
+    expected = offset + scale * (queries.astype(np.float64) @ values.T)
+    found, where = nearest(estimate_scan(codes, scale, offset, queries), 40, 5, 7)
+    assert_allclose(found, np.sort(expected, axis=1)[:, :7], rtol=1e-12)
+    assert_allclose(np.take_along_axis(expected, where, axis=1), found, rtol=1e-12)
 
 
-def test_infinite_distances_are_found_too():
-    distances = np.array([[np.inf, 1.0, np.inf]])
-    found, rows = nearest(lambda r, q: distances[q, r], 3, 1, 3)
-    assert_array_equal(rows, [[1, 0, 2]])
-    assert_array_equal(found, [[1, np.inf, np.inf]])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_what_does_not_count(rng, bits):
+    rows, codes = make(rng, 40, 9, bits)
+    pair = (1, 1) if bits == 1 else (1.0, 3.0)
+    distances = naive.code_distances(rows, rows, "hamming", pair)
+    mask = rng.random(40) > 0.7
+    left_out = np.arange(40)
+    left_out[::3] = -1
+    make_scan = code_scan(codes, codes, "hamming")
+    for n_jobs in (1, 2, 5):
+        found, where = nearest(
+            make_scan, 40, 40, 20, left_out=left_out, mask=mask, n_jobs=n_jobs
+        )
+        for q in range(40):
+            order = [
+                r
+                for r in np.argsort(distances[q], kind="stable")
+                if mask[r] and r != left_out[q]
+            ]
+            n = min(20, len(order))
+            assert_array_equal(where[q], order[:n] + [-1] * (20 - n))
+            expected = [*distances[q, order[:n]], *[np.inf] * (20 - n)]
+            assert_array_equal(found[q], expected)
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_within(rng, n_jobs):
-    distances = rng.integers(0, 5, size=(6, 40)).astype(float)
-    found, rows = within(
-        lambda r, q: distances[q, r],
+@pytest.mark.parametrize("radius", [-1.0, 0.0, 3.0, 3.5, 1e9, np.inf])
+def test_within(rng, n_jobs, radius):
+    rows, codes = make(rng, 40, 9, 1)
+    distances = naive.code_distances(rows, rows, "hamming")
+    found, where = within(
+        code_scan(codes, codes, "hamming"),
         40,
-        6,
-        2.0,
-        left_out=np.arange(6),
+        40,
+        np.full(40, radius),
+        left_out=np.arange(40),
         n_jobs=n_jobs,
     )
-    for q in range(6):
-        expected = [r for r in range(40) if distances[q, r] <= 2 and r != q]
-        assert_array_equal(rows[q], expected)
+    for q in range(40):
+        expected = [r for r in range(40) if distances[q, r] <= radius and r != q]
+        assert_array_equal(where[q], expected)
         assert_array_equal(found[q], distances[q, expected])
+
+
+def test_rows_are_cut_for_single_queries(rng):
+    rows, codes = make(rng, 101, 7, 1)  # many ties across the cut
+    queries, query_codes = make(rng, 1, 7, 1)
+    distances = naive.code_distances(rows, queries, "hamming")
+    for n_jobs in (1, 2, 3):
+        found = nearest(
+            code_scan(codes, query_codes, "hamming"), 101, 1, 40, n_jobs=n_jobs
+        )
+        for got, expected in zip(found, naive.nearest(distances, 40), strict=True):
+            assert_array_equal(got, expected)

@@ -16,7 +16,15 @@ MODULES = sorted(ROOT.rglob("*.py"))
 # What a room may import of skbq. Imports go down only.
 _PLAIN = {"_checks", "_parallel", "codes", "_kernels", "theory"}
 _ESTIMATORS = {"_rotation", "_quantizers", "_profiler", "_neighbors", "_graph"}
-_BELOW = _PLAIN | {"_base", "_encoding", "_search", "_statistics"}
+_BELOW = _PLAIN | {
+    "_base",
+    "_encoding",
+    "_search",
+    "_statistics",
+    "_files",
+    "_persistence",
+    "_queries",
+}
 ALLOWED = {
     "_checks": set(),
     "_parallel": set(),
@@ -28,6 +36,9 @@ ALLOWED = {
     "exports": set(),
     "displays": set(),
     "_search": {"codes", "_kernels", "_parallel"},
+    "_files": set(),
+    "_persistence": {"_quantizers", "_rotation"},
+    "_queries": {"_base", "_checks", "_encoding", "_search", "codes"},
     "_base": _PLAIN | {"_search"},
     "_encoding": {"_base", "_parallel", "codes"},
     **dict.fromkeys(_ESTIMATORS, _BELOW | _ESTIMATORS),

@@ -9,13 +9,14 @@ high-performance nearest neighbor search with product quantization fast scan" (V
 2015), here over codes that stay as they are, row after row:
 
 1. A *tile* of rows, as many as fit the second-level cache, is turned into blocks of
-   64 rows, byte after byte, so that one vector holds the same byte of 64 rows.
+   64 rows, nibble after nibble: one vector holds the same nibble of 64 rows.
 2. For four queries at a time, which share the loaded codes, the tables are summed:
-   in 8 bits as long as nothing can overflow, then in 16 and in 32 bits.
+   a group of nibbles in 8 bits, then in 16 and in 32 bits. Sums of 8 bits stop at 255.
 3. Sums that can beat the query's k-th distance are looked at one by one. Where the
-   table is exact, the sum is the distance. Where it is a float table rounded to 8
-   bits, the sum with its error bound gives a lower bound of the distance, and the
-   rows that pass it are evaluated exactly. So rounding changes the speed only.
+   table is exact, groups never pass 255, and the sum is the distance. Where it is a
+   float table rounded to 8 bits, the sum gives a lower bound of the distance (also
+   where a group stopped at 255), and the rows that pass it are evaluated exactly. So
+   rounding changes the speed only.
 
 Rows come in their order and must be strictly nearer than the k-th to enter, so that
 ties go to the lower row. A query's result does not depend on the other queries.
@@ -46,7 +47,7 @@ from ._compiling import kernel as cached_kernel
 
 # Rows of a block: the bytes of one AVX-512 register, two of AVX2, four of NEON.
 BLOCK = 64
-_TILE_BYTES = 128 * 1024
+_TILE_BYTES = 192 * 1024
 _TILE_ROWS = 2048
 _LARGEST_SUM = 2**31 - 1
 
@@ -218,6 +219,20 @@ def _add(typing, x, y):
 
 
 @intrinsic
+def _add_up_to_255(typing, x, y):
+    def emit(context, builder, signature, args):
+        kind = args[0].type
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(kind, [kind, kind]),
+            f"llvm.uadd.sat.v{kind.count}i8",
+        )
+        return builder.call(function, args)
+
+    return _BYTES(_BYTES, _BYTES), emit
+
+
+@intrinsic
 def _subtract(typing, x, y):
     def emit(context, builder, signature, args):
         return builder.sub(*args)
@@ -240,8 +255,6 @@ def _with_constant(operation, value):
     return apply
 
 
-_low_nibbles = _with_constant("and_", 15)
-_high_nibbles = _with_constant("lshr", 4)
 _odd_rows = _with_constant("lshr", 8)
 _times_256 = _with_constant("shl", 8)
 
@@ -302,11 +315,11 @@ def _below(typing, sums, offset, limit):
 
 
 @intrinsic
-def _not_above(typing, sums, place, offset, scale, first, step, base, error, limit):
+def _not_above(typing, sums, place, offset, size, first, step, base, limit):
     """Compute the lower bounds of 64 rows; return the mask of those not above a limit.
 
     ``place`` and ``first`` are offsets in bytes, of the sums and of both float arrays.
-    The bound is ``offset + scale * (step * sum + base) - |scale| * error``, in float32.
+    The bound is ``offset + size * (step * sum + base)``, in float32.
     """
 
     def emit(context, builder, signature, args):
@@ -319,26 +332,21 @@ def _not_above(typing, sums, place, offset, scale, first, step, base, error, lim
 
         floats = ir.VectorType(ir.FloatType(), BLOCK)
         _, place, _, _, first, *numbers = args
-        step, base, error, limit = (_splat(builder, x, BLOCK) for x in numbers)
+        step, base, limit = (_splat(builder, x, BLOCK) for x in numbers)
         total = builder.sitofp(load(0, place, ir.IntType(32)), floats)
-        scale = load(3, first, ir.FloatType())
-        bits = builder.bitcast(scale, _vector(32, BLOCK))
-        without_sign = ir.Constant(bits.type, [0x7FFFFFFF] * BLOCK)
-        size = builder.bitcast(builder.and_(bits, without_sign), floats)
         low = builder.fadd(builder.fmul(step, total), base)
-        low = builder.fadd(load(2, first, ir.FloatType()), builder.fmul(scale, low))
-        low = builder.fsub(low, builder.fmul(size, error))
+        low = builder.fmul(load(3, first, ir.FloatType()), low)
+        low = builder.fadd(load(2, first, ir.FloatType()), low)
         # "not above", so that NaN is looked at.
         return _as_mask(builder, builder.fcmp_unordered("<=", low, limit))
 
     offsets, real = types.int64, types.float32
-    arrays = (sums, offsets, offset, scale, offsets)
-    return types.uint64(*arrays, real, real, real, real), emit
+    return types.uint64(sums, offsets, offset, size, offsets, real, real, real), emit
 
 
 @intrinsic
 def _transpose_square(typing, codes, source, stride, tile, target):
-    """Write 16 x 16 bytes of codes into a tile, rows as columns.
+    """Write 16 x 16 bytes of codes into every other line of a tile, rows as columns.
 
     ``source`` and ``target`` are offsets in bytes, ``stride`` is that of the codes.
     Four rounds of interleaving row i with row i + 8 transpose the square.
@@ -365,7 +373,7 @@ def _transpose_square(typing, codes, source, stride, tile, target):
                 context, builder, signature.args[3], tile, target, column.type
             )
             builder.store(column, place, align=1)
-            target = builder.add(target, target.type(BLOCK))
+            target = builder.add(target, target.type(2 * BLOCK))
         return context.get_dummy_value()
 
     integer = types.int64
@@ -423,20 +431,21 @@ def _sum_of_eight(typing, sums):
     return types.float64(_DOUBLES), emit
 
 
-# Tiles.
+# Tiles: nibbles of blocks of 64 rows, (n_blocks, n_nibbles, 64). Bytes come first into
+# every other line.
 
 
 @kernel
-def _copy_columns(codes, first, tile, rows, columns):
-    """Write rows (a start and a stop, within the tile) byte by byte into a tile."""
-    for r in range(rows[0], rows[1]):
-        for b in range(columns[0], columns[1]):
-            tile[r // BLOCK, b, r % BLOCK] = codes[first + r, b]
+def _copy_bytes(codes, first, start, stop, tile):
+    """Write the bytes of the tile's rows from ``start`` to ``stop`` into a tile."""
+    for r in range(start, stop):
+        for b in range(codes.shape[1]):
+            tile[r // BLOCK, 2 * b, r % BLOCK] = codes[first + r, b]
 
 
 @kernel
 def _transpose_plain(codes, first, count, tile):
-    _copy_columns(codes, first, tile, (0, count), (0, codes.shape[1]))
+    _copy_bytes(codes, first, 0, count, tile)
 
 
 @kernel
@@ -447,27 +456,49 @@ def _transpose_squares(codes, first, count, tile):
         for b in range(0, width, 16):
             column = min(b, width - 16)  # the last square overlaps
             source = (first + r) * width + column
-            target = (r // BLOCK * width + column) * BLOCK + r % BLOCK
+            target = (r // BLOCK * width + column) * 2 * BLOCK + r % BLOCK
             _transpose_square(codes, source, width, tile, target)
-    _copy_columns(codes, first, tile, (squares, count), (0, width))
+    _copy_bytes(codes, first, squares, count, tile)
 
 
 _transpose = _transpose_plain if INSTRUCTIONS == "portable" else _transpose_squares
 
 
 @kernel
-def _pair_signs_and_magnitudes(tile):
-    """Make nibbles of two sign bits below two magnitude bits, in place.
-
-    A byte of signs (bits s0 ... s7, the highest first) and one of magnitudes become
-    the bytes m0 m1 s0 s1 m4 m5 s4 s5 and m2 m3 s2 s3 m6 m7 s6 s7.
-    """
+def _split_bytes(tile):
+    """Split bytes into their nibbles, the high one first, in place."""
     for block in range(tile.shape[0]):
         for b in range(0, tile.shape[1], 2):
             for r in range(BLOCK):
-                s, m = tile[block, b, r], tile[block, b + 1, r]
-                tile[block, b, r] = ((s >> 2) & 0x33) | (m & 0xCC)
-                tile[block, b + 1, r] = (s & 0x33) | ((m & 0x33) << 2)
+                byte = tile[block, b, r]
+                tile[block, b, r] = byte >> 4
+                tile[block, b + 1, r] = byte & 15
+
+
+@kernel
+def _split_pairs(tile):
+    """Split bytes of signs and of magnitudes into nibbles, in place.
+
+    A nibble has the magnitudes of two coordinates above their signs; four nibbles have
+    the eight coordinates in their order.
+    """
+    for block in range(tile.shape[0]):
+        for b in range(0, tile.shape[1], 4):
+            for r in range(BLOCK):
+                s, m = tile[block, b, r], tile[block, b + 2, r]
+                tile[block, b, r] = (m >> 4) & 12 | s >> 6
+                tile[block, b + 1, r] = (m >> 2) & 12 | (s >> 4) & 3
+                tile[block, b + 2, r] = m & 12 | (s >> 2) & 3
+                tile[block, b + 3, r] = (m << 2) & 12 | s & 3
+
+
+@kernel
+def _load_tile(codes, first, count, bits, tile):
+    _transpose(codes, first, count, tile)
+    if bits == 2:
+        _split_pairs(tile)
+    else:
+        _split_bytes(tile)
 
 
 # Sums of tables over a tile.
@@ -476,38 +507,38 @@ def _pair_signs_and_magnitudes(tile):
 @kernel
 def _sum_plain(tile, tables, q, group, sums):
     """Sum the tables of query q over the rows of a tile, by plain loops."""
+    n_nibbles = tile.shape[1]
     for block in range(tile.shape[0]):
-        for b in range(tile.shape[1]):
-            high, low = tables[q, 2 * b], tables[q, 2 * b + 1]
+        for start in range(0, n_nibbles, group):
             for r in range(BLOCK):
-                byte = tile[block, b, r]
-                sums[block * BLOCK + r] += np.int32(high[byte >> 4])
-                sums[block * BLOCK + r] += np.int32(low[byte & 15])
+                total = np.int32(0)
+                for p in range(start, min(start + group, n_nibbles)):
+                    total += np.int32(tables[q, p, tile[block, p, r]])
+                sums[block * BLOCK + r] += min(total, np.int32(255))
 
 
 @kernel
 def _sum_one(tile, tables, q, group, sums):
     """Sum the tables of query q over the rows of a tile.
 
-    The sums of ``group`` bytes fit 8 bits. They are added up as words of two rows, low
-    and high byte, and the high bytes once more on their own; what these take of the
-    first sum, modulo 2^16, leaves the sum of the low bytes. 256 groups fit 16 bits.
+    The 8-bit sums of groups of nibbles are added up as words of two rows, low and high
+    byte, and the high bytes once more on their own. These, times 256, are taken from
+    the first sum, modulo 2^16, and leave the sum of the low bytes. 256 groups fit 16
+    bits.
     """
-    width = tile.shape[1]
-    table = q * width * 32
+    n_nibbles = tile.shape[1]
+    table = q * n_nibbles * 16
     for block in range(tile.shape[0]):
-        for segment in range(0, width, 256 * group):
+        for segment in range(0, n_nibbles, 256 * group):
             both = _as_words(_zeros())
             odd = _as_words(_zeros())
-            segment_end = min(segment + 256 * group, width)
+            segment_end = min(segment + 256 * group, n_nibbles)
             for start in range(segment, segment_end, group):
                 small = _zeros()
-                for b in range(start, min(start + group, segment_end)):
-                    codes = _load(tile, (block * width + b) * BLOCK)
-                    high, low = _high_nibbles(codes), _low_nibbles(codes)
-                    t = table + b * 32
-                    small = _add(small, _lookup(tables, t, high))
-                    small = _add(small, _lookup(tables, t + 16, low))
+                for p in range(start, min(start + group, segment_end)):
+                    nibbles = _load(tile, (block * n_nibbles + p) * BLOCK)
+                    entries = _lookup(tables, table + p * 16, nibbles)
+                    small = _add_up_to_255(small, entries)
                 both = _add(both, _as_words(small))
                 odd = _add(odd, _odd_rows(_as_words(small)))
             even = _subtract(both, _times_256(odd))
@@ -516,33 +547,28 @@ def _sum_one(tile, tables, q, group, sums):
 
 @kernel
 def _sum_four(tile, tables, q, group, sums):
-    """Do the same for the queries q, q + 1, q + 2, q + 3, which share the codes."""
-    width = tile.shape[1]
-    size = width * 32
+    """Do the same for the queries q, q + 1, q + 2, q + 3, which share the nibbles."""
+    n_nibbles = tile.shape[1]
+    size = n_nibbles * 16
     table = q * size
     rows = sums.shape[1]
     for block in range(tile.shape[0]):
-        for segment in range(0, width, 256 * group):
+        for segment in range(0, n_nibbles, 256 * group):
             both0 = both1 = both2 = both3 = _as_words(_zeros())
             odd0 = odd1 = odd2 = odd3 = _as_words(_zeros())
-            segment_end = min(segment + 256 * group, width)
+            segment_end = min(segment + 256 * group, n_nibbles)
             for start in range(segment, segment_end, group):
                 small0 = small1 = small2 = small3 = _zeros()
-                for b in range(start, min(start + group, segment_end)):
-                    codes = _load(tile, (block * width + b) * BLOCK)
-                    high, low = _high_nibbles(codes), _low_nibbles(codes)
-                    t = table + b * 32
-                    small0 = _add(small0, _lookup(tables, t, high))
-                    small0 = _add(small0, _lookup(tables, t + 16, low))
+                for p in range(start, min(start + group, segment_end)):
+                    nibbles = _load(tile, (block * n_nibbles + p) * BLOCK)
+                    t = table + p * 16
+                    small0 = _add_up_to_255(small0, _lookup(tables, t, nibbles))
                     t += size
-                    small1 = _add(small1, _lookup(tables, t, high))
-                    small1 = _add(small1, _lookup(tables, t + 16, low))
+                    small1 = _add_up_to_255(small1, _lookup(tables, t, nibbles))
                     t += size
-                    small2 = _add(small2, _lookup(tables, t, high))
-                    small2 = _add(small2, _lookup(tables, t + 16, low))
+                    small2 = _add_up_to_255(small2, _lookup(tables, t, nibbles))
                     t += size
-                    small3 = _add(small3, _lookup(tables, t, high))
-                    small3 = _add(small3, _lookup(tables, t + 16, low))
+                    small3 = _add_up_to_255(small3, _lookup(tables, t, nibbles))
                 both0 = _add(both0, _as_words(small0))
                 both1 = _add(both1, _as_words(small1))
                 both2 = _add(both2, _as_words(small2))
@@ -671,16 +697,9 @@ def _take(distance, row, q, allowed, found):
 
 
 @kernel
-def _tile_rows(n_rows, width):
-    fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // width) // BLOCK * BLOCK)
+def _tile_rows(n_rows, n_nibbles):
+    fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // n_nibbles) // BLOCK * BLOCK)
     return min(fitting, -(-n_rows // BLOCK) * BLOCK)
-
-
-@kernel
-def _load_tile(codes, first, count, bits, tile):
-    _transpose(codes, first, count, tile)
-    if bits == 2:
-        _pair_signs_and_magnitudes(tile)
 
 
 @kernel
@@ -706,9 +725,15 @@ def _is_in(mask, r):
 
 
 @kernel
+def _whole_limit(limit):
+    """Return the integer that whole sums below the limit are below as well."""
+    return np.int32(max(0.0, min(np.ceil(limit), _LARGEST_SUM)))
+
+
+@kernel
 def _take_below(sums, i, count, first, q, allowed, found):
     """Take the rows of a tile whose sum is below the limit: sums are distances."""
-    limit = np.int32(min(found.limits[q], _LARGEST_SUM))
+    limit = _whole_limit(found.limits[q])
     for start in range(0, count, BLOCK):
         mask = _mask_below(sums, i, start, limit)
         if mask == 0:
@@ -716,7 +741,7 @@ def _take_below(sums, i, count, first, q, allowed, found):
         for r in range(start, min(start + BLOCK, count)):
             if _is_in(mask, r - start) and sums[i, r] < found.limits[q]:
                 _take(np.float64(sums[i, r]), first + r, q, allowed, found)
-        limit = np.int32(min(found.limits[q], _LARGEST_SUM))
+        limit = _whole_limit(found.limits[q])
 
 
 @kernel
@@ -730,17 +755,17 @@ def scan_exact(codes, bits, tables, group, allowed, found):
     bits : int
         Bits per coordinate.
     tables : uint8 array (n_queries, 2 * width, 16)
-        Entry by query, nibble and the nibble's value. 1 bit: the high nibble of each
-        byte, then the low one. 2 bits: as ``_pair_signs_and_magnitudes`` says.
+        Entry by query, nibble and the nibble's value. 1 bit: a nibble has four signs.
+        2 bits: the magnitudes of two coordinates above their signs.
     group : int
-        Number of bytes whose entries add up to 255 at most.
+        Number of nibbles whose entries add up to 255 at most.
     allowed : Allowed
     found : Found
         Changed. Distances and limits are sums of entries.
     """
-    n_rows, width = codes.shape
-    step = _tile_rows(n_rows, width)
-    tile = np.zeros((step // BLOCK, width, BLOCK), np.uint8)
+    n_rows, n_nibbles = codes.shape[0], 2 * codes.shape[1]
+    step = _tile_rows(n_rows, n_nibbles)
+    tile = np.zeros((step // BLOCK, n_nibbles, BLOCK), np.uint8)
     sums = np.zeros((4, step), np.int32)
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
@@ -757,15 +782,17 @@ def scan_exact(codes, bits, tables, group, allowed, found):
 class Bounds(NamedTuple):
     """How sums of rounded tables bound distances.
 
-    The float sum is within ``error`` of ``base + step * sum``: the three columns of
-    ``queries``, in the order step, base, error, float32 (n_queries, 3), each with
-    room for rounding in float32. The distance is ``offset + scale * float sum``,
-    float32 (n_rows,); or, where these are empty, the float sum itself.
+    The float sum is at least ``base + step * sum``: the columns of ``queries``, in the
+    order step, base, float32 (n_queries, 2), with room for rounding in float32. The
+    distance is ``offset + |scale| * float sum``, float32 (n_rows,), if the sign of
+    ``scale`` is ``sign``, -1 or 1; of other rows nothing is known. Where ``offset`` and
+    ``scale`` are empty, the distance is the float sum itself.
     """
 
     queries: np.ndarray
     offset: np.ndarray
     scale: np.ndarray
+    sign: int
 
 
 class Queries(NamedTuple):
@@ -858,42 +885,46 @@ def _distance(codes, row, bits, q, bounds, queries):
 
 
 @kernel
-def _load_scales(bounds, first, offset, scale):
-    """Copy offsets and scales of a tile; return the room that rounding needs.
+def _load_scales(bounds, first, count, offset, size):
+    """Copy the offsets and the sizes of the scales of a tile.
 
-    float32 rounds the lower bound of a row by two units of 2^-24 of its offset. The
-    rounding of ``scale`` times the sum is in the error bound of the query.
+    Rows whose scale has the other sign get the lower bound -infinity.
+
+    Returns
+    -------
+    room : float
+        What rounding in float32 may add to a lower bound because of its offset: two
+        units of 2^-24 of that. The rounding of the rest is in ``bounds.queries``.
     """
     largest = np.float32(0)
-    for r in range(offset.size):
-        if bounds.offset.size > 0:
-            offset[r], scale[r] = bounds.offset[first + r], bounds.scale[first + r]
-        else:
-            offset[r], scale[r] = 0, 1
+    for r in range(count):
+        if bounds.offset.size == 0:
+            offset[r], size[r] = 0, 1
+            continue
+        offset[r], size[r] = bounds.offset[first + r], bounds.scale[first + r]
         largest = max(largest, abs(offset[r]))
+        size[r] *= np.float32(bounds.sign)
+        if not size[r] >= 0:
+            offset[r], size[r] = -np.inf, 0
     return np.float64(largest) * 2.0**-21
 
 
 @kernel
-def _mask_near_plain(sums, i, start, offset, scale, bound, limit):
+def _mask_near_plain(sums, i, start, offset, size, bound, limit):
     """Compute the lower bounds of a block; the mask has those not above the limit."""
-    step, base, error = bound
+    step, base = bound
     mask = np.uint64(0)
     for r in range(BLOCK):
         total = np.float32(sums[i, start + r])
-        low = offset[start + r] + scale[start + r] * (step * total + base)
-        low -= abs(scale[start + r]) * error
+        low = offset[start + r] + size[start + r] * (step * total + base)
         mask |= np.uint64(not low > limit) << np.uint64(r)
     return mask
 
 
 @kernel
-def _mask_near_vector(sums, i, start, offset, scale, bound, limit):
+def _mask_near_vector(sums, i, start, offset, size, bound, limit):
     place = (i * sums.shape[1] + start) * 4
-    step, base, error = bound
-    return _not_above(
-        sums, place, offset, scale, start * 4, step, base, error, limit
-    )
+    return _not_above(sums, place, offset, size, start * 4, bound[0], bound[1], limit)
 
 
 _mask_near = _mask_near_plain if INSTRUCTIONS == "portable" else _mask_near_vector
@@ -907,14 +938,14 @@ def _padded_limit(limit, room):
 
 @kernel
 def _take_near(
-    sums, i, count, offset, scale, room, first, q, codes, bits, bounds, queries,
+    sums, i, count, offset, size, room, first, q, codes, bits, bounds, queries,
     allowed, found,
 ):  # fmt: skip
     """Take the rows of a tile that are below the limit, by bound, then by distance."""
-    bound = (bounds.queries[q, 0], bounds.queries[q, 1], bounds.queries[q, 2])
+    bound = (bounds.queries[q, 0], bounds.queries[q, 1])
     limit = _padded_limit(found.limits[q], room)
     for start in range(0, count, BLOCK):
-        mask = _mask_near(sums, i, start, offset, scale, bound, limit)
+        mask = _mask_near(sums, i, start, offset, size, bound, limit)
         if mask == 0:
             continue
         for r in range(start, min(start + BLOCK, count)):
@@ -938,21 +969,21 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
     found : Found
         Changed.
     """
-    n_rows, width = codes.shape
-    step = _tile_rows(n_rows, width)
-    tile = np.zeros((step // BLOCK, width, BLOCK), np.uint8)
+    n_rows, n_nibbles = codes.shape[0], 2 * codes.shape[1]
+    step = _tile_rows(n_rows, n_nibbles)
+    tile = np.zeros((step // BLOCK, n_nibbles, BLOCK), np.uint8)
     sums = np.zeros((4, step), np.int32)
-    offset, scale = np.zeros(step, np.float32), np.zeros(step, np.float32)
+    offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         _load_tile(codes, first, count, bits, tile)
-        room = _load_scales(bounds, first, offset[:count], scale[:count])
+        room = _load_scales(bounds, first, count, offset, size)
         for q in range(0, tables.shape[0], 4):
             stop = min(q + 4, tables.shape[0])
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
                 _take_near(
-                    sums, one - q, count, offset, scale, room, first, one, codes, bits,
+                    sums, one - q, count, offset, size, room, first, one, codes, bits,
                     bounds, queries, allowed, found,
                 )  # fmt: skip
     if not found.keep_all:

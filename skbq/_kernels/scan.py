@@ -23,9 +23,12 @@ from .lookup import Allowed, Bounds, Found, Queries, scan_bounded, scan_exact
 # Tables of one batch of queries, and the part of them that is float64 at a time.
 _TABLE_BYTES = 16 * 2**20
 _FLOAT_TABLE_BYTES = 2**20
-# Bytes of codes whose rounded entries are added in 8 bits: more of them need fewer
-# instructions and give a wider error bound, so more rows to evaluate.
-_ROUNDED_GROUP = 4
+# Nibbles whose rounded entries are added in 8 bits: more of them need fewer
+# instructions and give looser bounds, so more rows to evaluate.
+_ROUNDED_GROUP = 16
+# The sum of a group may reach this many standard deviations above its mean before it
+# is cut off: the nearest rows are far below, and fewer make the rounding finer.
+_REACH = 1.5
 # Rows of a query that have room before their number is known.
 _FIRST_ROOM = 64
 
@@ -82,13 +85,13 @@ def between_codes(
     def run_bounded(some: slice, allowed: Allowed, found: Found) -> None:
         nibbles = _nibbles(query_bytes[some], bits)
         tables, bounds = _rounded(lambda part: by_nibble[nibbles[part]], *nibbles.shape)
-        bounds[:, 1] -= np.float32(padding * six[0])
+        bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
         scan_bounded(
             rows,
             bits,
             tables,
             _ROUNDED_GROUP,
-            Bounds(bounds, _NO_FLOATS, _NO_FLOATS),
+            Bounds(bounds, _NO_FLOATS, _NO_FLOATS, 1),
             Queries(_NO_VALUES, _NO_LEVELS, query_bytes[some], six, n_features),
             allowed,
             found,
@@ -96,7 +99,7 @@ def between_codes(
 
     if multiples is None:
         return Scan(*size, run_bounded)
-    group = max(1, 255 // max(1, 2 * int(by_nibble.max())))
+    group = 255 // max(1, int(by_nibble.max()))
     return Scan(*size, run_exact, unit, padding * int(multiples[0]))
 
 
@@ -130,25 +133,24 @@ def from_vectors(
     pair = np.array([1.0, 1.0] if levels is None else levels, np.float64)
     padded = np.zeros((len(values), 8 * codes.shape[1]), np.float32)
     padded[:, : values.shape[1]] = values
-    of_nibble = _nibble_values(pair, bits)
+    sign = -1 if np.sum(scale, dtype=np.float64) < 0 else 1
+    of_nibble = sign * _nibble_values(pair, bits)
     size = (len(codes), len(values), 2 * rows.shape[1])
     offset, scale = _read_only(offset), _read_only(scale)
 
     def run(some: slice, allowed: Allowed, found: Found) -> None:
-        parts = _by_nibble(padded[some], bits)
-
         def products(part: slice) -> np.ndarray:
-            some_parts = parts[part].astype(np.float64)
-            flat = some_parts.reshape(-1, of_nibble.shape[1]) @ of_nibble.T
-            return flat.reshape(*some_parts.shape[:2], 16)
+            coordinates = padded[some][part].astype(np.float64)
+            flat = coordinates.reshape(-1, of_nibble.shape[1]) @ of_nibble.T
+            return flat.reshape(len(coordinates), -1, 16)
 
-        tables, bounds = _rounded(products, *parts.shape[:2])
+        tables, bounds = _rounded(products, some.stop - some.start, size[2])
         scan_bounded(
             rows,
             bits,
             tables,
             _ROUNDED_GROUP,
-            Bounds(bounds, offset, scale),
+            Bounds(bounds, offset, scale, sign),
             Queries(padded[some], pair, _NO_CODES, _NO_COSTS, values.shape[1]),
             allowed,
             found,
@@ -344,24 +346,12 @@ def _nibble_values(levels: np.ndarray, bits: int) -> np.ndarray:
 
 def _nibbles(codes: np.ndarray, bits: int) -> np.ndarray:
     """Return the nibbles of codes in the order of the tables, (n, n_nibbles)."""
-    if bits == 2:
-        s, m = codes[:, ::2], codes[:, 1::2]
-        first = (s >> 2) & 0x33 | m & 0xCC
-        codes = np.stack([first, s & 0x33 | (m & 0x33) << 2], axis=2)
-        codes = codes.reshape(len(s), -1)
-    return np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), -1)
-
-
-def _by_nibble(values: np.ndarray, bits: int) -> np.ndarray:
-    """Group coordinates by nibble in the order of the tables, (n, n_nibbles, 4 or 2).
-
-    A column of two-bit codes has the nibbles of the coordinates 0 and 1, 4 and 5, 2
-    and 3, 6 and 7.
-    """
-    n, d = values.shape
     if bits == 1:
-        return values.reshape(n, d // 4, 4)
-    return values.reshape(n, d // 8, 4, 2)[:, :, [0, 2, 1, 3]].reshape(n, d // 2, 2)
+        split = [codes >> 4, codes & 15]
+    else:
+        s, m = codes[:, ::2], codes[:, 1::2]
+        split = [(m >> i & 3) << 2 | s >> i & 3 for i in (6, 4, 2, 0)]
+    return np.stack(split, axis=2).reshape(len(codes), -1)
 
 
 def _common_unit(
@@ -373,8 +363,8 @@ def _common_unit(
     -------
     unit : float
     multiples : int64 array of shape (6,), or None
-        None where a nibble's multiples would not fit 7 bits, so that two of them fit
-        8, or where a distance in float64 would be rounded.
+        None where a nibble's multiples would not fit 8 bits, or where a distance in
+        float64 would be rounded.
     """
     exact = [Fraction(float(cost)) for cost in costs]
     denominator = lcm(*(cost.denominator for cost in exact))
@@ -383,7 +373,7 @@ def _common_unit(
     unit = Fraction(divisor, denominator)
     multiples = [numerator // divisor for numerator in numerators]
     per_nibble = 2 if any(costs[i] for i in (1, 2, 4, 5)) else 4
-    fits = per_nibble * max(multiples) <= 127
+    fits = per_nibble * max(multiples) <= 255
     if not fits or unit.numerator * max(multiples) * n_features >= 2**53:
         return 1.0, None
     return float(unit), np.array(multiples)
@@ -402,64 +392,71 @@ def _rounded(
     Returns
     -------
     tables : uint8 array of shape (n_queries, n_nibbles, 16)
-    bounds : float32 array of shape (n_queries, 3)
+    bounds : float32 array of shape (n_queries, 2)
         The first field of ``Bounds``.
     """
     tables = np.empty((n_queries, n_nibbles, 16), np.uint8)
-    bounds = np.empty((n_queries, 3), np.float32)
+    bounds = np.empty((n_queries, 2), np.float32)
     step = max(1, _FLOAT_TABLE_BYTES // (128 * n_nibbles))
     for start in range(0, n_queries, step):
         some = slice(start, start + step)
-        round_tables(raw(some), _ROUNDED_GROUP, tables[some], bounds[some])
+        round_tables(raw(some), _ROUNDED_GROUP, _REACH, tables[some], bounds[some])
     return tables, bounds
 
 
 @kernel
-def _range_of_groups(raw, size):
-    """Return the largest sum of the ranges of ``size`` tables in a row."""
+def _finest_step(raw, group, reach):
+    """Return the step by which rounded tables reach as far as they must in 8 bits.
+
+    The sum of a group of tables above its least value must reach its mean plus
+    ``reach`` standard deviations, over nibbles of random bits, or its largest value.
+    """
     largest = 0.0
-    for start in range(0, raw.shape[0], size):
-        total = 0.0
-        for p in range(start, min(start + size, raw.shape[0])):
-            total += raw[p].max() - raw[p].min()
-        largest = max(largest, total)
-    return largest
+    for start in range(0, raw.shape[0], group):
+        mean = variance = full = 0.0
+        for p in range(start, min(start + group, raw.shape[0])):
+            low = raw[p].min()
+            mean += raw[p].mean() - low
+            variance += raw[p].var()
+            full += raw[p].max() - low
+        largest = max(largest, min(full, mean + reach * np.sqrt(variance)))
+    return np.float64(np.float32(largest / 255))
 
 
 @kernel
-def round_tables(raw, group, tables, bounds):
-    """Round float tables so that a group of bytes adds up to 255 at most.
+def round_tables(raw, group, reach, tables, bounds):
+    """Round float tables to 8 bits.
 
-    The step is as fine as the widest group allows: what the tables of a query add
-    together decides, not the single one with the largest range. With rounding to the
-    nearest step, a group of 2 * group tables is at most ``group`` steps above the sum
-    of its ranges. The errors add up to at most the sum of the largest of each table.
+    An entry is the nearest number of steps above the least value of its table. The sum
+    of entries, groups of which stop at 255, is then below the float sum but for what
+    rounding has added: at most, table by table, the largest such error.
 
     Parameters
     ----------
     raw : float64 array (n_queries, n_nibbles, 16)
     group : int
-        Number of bytes, two nibbles each, whose entries are added in 8 bits.
+        Number of nibbles whose entries are added in 8 bits.
+    reach : float
+        As in ``_finest_step``.
     tables : uint8 array (n_queries, n_nibbles, 16)
         Filled.
-    bounds : float32 array (n_queries, 3)
-        Filled with step, base and error: sums of ``raw`` are within ``error`` of
-        ``base + step * sum of tables``.
+    bounds : float32 array (n_queries, 2)
+        Filled with step and base: sums of ``raw`` are at least ``base + step * sum``.
     """
     for q in range(raw.shape[0]):
-        spread = _range_of_groups(raw[q], 2 * group)
-        step = np.float64(np.float32(spread / (254 - group)))
+        step = _finest_step(raw[q], group, reach)
         inverse = 1 / step if step > 0 else 0.0
-        base = error = largest = 0.0
+        base = largest = 0.0
         for p in range(raw.shape[1]):
-            low, worst, most = raw[q, p].min(), 0.0, 0.0
+            low, added, most = raw[q, p].min(), 0.0, 0.0
             for c in range(16):
-                entry = np.floor((raw[q, p, c] - low) * inverse + 0.5)
+                above = raw[q, p, c] - low
+                entry = min(np.floor(above * inverse + 0.5), 255.0)
                 tables[q, p, c] = np.uint8(entry)
-                worst = max(worst, abs(raw[q, p, c] - low - step * entry))
+                added = max(added, step * entry - above)
                 most = max(most, abs(raw[q, p, c]))
-            base, error, largest = base + low, error + worst, largest + most
-        bounds[q, 0], bounds[q, 1] = step, base
+            base += low - added
+            largest += most
         # Room for the float32 arithmetic of ``_mask_near``: its intermediate values
         # are below 4 * largest, and each rounds by 2^-24 of itself.
-        bounds[q, 2] = error * (1 + 2.0**-20) + largest * 2.0**-19
+        bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-19

@@ -1,0 +1,193 @@
+"""The file format of an index: a checked header, then plain arrays.
+
+Layout of version 1, all integers little-endian:
+
+======== ====================================================================
+bytes    content
+======== ====================================================================
+0-7      ``SKBQ`` and four bytes of 0
+8-11     version of the format, uint32
+12-15    CRC-32 of the header, uint32
+16-23    length of the header in bytes, uint64
+24-      the header, JSON in UTF-8; then arrays, each at a multiple of 64 bytes
+======== ====================================================================
+
+The header is ``{"size": bytes of the file, "state": any JSON, "arrays": [...]}``; an
+array is ``{"dtype", "shape", "offset", "crc32"}``, its data in C order. ``state`` names
+an array by its place in that list: ``{"array": 3}``. Nothing in a file is executed.
+"""
+
+import json
+import mmap as _mmap
+import os
+import struct
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_MAGIC = b"SKBQ\0\0\0\0"
+_VERSION = 1
+_PREFIX = struct.Struct("<8sIIQ")
+_ALIGNMENT = 64
+_KINDS = "biuf"
+# Bytes that a checksum reads at a time.
+_CHUNK = 2**24
+
+
+class FileError(ValueError):
+    """A file that is no index, or was cut short or altered."""
+
+
+def write_file(path: str | os.PathLike, state: Any, arrays: list[np.ndarray]) -> None:
+    """Write a file beside its place and move it there once it is whole.
+
+    Parameters
+    ----------
+    path : path-like
+    state : JSON-like
+    arrays : list of ndarray
+        Numbers of any type.
+    """
+    path = Path(path)
+    stored = [_little_endian(array) for array in arrays]
+    header, size = _header(state, stored)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(_PREFIX.pack(_MAGIC, _VERSION, zlib.crc32(header), len(header)))
+            file.write(header)
+            for array in stored:
+                file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+                array.tofile(file)
+            assert file.tell() == size
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_file(
+    path: str | os.PathLike, *, mapped: bool = False, verify: bool = True
+) -> tuple[Any, list[np.ndarray]]:
+    """Read a file.
+
+    Parameters
+    ----------
+    path : path-like
+    mapped : bool, default=False
+        Whether arrays are read-only memory maps of the file.
+    verify : bool, default=True
+        Whether to compare the checksums of the arrays, which reads all of them. The
+        header and the size of the file are always checked.
+
+    Returns
+    -------
+    state : JSON-like
+    arrays : list of ndarray
+
+    Raises
+    ------
+    FileError
+        If the file is not whole and unaltered.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        header = _read_header(file, size, path)
+        whole: Any
+        if mapped:
+            whole = _mmap.mmap(file.fileno(), 0, access=_mmap.ACCESS_READ)
+        else:
+            file.seek(0)
+            whole = np.fromfile(file, np.uint8)
+    arrays = []
+    for number, entry in enumerate(header["arrays"]):
+        array = _array_at(whole, entry)
+        if verify and _checksum(array) != entry["crc32"]:
+            raise FileError(
+                f"{path} was altered: array {number} does not match its checksum. "
+                "Save the index again, or get a fresh copy of the file."
+            )
+        arrays.append(array)
+    return header["state"], arrays
+
+
+def _header(state: Any, arrays: list[np.ndarray]) -> tuple[bytes, int]:
+    """Return the header and the size of the whole file.
+
+    Offsets are in the header, whose length they depend on: it is padded.
+    """
+    entries: list[dict] = [
+        {
+            "dtype": array.dtype.str,
+            "shape": list(array.shape),
+            "offset": 0,
+            "crc32": _checksum(array),
+        }
+        for array in arrays
+    ]
+    draft = json.dumps({"size": 0, "state": state, "arrays": entries}).encode()
+    length = len(draft) + 20 * (len(arrays) + 1)
+    end = _PREFIX.size + length
+    for entry, array in zip(entries, arrays, strict=True):
+        entry["offset"] = end + -end % _ALIGNMENT
+        end = entry["offset"] + array.nbytes
+    header = json.dumps({"size": end, "state": state, "arrays": entries}).encode()
+    return header.ljust(length), end
+
+
+def _read_header(file: Any, size: int, path: Any) -> dict:
+    prefix = file.read(_PREFIX.size)
+    if len(prefix) < _PREFIX.size or prefix[: len(_MAGIC)] != _MAGIC:
+        raise FileError(
+            f"{path} is no index of skbq: write one with BinaryNeighbors.save."
+        )
+    _, version, checksum, length = _PREFIX.unpack(prefix)
+    if version > _VERSION:
+        raise FileError(
+            f"{path} has version {version} of the format, this skbq reads up to "
+            f"{_VERSION}. Upgrade skbq."
+        )
+    text = file.read(min(length, size))
+    if len(text) != length or zlib.crc32(text) != checksum:
+        raise FileError(f"{path} was cut short or altered: its header is damaged.")
+    header = json.loads(text)
+    if header["size"] != size:
+        raise FileError(
+            f"{path} was cut short or altered: it has {size} bytes instead of "
+            f"{header['size']}."
+        )
+    return header
+
+
+def _array_at(whole: Any, entry: dict) -> np.ndarray:
+    dtype = np.dtype(entry["dtype"])
+    count = int(np.prod(entry["shape"], dtype=np.int64))
+    array = np.frombuffer(whole, dtype, count, entry["offset"])
+    return array.reshape(entry["shape"])
+
+
+def _little_endian(array: np.ndarray) -> np.ndarray:
+    array = np.ascontiguousarray(array)
+    if array.dtype.kind not in _KINDS:
+        raise TypeError(f"Arrays of {array.dtype} cannot be saved.")
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
+def _checksum(array: np.ndarray) -> int:
+    data: Any = array.reshape(-1).view(np.uint8)
+    checksum = 0
+    for start in range(0, len(data), _CHUNK):
+        checksum = zlib.crc32(data[start : start + _CHUNK], checksum)
+    return checksum
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

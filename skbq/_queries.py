@@ -1,0 +1,393 @@
+"""What a fitted index answers: neighbors, radius neighbors, graphs."""
+
+from math import ceil
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, csr_matrix
+from sklearn import get_config
+from sklearn.utils.validation import check_is_fitted
+
+from ._base import check_vectors
+from ._checks import check_int, check_option, check_real
+from ._encoding import centred_queries, check_lengths, encode_rows
+from ._search import (
+    MakeScan,
+    code_scan,
+    estimate_scan,
+    exact_within,
+    nearest,
+    rerank,
+    within,
+)
+from .codes import CodeArray, describe_codes, is_codes
+
+
+class NeighborQueries:
+    """The query half of :class:`~skbq.BinaryNeighbors`."""
+
+    n_neighbors: Any
+    radius: Any
+    metric: Any
+    query: Any
+    code_metric: Any
+    oversampling: Any
+    n_jobs: Any
+    quantizer_: Any
+    codes_: CodeArray
+    n_samples_fit_: int
+    n_features_in_: int
+    _vectors: Any
+    _scale: Any
+    _offset: Any
+    _removed: Any
+
+    def kneighbors(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+        *,
+        mask: Any = None,
+    ) -> Any:
+        """Find the nearest rows of each query.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
+            Queries, of the kind given to :meth:`fit`. None means the indexed rows
+            themselves, each not its own neighbor.
+        n_neighbors : int, default=None
+            Number of neighbors; None means the one given at construction.
+        return_distance : bool, default=True
+            Whether to return the distances.
+        mask : array-like of shape (n_samples_fit_,), dtype bool, default=None
+            Rows that may be found; None means all.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries, n_neighbors), dtype float64
+            Only if ``return_distance``; ascending.
+        indices : ndarray of shape (n_queries, n_neighbors), dtype int64
+            Rows, those of equal distance in ascending order. Where the mask leaves
+            fewer than ``n_neighbors`` rows, the rest is -1 at distance infinity.
+        """
+        self._check_ready()
+        k = self._check_n_neighbors(X, n_neighbors)
+        shown = self._check_mask(mask)
+        X = self._check_queries(X)
+        depth = k
+        if self.oversampling is not None:
+            depth = min(ceil(self.oversampling * k), self.n_samples_fit_)
+        make_scan, constants = self._first_stage(X)
+        n_queries = self.n_samples_fit_ if X is None else len(X)
+        found, rows = nearest(
+            make_scan,
+            self.n_samples_fit_,
+            n_queries,
+            depth,
+            left_out=np.arange(n_queries) if X is None else None,
+            mask=shown,
+            n_jobs=self.n_jobs,
+        )
+        if self.oversampling is not None:
+            queries = self._vectors if X is None else X
+            found, rows = rerank(
+                self._vectors, queries, rows, self.metric, k, n_jobs=self.n_jobs
+            )
+        elif constants is not None:
+            found = self._finished(found, constants[:, None])
+        if X is None and self._removed is not None:
+            found[self._removed], rows[self._removed] = np.inf, -1
+        return (found, rows) if return_distance else rows
+
+    def radius_neighbors(
+        self,
+        X: Any = None,
+        radius: float | None = None,
+        return_distance: bool = True,
+        sort_results: bool = False,
+        *,
+        mask: Any = None,
+    ) -> Any:
+        """Find all rows within a radius of each query, boundary included.
+
+        With ``oversampling`` every row is compared by its exact distance, since no
+        number of candidates is sure to hold all rows within a radius.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
+            Queries; None means the indexed rows themselves, each not its own
+            neighbor.
+        radius : float, default=None
+            Largest distance; None means the one given at construction.
+        return_distance : bool, default=True
+            Whether to return the distances.
+        sort_results : bool, default=False
+            Whether to sort by (distance, row) instead of by row.
+        mask : array-like of shape (n_samples_fit_,), dtype bool, default=None
+            Rows that may be found; None means all.
+
+        Returns
+        -------
+        distances : ndarray of shape (n_queries,) of float64 arrays
+            Only if ``return_distance``.
+        indices : ndarray of shape (n_queries,) of int64 arrays
+        """
+        self._check_ready()
+        if sort_results and not return_distance:
+            raise ValueError("return_distance must be True if sort_results is True.")
+        limit = self.radius if radius is None else radius
+        limit = check_real(limit, "radius", self, low=-np.inf)
+        shown = self._check_mask(mask)
+        X = self._check_queries(X)
+        found, rows = self._within(X, limit, shown)
+        if X is None and self._removed is not None:
+            for row in np.flatnonzero(self._removed):
+                found[row], rows[row] = found[row][:0], rows[row][:0]
+        if sort_results:
+            orders = [np.argsort(d, kind="stable") for d in found]
+            found = [d[order] for d, order in zip(found, orders, strict=True)]
+            rows = [r[order] for r, order in zip(rows, orders, strict=True)]
+        if not return_distance:
+            return _ragged(rows)
+        return _ragged(found), _ragged(rows)
+
+    def kneighbors_graph(
+        self,
+        X: Any = None,
+        n_neighbors: int | None = None,
+        mode: str = "connectivity",
+        *,
+        mask: Any = None,
+    ) -> Any:
+        """Give the nearest rows of each query as a sparse graph.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
+            Queries; None means the indexed rows themselves, each not its own
+            neighbor.
+        n_neighbors : int, default=None
+            Number of neighbors; None means the one given at construction.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Whether an edge weighs 1 or its distance. Distances estimated below 0
+            become 0.
+        mask : array-like of shape (n_samples_fit_,), dtype bool, default=None
+            Rows that may be found; None means all.
+
+        Returns
+        -------
+        graph : sparse matrix or array in CSR form, (n_queries, n_samples_fit_)
+        """
+        self._check_mode(mode)
+        found, rows = self.kneighbors(X, n_neighbors, mask=mask)
+        there = rows >= 0
+        return self._graph(found[there], rows[there], there.sum(axis=1), mode)
+
+    def radius_neighbors_graph(
+        self,
+        X: Any = None,
+        radius: float | None = None,
+        mode: str = "connectivity",
+        sort_results: bool = False,
+        *,
+        mask: Any = None,
+    ) -> Any:
+        """Give all rows within a radius of each query as a sparse graph.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or CodeArray, default=None
+            Queries; None means the indexed rows themselves, each not its own
+            neighbor.
+        radius : float, default=None
+            Largest distance; None means the one given at construction.
+        mode : {"connectivity", "distance"}, default="connectivity"
+            Whether an edge weighs 1 or its distance.
+        sort_results : bool, default=False
+            Whether to sort each row's edges by distance instead of by row.
+        mask : array-like of shape (n_samples_fit_,), dtype bool, default=None
+            Rows that may be found; None means all.
+
+        Returns
+        -------
+        graph : sparse matrix or array in CSR form, (n_queries, n_samples_fit_)
+        """
+        self._check_mode(mode)
+        found, rows = self.radius_neighbors(
+            X, radius, sort_results=sort_results, mask=mask
+        )
+        lengths = np.array([len(r) for r in rows])
+        return self._graph(np.concatenate(found), np.concatenate(rows), lengths, mode)
+
+    # What comes in.
+
+    def _check_parameters(self) -> None:
+        raise NotImplementedError
+
+    def _check_ready(self) -> None:
+        """Refuse an index that is not fitted, or not for its present parameters."""
+        check_is_fitted(self)
+        self._check_parameters()
+        for name, value, kept in (
+            ("query", "vectors", self._scale),
+            ("oversampling", self.oversampling, self._vectors),
+        ):
+            if kept is None and getattr(self, name) == value is not None:
+                raise ValueError(
+                    f"{name}={value!r} was set after fit, which kept nothing for it. "
+                    "Fit again."
+                )
+
+    def _check_n_neighbors(self, X: Any, n_neighbors: Any) -> int:
+        given = self.n_neighbors if n_neighbors is None else n_neighbors
+        k = check_int(given, "n_neighbors", self, low=1)
+        n = self.n_samples_fit_
+        removed = 0 if self._removed is None else int(self._removed.sum())
+        sign = "<=" if X is not None else "<"
+        if k > n - removed - (X is None):
+            note = f" ({removed} of them removed)" if removed else ""
+            raise ValueError(
+                f"Expected n_neighbors {sign} n_samples_fit, but n_neighbors = {k}, "
+                f"n_samples_fit = {n}{note}, n_samples = {n if X is None else len(X)}."
+            )
+        return k
+
+    def _check_mask(self, mask: Any) -> np.ndarray | None:
+        """Return the rows that may be found, None for all."""
+        kept = None if self._removed is None else ~self._removed
+        if mask is None:
+            return kept
+        mask = np.asarray(mask)
+        if mask.dtype != bool or mask.shape != (self.n_samples_fit_,):
+            raise ValueError(
+                "mask must be a bool array with one value for each indexed row, shape "
+                f"({self.n_samples_fit_},). Got dtype {mask.dtype} and shape "
+                f"{mask.shape} instead."
+            )
+        return mask if kept is None else mask & kept
+
+    def _check_queries(self, X: Any) -> Any:
+        if X is None:
+            if self.query == "vectors" and self._vectors is None:
+                raise ValueError(
+                    "X=None with query='vectors' needs the indexed vectors, which are "
+                    "not kept: pass them as X, set oversampling (1 or more) before "
+                    "fit, or use query='codes'."
+                )
+            return None
+        if self.quantizer_ is None:
+            return self._check_codes(X)
+        X = check_vectors(self, X, reset=False)
+        check_lengths(X, self.metric)
+        return X
+
+    def _check_codes(self, X: Any) -> CodeArray:
+        """Let codes in that are of the kind of the indexed ones."""
+        if not is_codes(X):
+            raise ValueError(
+                f"This {type(self).__name__} was fitted on codes and takes codes: "
+                "those that the fitted quantizer's transform gives, or packed bits "
+                f"wrapped by skbq.as_codes(X, n_features={self.n_features_in_}). "
+                f"Got {type(X).__name__} instead."
+            )
+        mine, theirs = describe_codes(self.codes_), describe_codes(X)
+        if mine != theirs:
+            raise ValueError(
+                f"X holds {theirs}, but {type(self).__name__} was fitted on {mine}. "
+                "Encode both with the same fitted quantizer."
+            )
+        if len(X) == 0:
+            raise ValueError(
+                "Found array with 0 sample(s) (shape="
+                f"{X.shape}) while a minimum of 1 is required."
+            )
+        return X
+
+    # What is compared.
+
+    def _first_stage(self, X: Any) -> tuple[MakeScan, np.ndarray | None]:
+        """Return what to scan, and what its distances lack for each query."""
+        if self.query == "codes":
+            codes = self._query_codes(X)
+            return code_scan(self.codes_, codes, self._code_metric()), None
+        queries = self._vectors if X is None else X
+        y, constants = centred_queries(self.quantizer_, queries, self.metric)
+        make_scan = estimate_scan(self.codes_, self._scale, self._offset, y)
+        return make_scan, constants
+
+    def _query_codes(self, X: Any) -> CodeArray:
+        if X is None:
+            return self.codes_
+        if self.quantizer_ is None:
+            return X
+        return encode_rows(self.quantizer_, X, self.metric, n_jobs=self.n_jobs)[0]
+
+    def _code_metric(self) -> str:
+        if self.code_metric != "auto":
+            return self.code_metric
+        return "hamming" if self.codes_.bits == 1 else "dot"
+
+    def _finished(self, found: np.ndarray, constants: Any) -> np.ndarray:
+        """Add what estimated distances lack."""
+        distances = found + constants
+        if self.metric == "euclidean":
+            return np.sqrt(np.maximum(distances, 0))
+        return distances
+
+    def _within(
+        self, X: Any, radius: float, mask: np.ndarray | None
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        n_queries = self.n_samples_fit_ if X is None else len(X)
+        left_out = np.arange(n_queries) if X is None else None
+        counting: Any = {"left_out": left_out, "mask": mask, "n_jobs": self.n_jobs}
+        if self.oversampling is not None:
+            queries = self._vectors if X is None else X
+            return exact_within(self._vectors, queries, self.metric, radius, **counting)
+        make_scan, constants = self._first_stage(X)
+        size = (self.n_samples_fit_, n_queries)
+        if constants is None:
+            radii = np.full(n_queries, radius)
+            return within(make_scan, *size, radii, **counting)
+        # A little farther, and then by the distance that users see.
+        reach = radius
+        if self.metric == "euclidean":
+            reach = radius * radius if radius >= 0 else -np.inf
+        room = 1e-9 * (abs(reach) + np.abs(constants))
+        found, rows = within(make_scan, *size, reach - constants + room, **counting)
+        for q, constant in enumerate(constants):
+            distances = self._finished(found[q], constant)
+            inside = distances <= radius
+            found[q], rows[q] = distances[inside], rows[q][inside]
+        return found, rows
+
+    # Graphs.
+
+    def _check_mode(self, mode: Any) -> None:
+        check_option(mode, "mode", self, ["connectivity", "distance"])
+        floats = self.query == "vectors" or self.oversampling is not None
+        if mode == "distance" and self.metric == "inner_product" and floats:
+            raise ValueError(
+                "A graph of distances cannot hold those of metric='inner_product', "
+                "which are negative. Use mode='connectivity', or metric='cosine' or "
+                "'euclidean'."
+            )
+
+    def _graph(
+        self, found: np.ndarray, rows: np.ndarray, lengths: np.ndarray, mode: str
+    ) -> Any:
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        values = np.maximum(found, 0) if mode == "distance" else np.ones(len(rows))
+        as_array = get_config().get("sparse_interface", "spmatrix") == "sparray"
+        return (csr_array if as_array else csr_matrix)(
+            (values, rows, starts), shape=(len(lengths), self.n_samples_fit_)
+        )
+
+
+def _ragged(parts: list[np.ndarray]) -> np.ndarray:
+    """Return an object array of arrays, also where all have the same length."""
+    out = np.empty(len(parts), dtype=object)
+    out[:] = parts
+    return out
