@@ -459,4 +459,4 @@ def round_tables(raw, group, reach, tables, bounds):
             largest += most
         # Room for the float32 arithmetic of ``_mask_near``: its intermediate values
         # are below 4 * largest, and each rounds by 2^-24 of itself.
-        bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-19
+        bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-18
