@@ -1,0 +1,72 @@
+"""Settings of the documentation: ``sphinx-build -W docs docs/_build/html``."""
+
+import re
+
+import skbq
+
+project = "skbq"
+author = "The skbq developers"
+copyright = author
+release = version = skbq.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "myst_parser",
+]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+default_role = "literal"
+
+# One page for every public name; packages list what their __all__ says.
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
+autodoc_member_order = "groupwise"
+autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
+numpydoc_show_class_members = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "within_subsection_order": "ExampleTitleSortKey",
+    "doc_module": ("skbq",),
+    "backreferences_dir": None,
+    "show_memory": False,
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skbq {release}"
+html_static_path = ["_static"]
+html_css_files = ["skbq.css"]
+html_show_sourcelink = False
+# Only the reference is deep enough for a list of pages at its side.
+html_sidebars = {
+    page: []
+    for page in ("install", "user_guide", "exports", "changes", "auto_examples/*")
+}
+html_theme_options = {
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "navbar_align": "left",
+    "show_nav_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+
+
+def escape_fitted_names(app, what, name, obj, options, lines):
+    """Keep ``n_features_in_`` in the type of a parameter from becoming a link."""
+    for i, line in enumerate(lines):
+        parameter, colon, kind = line.partition(" : ")
+        lines[i] = parameter + colon + re.sub(r"(?<=\w)_(?=[,)])", r"\_", kind)
+
+
+def setup(app):
+    # Before numpydoc, whose priority is 500.
+    app.connect("autodoc-process-docstring", escape_fitted_names, priority=400)

@@ -1,0 +1,32 @@
+"""The examples of README and guide run as they stand; the reference is complete."""
+
+import doctest
+from pathlib import Path
+
+import pytest
+
+import skbq
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/user_guide.rst"])
+def test_examples(name):
+    failed, attempted = doctest.testfile(
+        str(ROOT / name),
+        module_relative=False,
+        optionflags=doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS,
+    )
+    assert failed == 0
+    assert attempted > 10
+
+
+def test_reference_lists_every_public_name():
+    listed = (ROOT / "docs" / "api.rst").read_text().split()
+    modules = {
+        path.stem if path.suffix else path.name
+        for path in Path(skbq.__file__).parent.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    public = {name for name in modules if not name.startswith("_")} - {"cli", "codes"}
+    assert {*skbq.__all__, *public} <= set(listed)
