@@ -446,8 +446,8 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("spoil", "message"),
         [
-            (lambda Y: np.where(Y == Y[3, 2], np.nan, Y), r"NaN.*row \[3\]"),
-            (lambda Y: np.where(Y == Y[4, 1], np.inf, Y), r"infinity.*row \[4\]"),
+            (lambda Y: np.where(Y[3, 2] == Y, np.nan, Y), r"NaN.*row \[3\]"),
+            (lambda Y: np.where(Y[4, 1] == Y, np.inf, Y), r"infinity.*row \[4\]"),
             (lambda Y: Y[0], "Reshape your data"),
             (
                 lambda Y: Y[:, :5],
@@ -613,3 +613,86 @@ def test_recall_on_real_embeddings(glosses):
         rows = index.kneighbors(Y, return_distance=False)
         hits = [len(set(a) & set(b)) for a, b in zip(exact, rows, strict=True)]
         assert np.mean(hits) / 10 >= floor
+
+
+class TestMask:
+    @pytest.fixture(params=CONFIGURATIONS, ids=range(len(CONFIGURATIONS)))
+    def index(self, request, X):
+        return clone(request.param).fit(X)
+
+    def test_is_the_search_among_the_shown_rows(self, index, X, Y, rng):
+        mask = rng.random(len(X)) > 0.6
+        shown = np.flatnonzero(mask)
+        frozen = FrozenEstimator(index.quantizer_)
+        part = clone(index).set_params(quantizer=frozen).fit(X[mask])
+        for parameters in ({}, {"n_jobs": 2}):
+            index.set_params(**parameters)
+            found, rows = index.kneighbors(Y, mask=mask)
+            expected, expected_rows = part.kneighbors(Y)
+            assert_array_equal(found, expected)
+            assert_array_equal(rows, shown[expected_rows])
+            radius = np.median(found)
+            near, where = index.radius_neighbors(Y, radius, mask=mask)
+            expected, expected_rows = part.radius_neighbors(Y, radius)
+            for q in range(len(Y)):
+                assert_array_equal(near[q], expected[q])
+                assert_array_equal(where[q], shown[expected_rows[q]])
+
+    def test_padding(self, index, X, Y):
+        mask = np.zeros(len(X), bool)
+        mask[[5, 17]] = True
+        found, rows = index.kneighbors(Y, mask=mask)
+        assert_array_equal(np.sort(rows[:, :2]), [[5, 17]] * len(Y))
+        assert_array_equal(rows[:, 2:], -1)
+        assert_array_equal(found[:, 2:], np.inf)
+        graph = index.kneighbors_graph(Y, mask=mask)
+        assert graph.nnz == 2 * len(Y)
+        assert index.radius_neighbors_graph(Y, 1e9, mask=mask).nnz == 2 * len(Y)
+        assert (index.kneighbors(Y, mask=mask & False)[1] == -1).all()
+
+    def test_refused(self, index, Y):
+        for mask in (np.ones(120), np.ones(119, bool), np.ones((120, 1), bool)):
+            with pytest.raises(ValueError, match=r"bool array .* shape \(120,\)"):
+                index.kneighbors(Y, mask=mask)
+
+
+class TestRemove:
+    @pytest.fixture(params=CONFIGURATIONS, ids=range(len(CONFIGURATIONS)))
+    def index(self, request, X):
+        return clone(request.param).fit(X)
+
+    def test_others_keep_their_numbers(self, index, X, Y):
+        mask = np.ones(len(X), bool)
+        mask[[0, 7, 55]] = False
+        expected = index.kneighbors(Y, mask=mask)
+        assert index.remove([7, 55]).remove(0) is index
+        assert_array_equal(index.kneighbors(Y), expected)
+        assert index.n_samples_fit_ == len(X)
+        index.partial_fit(X[[7]])
+        rows = index.kneighbors(X[[7]], 1, return_distance=False)
+        assert index.n_samples_fit_ == len(X) + 1
+        if index.metric != "inner_product":
+            assert_array_equal(rows, [[len(X)]])
+
+    def test_removed_rows_have_no_neighbors(self, X):
+        index = BinaryNeighbors(5, oversampling=2).fit(X).remove([3, 4])
+        rows = index.kneighbors(return_distance=False)
+        assert (rows[[3, 4]] == -1).all()
+        assert not np.isin(rows, [3, 4]).any()
+        where = index.radius_neighbors(radius=2.0, return_distance=False)
+        assert [len(r) for r in where[2:6]] == [117, 0, 0, 117]
+        graph = index.kneighbors_graph()
+        assert graph.shape == (120, 120)
+        assert graph.nnz == 5 * 118
+
+    def test_refused(self, X, Y):
+        index = BinaryNeighbors().fit(X).remove([3])
+        for rows in ([3], [120], [-1], [0, 3]):
+            with pytest.raises(ValueError, match="cannot be removed"):
+                index.remove(rows)
+        for rows in ([1.0], [True], ["a"], [[1, 2]]):
+            with pytest.raises(TypeError, match="row numbers"):
+                index.remove(rows)
+        with pytest.raises(ValueError, match=r"120 \(1 of them removed\)"):
+            index.kneighbors(Y, 120)
+        assert index.kneighbors(Y, 119)[1].shape == (16, 119)
