@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from ._base import float_rows
 from ._parallel import map_slices, row_blocks
-from .codes import CodeArray, empty_codes, is_codes
+from .codes import CodeArray, empty_codes, is_codes, squared_lengths
 
 # Rows that a quantizer learns from at most: with 2^17 of them a mean is off by 0.3 %
 # of a standard deviation.
@@ -93,7 +93,7 @@ def encode_rows(
     *,
     corrections: bool = False,
     n_jobs: int | None = None,
-) -> tuple[CodeArray, np.ndarray | None, np.ndarray | None]:
+) -> tuple[CodeArray, np.ndarray | None]:
     """Encode rows block by block, in threads.
 
     Parameters
@@ -104,14 +104,16 @@ def encode_rows(
         May be a memory map; blocks of it are read.
     metric : {"cosine", "euclidean", "inner_product"}
     corrections : bool, default=False
-        Whether to give scale and offset of float queries, else None.
+        Whether to give the corrections of float queries, else None.
 
     Returns
     -------
     codes : CodeArray of shape (n_samples, ceil(d / 8))
-    scale, offset : ndarrays of shape (n_samples,), dtype float32, or None
-        The estimated distance is ``offset + scale * <query less c, code values>`` and
-        a number that depends on the query alone.
+    corrections : ndarray of shape (2 or 3, n_samples), dtype float32, or None
+        Scale and offset of each row: the estimated distance is ``offset + scale *
+        <query less c, code values>`` and a number that depends on the query alone.
+        Under "inner_product" also the row's length about c, which the error bound
+        needs and other metrics can tell from the first two.
     """
     before, last = split_quantizer(quantizer)
     if corrections:
@@ -130,8 +132,7 @@ def encode_rows(
         return codes, seen
 
     codes = empty_codes(len(X), like=encode(slice(0, 1))[0])
-    scale = np.empty(len(X) if corrections else 0, np.float32)
-    offset = np.empty_like(scale)
+    kept = np.empty((2 + (metric == "inner_product"), len(X)), np.float32)
     block_rows = max(16, _BLOCK_BYTES // (8 * X.shape[1]) // 16 * 16)
 
     def fill(part: slice) -> None:
@@ -139,17 +140,17 @@ def encode_rows(
             rows = slice(start, min(start + block_rows, part.stop))
             codes[rows], seen = encode(rows)
             if corrections:
-                scale[rows], offset[rows] = _corrections(
-                    codes[rows], seen, last.thresholds_, metric
-                )
-                if not np.isfinite(offset[rows]).all():
+                numbers = _corrections(codes[rows], seen, last.thresholds_, metric)
+                with np.errstate(over="ignore"):
+                    kept[:, rows] = numbers
+                if not np.isfinite(kept[:, rows]).all():
                     raise ValueError(
-                        "The rows are too long for query='vectors', which keeps two "
+                        "The rows are too long for query='vectors', which keeps "
                         "float32 numbers of each: scale X down."
                     )
 
     map_slices(fill, len(X), n_jobs)
-    return (codes, scale, offset) if corrections else (codes, None, None)
+    return codes, (kept if corrections else None)
 
 
 def check_has_thresholds(last: Any) -> None:
@@ -163,15 +164,43 @@ def check_has_thresholds(last: Any) -> None:
 
 def _corrections(
     codes: CodeArray, rows: np.ndarray, c: np.ndarray, metric: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return scale and offset of rows, given as the quantizer saw them."""
+) -> tuple[np.ndarray, ...]:
+    """Return scale, offset (and length) of rows, given as the quantizer saw them."""
     a = rows.astype(np.float64) - c
     length = np.square(a).sum(axis=1)
     along = (codes.unpack() * a).sum(axis=1)
     f = np.divide(length, along, out=np.zeros(len(a)), where=along > 0)
     if metric == "euclidean":
         return -2 * f, length
-    return -f, -(a * c).sum(axis=1)
+    offset = -(a * c).sum(axis=1)
+    return (-f, offset) if metric == "cosine" else (-f, offset, np.sqrt(length))
+
+
+def estimate_spread(
+    codes: CodeArray, corrections: np.ndarray, c: np.ndarray, metric: str
+) -> np.ndarray:
+    """Return how far estimates of a row spread, for queries of unit length about c.
+
+    With o the cosine between a row a = x - c and its code q, the error of the
+    estimated inner product is ``|a| sqrt(1 - o^2) / o`` times the component of the
+    query along a direction that a random rotation makes random (RaBitQ, theorem 3.2).
+    Written with f = |a|^2 / <q, a> this is ``sqrt(f^2 |q|^2 - |a|^2)``.
+
+    Returns
+    -------
+    spread : ndarray of shape (n_samples,), dtype float64
+        Of the distance; of the squared one under "euclidean".
+    """
+    scale, offset = corrections[:2].astype(np.float64)
+    if metric == "euclidean":
+        squared_length, f = offset, -scale / 2
+    elif metric == "cosine":  # 1 = |a + c|^2
+        squared_length, f = 1 + 2 * offset - np.square(c).sum(), -scale
+    else:
+        squared_length, f = np.square(corrections[2].astype(np.float64)), -scale
+    code_length = squared_lengths(codes)
+    spread = np.sqrt(np.maximum(f * f * code_length - squared_length, 0))
+    return 2 * spread if metric == "euclidean" else spread
 
 
 def centred_queries(

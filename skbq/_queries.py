@@ -10,17 +10,27 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import check_vectors
 from ._checks import check_int, check_option, check_real
-from ._encoding import centred_queries, check_lengths, encode_rows
+from ._encoding import (
+    centred_queries,
+    check_lengths,
+    encode_rows,
+    estimate_spread,
+    split_quantizer,
+)
 from ._search import (
     MakeScan,
     code_scan,
     estimate_scan,
     exact_within,
+    lower_bound_scan,
     nearest,
     rerank,
     within,
 )
 from .codes import CodeArray, describe_codes, is_codes
+
+# RaBitQ's epsilon_0: standard deviations of the estimate's error within its bound.
+_BOUND_FACTOR = 1.9
 
 
 class NeighborQueries:
@@ -38,8 +48,7 @@ class NeighborQueries:
     n_samples_fit_: int
     n_features_in_: int
     _vectors: Any
-    _scale: Any
-    _offset: Any
+    _corrections: Any
     _removed: Any
 
     def kneighbors(
@@ -49,6 +58,7 @@ class NeighborQueries:
         return_distance: bool = True,
         *,
         mask: Any = None,
+        return_bound: bool = False,
     ) -> Any:
         """Find the nearest rows of each query.
 
@@ -63,6 +73,9 @@ class NeighborQueries:
             Whether to return the distances.
         mask : array-like of shape (n_samples_fit_,), dtype bool, default=None
             Rows that may be found; None means all.
+        return_bound : bool, default=False
+            Whether to return lower bounds of the true distances as well; for
+            ``query="vectors"`` without ``oversampling``.
 
         Returns
         -------
@@ -71,30 +84,28 @@ class NeighborQueries:
         indices : ndarray of shape (n_queries, n_neighbors), dtype int64
             Rows, those of equal distance in ascending order. Where the mask leaves
             fewer than ``n_neighbors`` rows, the rest is -1 at distance infinity.
+        bounds : ndarray of shape (n_queries, n_neighbors), dtype float64
+            Only if ``return_bound``: the true distance is above this, but for the
+            share of pairs that the Notes of the class give.
         """
         self._check_ready()
+        if return_bound:
+            return self._kneighbors_with_bounds(X, n_neighbors, mask)
         k = self._check_n_neighbors(X, n_neighbors)
         shown = self._check_mask(mask)
         X = self._check_queries(X)
         depth = k
-        if self.oversampling is not None:
+        if self.oversampling == "bound":
+            depth = min(2 * k, self.n_samples_fit_)
+        elif self.oversampling is not None:
             depth = min(ceil(self.oversampling * k), self.n_samples_fit_)
         make_scan, constants = self._first_stage(X)
-        n_queries = self.n_samples_fit_ if X is None else len(X)
-        found, rows = nearest(
-            make_scan,
-            self.n_samples_fit_,
-            n_queries,
-            depth,
-            left_out=np.arange(n_queries) if X is None else None,
-            mask=shown,
-            n_jobs=self.n_jobs,
-        )
+        size = (self.n_samples_fit_, self._n_queries(X))
+        found, rows = nearest(make_scan, *size, depth, **self._counting(X, shown))
         if self.oversampling is not None:
-            queries = self._vectors if X is None else X
-            found, rows = rerank(
-                self._vectors, queries, rows, self.metric, k, n_jobs=self.n_jobs
-            )
+            found, rows = self._rerank(X, rows, k)
+            if self.oversampling == "bound":
+                found, rows = self._rerank(X, self._within_bound(X, found, shown), k)
         elif constants is not None:
             found = self._finished(found, constants[:, None])
         if X is None and self._removed is not None:
@@ -232,7 +243,7 @@ class NeighborQueries:
         check_is_fitted(self)
         self._check_parameters()
         for name, value, kept in (
-            ("query", "vectors", self._scale),
+            ("query", "vectors", self._corrections),
             ("oversampling", self.oversampling, self._vectors),
         ):
             if kept is None and getattr(self, name) == value is not None:
@@ -315,8 +326,8 @@ class NeighborQueries:
             return code_scan(self.codes_, codes, self._code_metric()), None
         queries = self._vectors if X is None else X
         y, constants = centred_queries(self.quantizer_, queries, self.metric)
-        make_scan = estimate_scan(self.codes_, self._scale, self._offset, y)
-        return make_scan, constants
+        scale, offset = self._corrections[:2]
+        return estimate_scan(self.codes_, scale, offset, y), constants
 
     def _query_codes(self, X: Any) -> CodeArray:
         if X is None:
@@ -340,16 +351,14 @@ class NeighborQueries:
     def _within(
         self, X: Any, radius: float, mask: np.ndarray | None
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        n_queries = self.n_samples_fit_ if X is None else len(X)
-        left_out = np.arange(n_queries) if X is None else None
-        counting: Any = {"left_out": left_out, "mask": mask, "n_jobs": self.n_jobs}
+        counting = self._counting(X, mask)
         if self.oversampling is not None:
             queries = self._vectors if X is None else X
             return exact_within(self._vectors, queries, self.metric, radius, **counting)
         make_scan, constants = self._first_stage(X)
-        size = (self.n_samples_fit_, n_queries)
+        size = (self.n_samples_fit_, self._n_queries(X))
         if constants is None:
-            radii = np.full(n_queries, radius)
+            radii = np.full(self._n_queries(X), radius)
             return within(make_scan, *size, radii, **counting)
         # A little farther, and then by the distance that users see.
         reach = radius
@@ -362,6 +371,65 @@ class NeighborQueries:
             inside = distances <= radius
             found[q], rows[q] = distances[inside], rows[q][inside]
         return found, rows
+
+    def _n_queries(self, X: Any) -> int:
+        return self.n_samples_fit_ if X is None else len(X)
+
+    def _counting(self, X: Any, mask: np.ndarray | None) -> dict[str, Any]:
+        """Say which rows count, and how many threads there are."""
+        left_out = np.arange(self.n_samples_fit_) if X is None else None
+        return {"left_out": left_out, "mask": mask, "n_jobs": self.n_jobs}
+
+    def _rerank(self, X: Any, candidates: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+        queries = self._vectors if X is None else X
+        return rerank(
+            self._vectors, queries, candidates, self.metric, k, n_jobs=self.n_jobs
+        )
+
+    # The error bound of estimates.
+
+    def _spread_and_reach(self, X: Any) -> tuple[np.ndarray, np.ndarray, tuple]:
+        """Return the factors of the error bound, of rows and of queries."""
+        queries = self._vectors if X is None else X
+        y, constants = centred_queries(self.quantizer_, queries, self.metric)
+        _, last = split_quantizer(self.quantizer_)
+        spread = estimate_spread(
+            self.codes_, self._corrections, last.thresholds_, self.metric
+        )
+        lengths = np.sqrt(np.square(y.astype(np.float64)).sum(axis=1))
+        reach = _BOUND_FACTOR * lengths / np.sqrt(max(self.codes_.n_features - 1, 1))
+        return spread, reach, (y, constants)
+
+    def _within_bound(
+        self, X: Any, found: np.ndarray, mask: np.ndarray | None
+    ) -> list[np.ndarray]:
+        """Return all rows that may be nearer than the k-th distance found so far."""
+        spread, reach, (y, constants) = self._spread_and_reach(X)
+        limits = np.max(found, axis=1)
+        if self.metric == "euclidean":
+            limits = limits * limits
+        scale, offset = self._corrections[:2]
+        make_scan = lower_bound_scan(self.codes_, scale, offset, y, spread, reach)
+        room = 1e-6 * (np.abs(limits) + np.abs(constants))  # float32 rounds
+        limits = np.where(np.isfinite(limits), limits - constants + room, np.inf)
+        size = (self.n_samples_fit_, len(y))
+        return within(make_scan, *size, limits, **self._counting(X, mask))[1]
+
+    def _kneighbors_with_bounds(
+        self, X: Any, n_neighbors: Any, mask: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        if self.query != "vectors" or self.oversampling is not None:
+            raise ValueError(
+                "return_bound=True is for estimated distances: query='vectors' and "
+                f"oversampling=None. Got query={self.query!r} and "
+                f"oversampling={self.oversampling!r} instead."
+            )
+        found, rows = self.kneighbors(X, n_neighbors, mask=mask)
+        spread, reach, _ = self._spread_and_reach(self._check_queries(X))
+        slack = reach[:, None] * spread[rows]
+        if self.metric == "euclidean":
+            return found, rows, np.sqrt(np.maximum(np.square(found) - slack, 0))
+        return found, rows, found - slack
 
     # Graphs.
 

@@ -5,7 +5,7 @@ Who calls whom: an estimator says what is compared (:func:`code_scan`,
 ``skbq._kernels.scan`` finds the rows. Results do not depend on how work is cut.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,29 @@ def estimate_scan(
     def make(rows: slice, some: slice) -> scan.Scan:
         return scan.from_vectors(
             codes[rows], queries[some], codes.levels, offset[rows], scale[rows]
+        )
+
+    return make
+
+
+def lower_bound_scan(
+    codes: CodeArray,
+    scale: np.ndarray,
+    offset: np.ndarray,
+    queries: np.ndarray,
+    spread: np.ndarray,
+    reach: np.ndarray,
+) -> MakeScan:
+    """Compare float queries with codes by ``estimate - reach[query] * spread[row]``.
+
+    Parameters are as for :func:`estimate_scan`; queries are scanned one at a time.
+    """
+
+    def make(rows: slice, some: slice) -> scan.Scan:
+        (slack,) = reach[some]
+        lowered = (offset[rows] - slack * spread[rows]).astype(np.float32)
+        return scan.from_vectors(
+            codes[rows], queries[some], codes.levels, lowered, scale[rows]
         )
 
     return make
@@ -242,7 +265,7 @@ def exact_within(
 def rerank(
     vectors: np.ndarray,
     queries: np.ndarray,
-    candidates: np.ndarray,
+    candidates: Sequence[np.ndarray],
     metric: str,
     k: int,
     *,
@@ -255,8 +278,8 @@ def rerank(
     vectors : ndarray of shape (n_samples, n_features)
         May be a memory map: only the candidates are read.
     queries : ndarray of shape (n_queries, n_features)
-    candidates : ndarray of shape (n_queries, n_candidates), dtype int64
-        -1 where there is none.
+    candidates : sequence of n_queries int64 arrays
+        Row numbers; -1 where there is none.
 
     Returns
     -------

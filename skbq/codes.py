@@ -362,6 +362,16 @@ def stack_codes(first: CodeArray, second: CodeArray) -> CodeArray:
     return _rebuild(rows, first.n_features, first.levels)
 
 
+def squared_lengths(codes: CodeArray) -> np.ndarray:
+    """Return the squared length of the codes' values, float64 of (n_samples,)."""
+    magnitudes = codes.magnitudes
+    if magnitudes is None or codes.levels is None:
+        return np.full(len(codes), float(codes.n_features))
+    low, high = codes.levels
+    strong = np.bitwise_count(magnitudes).sum(axis=1)
+    return low * low * codes.n_features + (high * high - low * low) * strong
+
+
 def describe_codes(codes: CodeArray) -> str:
     """Say in words what kind of codes these are, for messages."""
     levels = "" if codes.levels is None else f" with levels {codes.levels}"

@@ -22,6 +22,7 @@ from skbq import (
     TwoBitQuantizer,
     as_codes,
 )
+from skbq._search import distances_to
 from skbq.codes import pack_codes
 
 CODE_METRICS = ["hamming", "penalty", "dot"]
@@ -519,7 +520,7 @@ class TestRefused:
             ({"query": "floats"}, ValueError, "Got 'floats'"),
             ({"code_metric": "jaccard"}, ValueError, "Got 'jaccard'"),
             ({"oversampling": 0.5}, ValueError, "Got 0.5"),
-            ({"oversampling": "2"}, TypeError, "Got '2'"),
+            ({"oversampling": "2"}, ValueError, "Got '2'"),
             ({"radius": np.nan}, ValueError, "Got nan"),
             ({"quantizer": "two bits"}, TypeError, "Got 'two bits'"),
             (
@@ -696,3 +697,64 @@ class TestRemove:
         with pytest.raises(ValueError, match=r"120 \(1 of them removed\)"):
             index.kneighbors(Y, 120)
         assert index.kneighbors(Y, 119)[1].shape == (16, 119)
+
+
+class TestBound:
+    """RaBitQ: rotation, one bit, corrected estimates, reranking pruned by the bound."""
+
+    @pytest.mark.parametrize("metric", METRICS)
+    @pytest.mark.parametrize("quantizer", [BinaryQuantizer(), TwoBitQuantizer()])
+    def test_guarantee(self, glosses, metric, quantizer):
+        """The true distance is below the bound as often as a normal law says."""
+        X, Y = glosses.data[:1000], glosses.queries[:100]
+        if metric != "cosine":
+            X = X * np.linspace(0.5, 2, len(X), dtype=np.float32)[:, None]
+        pipe = make_pipeline(RandomRotation(random_state=0), quantizer)
+        index = BinaryNeighbors(
+            1000, quantizer=pipe, metric=metric, query="vectors"
+        ).fit(X)
+        found, rows, bounds = index.kneighbors(Y, return_bound=True)
+        assert (bounds <= found).all()
+        true = np.array(
+            [distances_to(X[r], y, metric) for r, y in zip(rows, Y, strict=True)]
+        )
+        # 1 - Phi(1.9) is 0.0287; the spread over rotations is below 0.004.
+        assert 0.015 < np.mean(true < bounds) < 0.040
+
+    @pytest.mark.parametrize("metric", METRICS)
+    def test_pruned_reranking(self, glosses, metric):
+        X, Y = glosses.data, glosses.queries[:100]
+        pipe = make_pipeline(RandomRotation(random_state=0), BinaryQuantizer())
+        parameters = {"quantizer": pipe, "metric": metric, "query": "vectors"}
+        index = BinaryNeighbors(10, oversampling="bound", **parameters).fit(X)
+        exact = np.argsort(-(Y @ X.T), axis=1, kind="stable")[:, :10]
+        for n_jobs in (None, 2):
+            found, rows = index.set_params(n_jobs=n_jobs).kneighbors(Y)
+            hits = [len(set(a) & set(b)) for a, b in zip(exact, rows, strict=True)]
+            assert np.mean(hits) / 10 > 0.98
+            assert (np.diff(found, axis=1) >= 0).all()
+        index.partial_fit(X[:3]).remove(5)
+        assert 5 not in index.kneighbors(X[[5]])[1]
+        mask = np.zeros(len(X) + 3, bool)
+        mask[:4] = True
+        assert (np.sort(index.kneighbors(Y, 6, mask=mask)[1])[:, 2:] < 4).all()
+
+    def test_length_is_kept_where_it_cannot_be_told(self, X):
+        index = BinaryNeighbors(quantizer=BinaryQuantizer(), query="vectors")
+        assert index.fit(X).bytes_per_row_ == 5 + 8
+        index.set_params(metric="inner_product")
+        assert index.fit(X).bytes_per_row_ == 5 + 12
+
+    def test_refused(self, X, Y):
+        with pytest.raises(ValueError, match="'bound' needs query='vectors'"):
+            BinaryNeighbors(oversampling="bound").fit(X)
+        with pytest.raises(ValueError, match="Got 'twice'"):
+            BinaryNeighbors(oversampling="twice").fit(X)
+        for parameters in ({}, {"query": "vectors", "oversampling": 2}):
+            index = BinaryNeighbors(**parameters).fit(X)
+            with pytest.raises(ValueError, match="return_bound=True is for estimated"):
+                index.kneighbors(Y, return_bound=True)
+        with pytest.raises(ValueError, match="too long"):
+            BinaryNeighbors(metric="euclidean", query="vectors").fit(
+                X * np.float64(1e25)
+            )
