@@ -11,10 +11,10 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from _sets import describe_run, load_sets
 from sklearn.neighbors import NearestNeighbors
 
 from skbq import BinaryNeighbors, BinaryQuantizer, TwoBitQuantizer
-from skbq.datasets import load_wordnet_minilm
 from skbq.metrics import neighbor_recall
 
 K = 10
@@ -36,18 +36,6 @@ QUANTIZERS = {
 }
 
 
-def load(paths):
-    if not paths:
-        shipped = load_wordnet_minilm()
-        yield "shipped", shipped.data, shipped.queries
-    for path in paths:
-        arrays = np.load(path)
-        base, queries = (
-            arrays[name].astype(np.float32) for name in ("base", "queries")
-        )
-        yield path.stem, *(x[np.abs(x).max(axis=1) > 0] for x in (base, queries))
-
-
 def measure(base, queries, quantizer, query):
     exact = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute")
     exact.fit(base)
@@ -65,7 +53,7 @@ def main():
     parser.add_argument("sets", nargs="*", type=Path)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    sets = list(load(arguments.sets))
+    sets = list(load_sets(arguments.sets))
     lines = [
         "| codes, query | " + " | ".join(name for name, _, _ in sets) + " | mean |",
         "|---" * (len(sets) + 2) + "|",
@@ -79,7 +67,16 @@ def main():
             lines.append(f"| {name}; {query} | {cells} |")
             print(lines[-1], flush=True)
     if arguments.out:
-        arguments.out.write_text("\n".join(lines) + "\n")
+        header = [
+            "# Defaults of the quantizers",
+            "",
+            "Recall@10 before reranking, cosine. Made by",
+            "`python benchmarks/quantizer_defaults.py SET.npz ... --out TABLE.md`",
+            "",
+            *describe_run([name for name, _, _ in sets]),
+            "",
+        ]
+        arguments.out.write_text("\n".join(header + lines) + "\n")
 
 
 if __name__ == "__main__":
