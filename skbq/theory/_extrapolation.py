@@ -34,7 +34,7 @@ _CELL_ERROR = 5e-3
 # oversampling and its square, depth x oversampling, squared depth, k x oversampling.
 # Normal tails get thinner with depth, which is the slope's mean.
 _PRIOR_MEAN = np.array([0.0, -0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
-_PRIOR_SCALE = np.array([100.0, 0.15, 0.3, 0.3, 0.1, 0.05, 0.05, 0.05])
+_PRIOR_SCALE = np.array([100.0, 0.1, 0.3, 0.3, 0.1, 0.05, 0.03, 0.05])
 _CURVATURE = 6
 _N_BLOCKS = 10
 _MAX_STEPS = 60
@@ -83,6 +83,7 @@ class Extrapolation:
         cells = _measure_cells(similarities, scores, target)
         self.n_neighbors, self.expected_rows = n_neighbors, expected_rows
         self.cells = cells
+        self._n_queries = len(similarities)
         self._unseen_share = 1 - n_rows / expected_rows
         # Log depth, relative to the one asked for, of one row of the sample.
         self._origin = max(0.0, np.log(1.0 / (n_rows * target)))
@@ -109,8 +110,9 @@ class Extrapolation:
         """Recall among so many candidates, and its standard error.
 
         The error is that of the queries and of the rows of the sample, carried
-        through the fit, and of the terms that only the prior restrains. Cells that
-        the fit does not meet widen the last.
+        through the fit, of the neighbours outside the sample, one by one a hit or
+        none when as many queries measure it, and of the terms that only the prior
+        restrains. Cells that the fit does not meet widen the last.
         """
         cells = self.cells
         here = np.zeros(len(candidates))
@@ -124,7 +126,8 @@ class Extrapolation:
         blocks = (cells.without @ influence.T).var(axis=0) * (_N_BLOCKS - 1)
         model = (pull**2 / _PRIOR_SCALE**2).sum(axis=1)
         model += (slope * _PRIOR_SCALE[_CURVATURE] * self._origin**2 / 2) ** 2
-        variance = queries + self._unseen_share * blocks + self._misfit**2 * model
+        rows = blocks + recall * (1 - recall) / (self.n_neighbors * self._n_queries)
+        variance = queries + self._unseen_share * rows + self._misfit**2 * model
         everything = candidates >= self.expected_rows
         return np.where(everything, 1.0, recall), np.sqrt(variance)
 

@@ -131,9 +131,10 @@ def predict_recall(
     exact expectation, after keeping every row with probability 1/4. In the tail a
     similarity and its noisy score follow the Hüsler-Reiss law [1]_, whose one
     parameter is fitted as a smooth function of depth (k / rows), k and oversampling
-    and carried to the size asked for. The interval holds for the queries' population:
-    it joins the spread over queries, over ten blocks of rows (jackknife) and the
-    freedom that the fit leaves. Equal scores are broken at random, from a fixed seed.
+    and carried to the size asked for. The interval is for what as many queries of the
+    same population measure: it joins the spread over queries, over ten blocks of rows
+    (jackknife) and the freedom that the fit leaves. Equal scores are broken at
+    random, from a fixed seed.
 
     References
     ----------

@@ -1,0 +1,310 @@
+"""Compare predicted recall@10 with the recall that is measured on all rows.
+
+    python benchmarks/recall.py [SET.npz | SET.npy ...] [--generated] [--out TABLE.md]
+
+An .npz file holds arrays ``base`` and ``queries``; of an .npy file 500 random rows
+become queries. Without any, the shipped embeddings are used. ``--generated`` adds
+generated sets, searched at 20,000, 100,000 and ``--largest`` rows. Similarity is the
+cosine; codes are centred, of 1 and 2 bits, for coded and corrected float queries.
+
+Form b predicts from the similarities and scores of 200 queries to 5,000 sampled rows.
+Form a sees no scores: it draws them from the Gaussian local law. Both are compared with
+what the same queries measure on all rows.
+"""
+
+import argparse
+import platform
+from pathlib import Path
+
+import numpy as np
+import scipy
+from scipy.special import log_ndtr
+
+import skbq
+from skbq import BinaryQuantizer, TwoBitQuantizer
+from skbq.datasets import (
+    load_wordnet_minilm,
+    make_gaussian,
+    make_low_rank_clusters,
+    make_sphere,
+)
+from skbq.theory import model_scores, oversampling_for, predict_recall
+
+K = 10
+OVERSAMPLING = [1, 2, 5, 10]
+# Every number of candidates up to 100 per neighbour.
+GRID = np.arange(K, 100 * K + 1) / K
+TARGETS = [0.8, 0.9, 0.95]
+CONFIDENCE = 0.9
+CHUNK = 50_000
+QUANTIZERS = {"1 bit": BinaryQuantizer(), "2 bits": TwoBitQuantizer()}
+
+
+def unit(x):
+    """Rows of length 1, float32; rows of zeros are left out."""
+    x = np.asarray(x, dtype=np.float32)
+    x = x[np.abs(x).max(axis=1) > 0]
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def load(path, seed):
+    """Name, base and queries of one file."""
+    arrays = np.load(path)
+    if path.suffix == ".npz":
+        return path.stem, unit(arrays["base"]), unit(arrays["queries"])
+    order = np.random.default_rng(seed).permutation(len(arrays))
+    return path.stem, unit(arrays[order[500:]]), unit(arrays[order[:500]])
+
+
+def generated(largest, seed):
+    """Name, base and queries of each generated set, at each size."""
+    makers = {
+        "gaussian-128": lambda n: make_gaussian(
+            n, 128, spectrum=0.8, heterogeneity=0.3, dtype="float32", random_state=seed
+        ),
+        "low-rank-256": lambda n: make_low_rank_clusters(
+            n, 256, dtype="float32", random_state=seed
+        ),
+        "sphere-64": lambda n: make_sphere(n, 64, dtype="float32", random_state=seed),
+    }
+    for name, make in makers.items():
+        rows = unit(make(largest + 500))
+        for size in sorted({min(n, largest) for n in (20_000, 100_000, largest)}):
+            yield f"{name} N={size:,}", rows[500 : 500 + size], rows[:500]
+
+
+def chunks(base):
+    return [base[start : start + CHUNK] for start in range(0, len(base), CHUNK)]
+
+
+def all_pairs(base, queries, quantizer):
+    """Yield similarities, then scores for coded and for corrected float queries."""
+    quantizer = quantizer.fit(base)
+    centre = base.mean(axis=0)
+    away = queries - centre
+    coded = quantizer.transform(queries).unpack().astype(np.float32)
+    by_codes, by_vectors = [], []
+    for rows in chunks(base):
+        codes = quantizer.transform(rows).unpack().astype(np.float32)
+        offset = rows - centre
+        gain = (offset**2).sum(axis=1) / (codes * offset).sum(axis=1)
+        by_codes.append(coded @ codes.T)
+        estimate = (away @ codes.T) * gain + offset @ centre
+        by_vectors.append(estimate + (queries @ centre)[:, None])
+    yield "codes", np.hstack(by_codes)
+    yield "vectors", np.hstack(by_vectors)
+
+
+def gaussian_pass_rate(x):
+    """Share of coordinates below the 5 % limit of Anderson and Darling (0.752)."""
+    x = x[:, x.std(axis=0) > 1e-6]
+    z = np.sort((x - x.mean(axis=0)) / x.std(axis=0, ddof=1), axis=0)
+    n = len(z)
+    weight = (2 * np.arange(1, n + 1) - 1)[:, None] / n
+    statistic = -n - (weight * (log_ndtr(z) + log_ndtr(-z[::-1]))).sum(axis=0)
+    return np.mean(statistic * (1 + 0.75 / n + 2.25 / n**2) < 0.752)
+
+
+def model_only(quantizer, query, queries, rows, similarities, n_searched):
+    """Form a: recall from the moments of the sample, with no code score."""
+    mean, covariance = rows.mean(axis=0), np.cov(rows.T, dtype=float)
+    a, b = queries - mean, rows - mean
+    scales = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
+    scores = model_scores(
+        quantizer,
+        mean,
+        covariance,
+        (a @ b.T) / scales,
+        query="codes" if query == "codes" else "corrected",
+        similarities=similarities,
+        scales=scales,
+    )
+    return predict_recall(
+        similarities,
+        scores,
+        n_neighbors=K,
+        oversampling=OVERSAMPLING,
+        expected_rows=n_searched,
+    ).recall
+
+
+def compare(name, base, queries, arguments):
+    """Results of one set: one dict per code, query and sample."""
+    rng = np.random.default_rng(arguments.seed)
+    chosen = np.sort(
+        rng.choice(len(queries), min(arguments.queries, len(queries)), replace=False)
+    )
+    queries = queries[chosen]
+    similarities = np.hstack([queries @ rows.T for rows in chunks(base)])
+    n_sampled = min(arguments.rows, len(base) // 2 + len(base) // 4)
+    samples = [
+        np.sort(rng.choice(len(base), n_sampled, replace=False))
+        for _ in range(arguments.samples)
+    ]
+    passed = gaussian_pass_rate(base[rng.permutation(len(base))[:2000]])
+    shared = {"k": K, "n": len(base)}
+    for bits, quantizer in QUANTIZERS.items():
+        for query, scores in all_pairs(base, queries, quantizer):
+            measured = predict_recall(
+                similarities, scores, n_neighbors=K, oversampling=GRID
+            ).recall
+            truth = measured[np.searchsorted(GRID, OVERSAMPLING)]
+            needed = [GRID[measured >= t].min(initial=np.inf) for t in TARGETS]
+            for rows in samples:
+                sample = similarities[:, rows], scores[:, rows]
+                settings = {"n_neighbors": K, "expected_rows": len(base)}
+                predicted = predict_recall(
+                    *sample,
+                    oversampling=OVERSAMPLING,
+                    confidence=CONFIDENCE,
+                    **settings,
+                )
+                plain = predict_recall(
+                    *sample, n_neighbors=K, oversampling=OVERSAMPLING
+                )
+                model = None
+                if arguments.model:
+                    model = model_only(
+                        quantizer, query, queries, base[rows], sample[0], len(base)
+                    )
+                yield shared | {
+                    "set": name,
+                    "codes": f"{bits}, {query}",
+                    "measured": truth,
+                    "predicted": predicted.recall,
+                    "interval": predicted.interval,
+                    "sample": plain.recall,
+                    "model": model,
+                    "pass": passed,
+                    "needed": needed,
+                    "found": [
+                        oversampling_for(t, *sample, confidence=CONFIDENCE, **settings)
+                        for t in TARGETS
+                    ],
+                }
+
+
+def figures(values):
+    return " ".join(f"{v:.3f}" for v in values)
+
+
+def detail(result):
+    """One line of the table: a code on a set, its first sample."""
+    low, high = result["interval"].T
+    half = (high - low) / 2
+    model = "" if result["model"] is None else figures(result["model"])
+    cells = [
+        result["set"],
+        result["codes"],
+        figures(result["measured"]),
+        figures(result["predicted"]),
+        figures(half),
+        model,
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def summary(name, results):
+    """Errors and coverages over codes, oversamplings and samples of one set."""
+    truth, predicted, plain = (
+        np.array([r[key] for r in results])
+        for key in ("measured", "predicted", "sample")
+    )
+    low, high = np.moveaxis(np.array([r["interval"] for r in results]), -1, 0)
+    covered = (low - 1e-9 <= truth) & (truth <= high + 1e-9)
+    pairs = [
+        (found.oversampling, need)
+        for r in results
+        for found, need in zip(r["found"], r["needed"], strict=True)
+        if np.isfinite(need)
+    ]
+    enough = np.mean([found >= need for found, need in pairs]) if pairs else np.nan
+    ratios = [found / need for found, need in pairs if np.isfinite(found)]
+    ratio = np.median(ratios) if ratios else np.nan
+    model = "", ""
+    if results[0]["model"] is not None:
+        error = np.abs(np.array([r["model"] for r in results]) - truth)
+        model = f"{error.mean():.4f}", f"{error.max():.3f}"
+    cells = [
+        name,
+        f"{results[0]['n']:,}" if len({r["n"] for r in results}) == 1 else "",
+        f"{np.abs(plain - truth).mean():.4f}",
+        f"{np.abs(predicted - truth).mean():.4f}",
+        f"{np.abs(predicted - truth).max():.3f}",
+        f"{covered.mean():.3f}",
+        f"{(high - low).mean() / 2:.3f}",
+        f"{enough:.3f}",
+        f"{ratio:.2f}",
+        f"{np.mean([r['pass'] for r in results]):.2f}",
+        *model,
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("sets", nargs="*", type=Path)
+    parser.add_argument("--generated", action="store_true")
+    parser.add_argument("--largest", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=5000)
+    parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--samples", type=int, default=2)
+    parser.add_argument("--no-model", dest="model", action="store_false")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    head = [
+        "# Recall@10 of code search: predicted from a sample, and measured",
+        "",
+        f"skbq {skbq.__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
+        f"Python {platform.python_version()}; seed {arguments.seed}; "
+        f"{arguments.queries} queries, {arguments.rows:,} sampled rows, "
+        f"{arguments.samples} samples of rows. Oversampling 1, 2, 5, 10.",
+        "",
+        "Half: half the width of the 90 % interval. Form a: from the model alone.",
+        "",
+        "| set | codes, query | measured | predicted (form b) | half | form a |",
+        "|---|---|---|---|---|---|",
+    ]
+    print(*head, sep="\n", flush=True)
+    lines, results = list(head), []
+
+    def sets():
+        if not arguments.sets and not arguments.generated:
+            shipped = load_wordnet_minilm()
+            yield "shipped", unit(shipped.data), unit(shipped.queries)
+        for path in arguments.sets:
+            yield load(path, arguments.seed)
+        if arguments.generated:
+            yield from generated(arguments.largest, arguments.seed)
+
+    for name, base, queries in sets():
+        seen = set()
+        for result in compare(name, base, queries, arguments):
+            results.append(result)
+            if result["codes"] not in seen:
+                seen.add(result["codes"])
+                lines.append(detail(result))
+                print(lines[-1], flush=True)
+    tail = [
+        "",
+        "Mean absolute errors over codes, queries, oversamplings and samples. Sample "
+        "as is: recall@10 inside the sample, taken for that of all rows. Enough: share "
+        "of the targets 0.8, 0.9, 0.95 that the oversampling of `oversampling_for` "
+        "reaches, and its median ratio to the smallest that does. Gaussian: share of "
+        "coordinates that pass Anderson-Darling on 2,000 rows.",
+        "",
+        "| set | rows | sample as is | form b | largest | covered | half | enough "
+        "| ratio | Gaussian | form a | largest |",
+        "|---" * 12 + "|",
+    ]
+    names = dict.fromkeys(r["set"] for r in results)
+    tail += [summary(n, [r for r in results if r["set"] == n]) for n in names]
+    tail.append(summary("all", results))
+    print(*tail, sep="\n")
+    if arguments.out:
+        arguments.out.write_text("\n".join(lines + tail) + "\n")
+
+
+if __name__ == "__main__":
+    main()
