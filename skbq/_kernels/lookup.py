@@ -518,6 +518,16 @@ def _sum_plain(tile, tables, q, group, sums):
 
 
 @kernel
+def _add_pair(small, tables, t, first, second):
+    """Add the entries of two nibbles, of 127 at most, to sums that stop at 255.
+
+    The plain addition in between runs where the look-up does not.
+    """
+    entries = _add(_lookup(tables, t, first), _lookup(tables, t + 16, second))
+    return _add_up_to_255(small, entries)
+
+
+@kernel
 def _sum_one(tile, tables, q, group, sums):
     """Sum the tables of query q over the rows of a tile.
 
@@ -535,10 +545,11 @@ def _sum_one(tile, tables, q, group, sums):
             segment_end = min(segment + 256 * group, n_nibbles)
             for start in range(segment, segment_end, group):
                 small = _zeros()
-                for p in range(start, min(start + group, segment_end)):
-                    nibbles = _load(tile, (block * n_nibbles + p) * BLOCK)
-                    entries = _lookup(tables, table + p * 16, nibbles)
-                    small = _add_up_to_255(small, entries)
+                for p in range(start, min(start + group, segment_end), 2):
+                    place = (block * n_nibbles + p) * BLOCK
+                    first, second = _load(tile, place), _load(tile, place + BLOCK)
+                    t = table + p * 16
+                    small = _add_pair(small, tables, t, first, second)
                 both = _add(both, _as_words(small))
                 odd = _add(odd, _odd_rows(_as_words(small)))
             even = _subtract(both, _times_256(odd))
@@ -559,16 +570,17 @@ def _sum_four(tile, tables, q, group, sums):
             segment_end = min(segment + 256 * group, n_nibbles)
             for start in range(segment, segment_end, group):
                 small0 = small1 = small2 = small3 = _zeros()
-                for p in range(start, min(start + group, segment_end)):
-                    nibbles = _load(tile, (block * n_nibbles + p) * BLOCK)
+                for p in range(start, min(start + group, segment_end), 2):
+                    place = (block * n_nibbles + p) * BLOCK
+                    first, second = _load(tile, place), _load(tile, place + BLOCK)
                     t = table + p * 16
-                    small0 = _add_up_to_255(small0, _lookup(tables, t, nibbles))
+                    small0 = _add_pair(small0, tables, t, first, second)
                     t += size
-                    small1 = _add_up_to_255(small1, _lookup(tables, t, nibbles))
+                    small1 = _add_pair(small1, tables, t, first, second)
                     t += size
-                    small2 = _add_up_to_255(small2, _lookup(tables, t, nibbles))
+                    small2 = _add_pair(small2, tables, t, first, second)
                     t += size
-                    small3 = _add_up_to_255(small3, _lookup(tables, t, nibbles))
+                    small3 = _add_pair(small3, tables, t, first, second)
                 both0 = _add(both0, _as_words(small0))
                 both1 = _add(both1, _as_words(small1))
                 both2 = _add(both2, _as_words(small2))
@@ -758,7 +770,8 @@ def scan_exact(codes, bits, tables, group, allowed, found):
         Entry by query, nibble and the nibble's value. 1 bit: a nibble has four signs.
         2 bits: the magnitudes of two coordinates above their signs.
     group : int
-        Number of nibbles whose entries add up to 255 at most.
+        Number of nibbles, even, whose entries add up to 255 at most; one entry is 127
+        at most.
     allowed : Allowed
     found : Found
         Changed. Distances and limits are sums of entries.

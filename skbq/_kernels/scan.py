@@ -25,10 +25,10 @@ _TABLE_BYTES = 16 * 2**20
 _FLOAT_TABLE_BYTES = 2**20
 # Nibbles whose rounded entries are added in 8 bits: more of them need fewer
 # instructions and give looser bounds, so more rows to evaluate.
-_ROUNDED_GROUP = 16
-# The sum of a group may reach this many standard deviations above its mean before it
-# is cut off: the nearest rows are far below, and fewer make the rounding finer.
-_REACH = 1.5
+_ROUNDED_GROUP = 12
+# The sum of a group may reach at least this many standard deviations above its mean
+# before it is cut off. Near rows stay below; a short reach makes the rounding finer.
+_REACH = 1.0
 # Rows of a query that have room before their number is known.
 _FIRST_ROOM = 64
 
@@ -44,6 +44,7 @@ class Scan(NamedTuple):
     n_queries: int
     n_nibbles: int
     run: Callable[[slice, Allowed, Found], None]
+    is_exact: bool = False
     unit: float = 1.0
     constant: int = 0
 
@@ -99,8 +100,8 @@ def between_codes(
 
     if multiples is None:
         return Scan(*size, run_bounded)
-    group = 255 // max(1, int(by_nibble.max()))
-    return Scan(*size, run_exact, unit, padding * int(multiples[0]))
+    group = 255 // max(1, int(by_nibble.max())) // 2 * 2
+    return Scan(*size, run_exact, True, unit, padding * int(multiples[0]))
 
 
 def from_vectors(
@@ -211,7 +212,7 @@ def nearest(
 
 def within(
     scan: Scan,
-    radius: float,
+    radius: float | np.ndarray,
     *,
     left_out: np.ndarray | None = None,
     mask: np.ndarray | None = None,
@@ -221,7 +222,7 @@ def within(
     Parameters
     ----------
     scan : Scan
-    radius : float
+    radius : float or float array of shape (n_queries,)
     left_out, mask : as in ``nearest``
 
     Returns
@@ -231,13 +232,14 @@ def within(
     starts : int64 array of shape (n_queries + 1,)
         Query q found ``starts[q]:starts[q + 1]``.
     """
-    limit = _limit_of(scan, radius)
+    radii = np.broadcast_to(np.asarray(radius, np.float64), scan.n_queries)
+    limits = np.array([_limit_of(scan, one) for one in radii])
     distances, rows, counts = [], [], []
     for some, allowed in _batches(scan, left_out, mask):
         room = np.full(some.stop - some.start, _FIRST_ROOM)
-        found = _run_within(scan, some, allowed, limit, room)
+        found = _run_within(scan, some, allowed, limits[some], room)
         if np.any(found.counts > room):
-            found = _run_within(scan, some, allowed, limit, found.counts)
+            found = _run_within(scan, some, allowed, limits[some], found.counts)
         # Room that was not needed is left out.
         places = np.arange(len(found.rows)) - np.repeat(
             found.starts[:-1], np.diff(found.starts)
@@ -255,14 +257,14 @@ def within(
 
 
 def _run_within(
-    scan: Scan, some: slice, allowed: Allowed, limit: float, room: np.ndarray
+    scan: Scan, some: slice, allowed: Allowed, limits: np.ndarray, room: np.ndarray
 ) -> Found:
     starts = np.concatenate([[0], np.cumsum(room)])
     found = Found(
         np.empty(starts[-1]),
         np.empty(starts[-1], np.int64),
         starts,
-        np.full(len(room), limit),
+        limits,
         np.zeros(len(room), np.int64),
         True,
     )
@@ -271,11 +273,14 @@ def _run_within(
 
 
 def _limit_of(scan: Scan, radius: float) -> float:
-    """Return the least reported distance that is farther than ``radius``."""
-    if scan.unit == 1.0 and scan.constant == 0:
+    """Return the least reported distance that is farther than ``radius``.
+
+    Sums of exact tables are whole numbers; division by the unit may round.
+    """
+    if not scan.is_exact or not np.isfinite(radius):
         return float(np.nextafter(radius, np.inf))
     limit = np.floor(radius / scan.unit) + scan.constant
-    while (limit - scan.constant) * scan.unit <= radius < np.inf:
+    while (limit - scan.constant) * scan.unit <= radius:
         limit += 1
     while (limit - 1 - scan.constant) * scan.unit > radius:
         limit -= 1
@@ -363,7 +368,7 @@ def _common_unit(
     -------
     unit : float
     multiples : int64 array of shape (6,), or None
-        None where a nibble's multiples would not fit 8 bits, or where a distance in
+        None where a nibble's multiples would not fit 7 bits, or where a distance in
         float64 would be rounded.
     """
     exact = [Fraction(float(cost)) for cost in costs]
@@ -373,7 +378,7 @@ def _common_unit(
     unit = Fraction(divisor, denominator)
     multiples = [numerator // divisor for numerator in numerators]
     per_nibble = 2 if any(costs[i] for i in (1, 2, 4, 5)) else 4
-    fits = per_nibble * max(multiples) <= 255
+    fits = per_nibble * max(multiples) <= 127
     if not fits or unit.numerator * max(multiples) * n_features >= 2**53:
         return 1.0, None
     return float(unit), np.array(multiples)
@@ -425,7 +430,7 @@ def _finest_step(raw, group, reach):
 
 @kernel
 def round_tables(raw, group, reach, tables, bounds):
-    """Round float tables to 8 bits.
+    """Round float tables to 7 bits.
 
     An entry is the nearest number of steps above the least value of its table. The sum
     of entries, groups of which stop at 255, is then below the float sum but for what
@@ -451,7 +456,7 @@ def round_tables(raw, group, reach, tables, bounds):
             low, added, most = raw[q, p].min(), 0.0, 0.0
             for c in range(16):
                 above = raw[q, p, c] - low
-                entry = min(np.floor(above * inverse + 0.5), 255.0)
+                entry = min(np.floor(above * inverse + 0.5), 127.0)
                 tables[q, p, c] = np.uint8(entry)
                 added = max(added, step * entry - above)
                 most = max(most, abs(raw[q, p, c]))

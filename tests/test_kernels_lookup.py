@@ -1,0 +1,378 @@
+"""The look-up scan against its slow twin, bit for bit, and its compiled form."""
+
+import os
+import re
+import subprocess
+import sys
+
+import naive_lookup as naive
+import numpy as np
+import pytest
+from llvmlite import binding, ir
+from numba import config
+from numpy.testing import assert_array_equal
+
+from skbq._kernels import lookup
+from skbq._kernels.scan import between_codes, from_vectors, nearest, round_tables, within
+
+HAMMING, HAMMING_2 = (0, 1), (0, 1, 0, 1, 2, 1)
+PENALTY, DOT = (0, 0, 0, 1, 2, 4), (8, 6, 0, 10, 12, 18)
+LOW, HIGH = 0.4528, 1.5104  # no unit divides their products
+FINE_DOT = tuple(HIGH**2 - x for x in (LOW**2, LOW * HIGH, HIGH**2)) + tuple(
+    HIGH**2 + x for x in (LOW**2, LOW * HIGH, HIGH**2)
+)
+COSTS = {1: [HAMMING, (0, 2), (0.5, 0.1)], 2: [HAMMING_2, PENALTY, DOT, FINE_DOT]}
+LEVELS = {1: [None], 2: [(1, 3), (0.0, 1.0), (LOW, HIGH)]}
+
+needs_compiler = pytest.mark.skipif(
+    bool(config.DISABLE_JIT), reason="inspects compiled kernels"
+)
+
+
+def make_codes(rng, n, d, bits):
+    """Random codes; half of the rows are copies of others, so that distances tie."""
+    dtype = np.uint8 if bits == 1 else np.uint16
+    planes = np.packbits(rng.random((bits, n, d)) > 0.4, axis=2).astype(dtype)
+    codes = planes[0] if bits == 1 else planes[0] | planes[1] << 8
+    return codes[rng.integers(0, max(1, n // 2), n)] if n > 1 else codes
+
+
+def make_scales(rng, n, sign):
+    """Offsets and scales: of one sign but for a few, zeros among them."""
+    scale = sign * rng.random(n).astype(np.float32)
+    scale[::7], scale[3::11] = 0, -sign
+    return rng.standard_normal(n).astype(np.float32), scale
+
+
+def assert_nearest(scan, distances, k, **counting):
+    expected = naive.nearest(distances, k, **counting)
+    for got, value in zip(nearest(scan, k, **counting), expected, strict=True):
+        assert_array_equal(got, value)
+
+
+def assert_within(scan, distances, radii, **counting):
+    expected = naive.within(distances, radii, **counting)
+    for got, value in zip(within(scan, radii, **counting), expected, strict=True):
+        assert_array_equal(got, value)
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_codes_of_all_widths(rng, bits):
+    for d in range(1, 201):
+        n, n_queries = int(rng.integers(1, 140)), int(rng.integers(1, 10))
+        codes, queries = (make_codes(rng, m, d, bits) for m in (n, n_queries))
+        costs = COSTS[bits][d % len(COSTS[bits])]
+        rows = naive.unpack(codes, d), naive.unpack(queries, d)
+        distances = naive.code_distances(*rows, costs)
+        scan = between_codes(codes, queries, costs, d)
+        assert_nearest(scan, distances, int(rng.integers(1, n + 1)))
+        assert_within(scan, distances, np.quantile(distances, 0.3, axis=1))
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_float_queries_of_all_widths(rng, bits):
+    for d in range(1, 201):
+        n, n_queries = int(rng.integers(1, 140)), int(rng.integers(1, 10))
+        codes = make_codes(rng, n, d, bits)
+        queries = rng.standard_normal((n_queries, d)).astype(np.float32)
+        levels = LEVELS[bits][d % len(LEVELS[bits])]
+        offset, scale = make_scales(rng, n, 1 if d % 3 else -1)
+        distances = naive.estimates(
+            naive.unpack(codes, d), queries, levels or (1, 1), offset, scale
+        )
+        scan = from_vectors(codes, queries, levels, offset, scale)
+        assert_nearest(scan, distances, int(rng.integers(1, n + 1)))
+        assert_within(scan, distances, np.quantile(distances, 0.3, axis=1))
+
+
+@pytest.mark.parametrize("d", [1000, 4096, 65_536])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_sums_do_not_overflow(rng, d, bits):
+    # Query 0 and row 0 differ everywhere, with all magnitudes strong.
+    codes, queries = (make_codes(rng, m, d, bits) for m in (70, 5))
+    full = (1 << 8 * bits) - 1
+    codes[0], queries[0] = full, full & ~255 if bits == 2 else 0
+    unpacked = naive.unpack(codes, d), naive.unpack(queries, d)
+    for costs in COSTS[bits]:
+        distances = naive.code_distances(*unpacked, costs)
+        assert distances[0, 0] == d * costs[-1]
+        assert_nearest(between_codes(codes, queries, costs, d), distances, 70)
+    values = rng.standard_normal((5, d)).astype(np.float32)
+    values[1] *= 1e-20
+    values[2, ::100] *= 1e6
+    values[3] = 0
+    offset, scale = make_scales(rng, 70, -1)
+    distances = naive.estimates(unpacked[0], values, (LOW, HIGH), offset, scale)
+    if bits == 2:
+        scan = from_vectors(codes, values, (LOW, HIGH), offset, scale)
+        assert_nearest(scan, distances, 10)
+
+
+@pytest.mark.parametrize("order", ["as they come", "nearest last", "nearest first"])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_many_tiles(rng, order, bits):
+    n, d = 5000, 40
+    codes = make_codes(rng, n, d, bits)
+    queries = make_codes(rng, 7, d, bits)
+    rows = naive.unpack(codes, d)
+    distances = naive.code_distances(rows, naive.unpack(queries, d), COSTS[bits][1])
+    if order != "as they come":
+        sign = 1 if order == "nearest first" else -1
+        codes = np.ascontiguousarray(codes[np.argsort(sign * distances[0])])
+        rows = naive.unpack(codes, d)
+        distances = naive.code_distances(rows, naive.unpack(queries, d), COSTS[bits][1])
+    scan = between_codes(codes, queries, COSTS[bits][1], d)
+    assert_nearest(scan, distances, 300)
+    values = rng.standard_normal((7, d)).astype(np.float32)
+    offset, scale = make_scales(rng, n, -1)
+    scan = from_vectors(codes, values, LEVELS[bits][0], offset, scale)
+    levels = LEVELS[bits][0] or (1, 1)
+    assert_nearest(scan, naive.estimates(rows, values, levels, offset, scale), 300)
+
+
+def make_both(rng, n=200, d=77, n_queries=9, bits=2):
+    """Return a scan of each kind and its distances."""
+    codes, queries = (make_codes(rng, m, d, bits) for m in (n, n_queries))
+    values = rng.standard_normal((n_queries, d)).astype(np.float32)
+    offset, scale = make_scales(rng, n, -1)
+    rows, costs = naive.unpack(codes, d), COSTS[bits][1]
+    levels = LEVELS[bits][0]
+    return [
+        (
+            between_codes(codes, queries, costs, d),
+            naive.code_distances(rows, naive.unpack(queries, d), costs),
+        ),
+        (
+            from_vectors(codes, values, levels, offset, scale),
+            naive.estimates(rows, values, levels or (1, 1), offset, scale),
+        ),
+    ]
+
+
+def test_what_does_not_count(rng):
+    mask = rng.random(200) > 0.9
+    left_out = np.argmax(mask) + np.arange(9) - 1
+    for scan, distances in make_both(rng):
+        radii = np.full(9, np.median(distances))
+        for counting in (
+            {"left_out": left_out},
+            {"mask": mask},
+            {"mask": mask, "left_out": left_out},
+            {"mask": np.zeros(200, bool)},
+        ):
+            assert_nearest(scan, distances, 30, **counting)  # more than the mask has
+            assert_within(scan, distances, radii, **counting)
+
+
+def test_radii(rng):
+    for scan, distances in make_both(rng):
+        for radius in (-1e9, -0.5, 0.0, 0.5, 7.999, 8.0, np.median(distances), np.inf):
+            assert_within(scan, distances, np.full(9, radius))
+        assert_array_equal(within(scan, 8.0)[1], within(scan, np.full(9, 8.0))[1])
+        # The edge belongs to the radius; many rows need more than their first room.
+        for rank in (0, 3, 150):
+            edges = np.sort(distances, axis=1)[:, rank]
+            assert_within(scan, distances, edges)
+            assert_within(scan, distances, np.nextafter(edges, -np.inf))
+
+
+def test_result_of_a_query_is_its_own(rng):
+    codes, queries = (make_codes(rng, n, 100, 1) for n in (3000, 21))
+    values = rng.standard_normal((21, 100)).astype(np.float32)
+    offset, scale = make_scales(rng, 3000, 1)
+
+    def scans(rows, some):
+        yield between_codes(codes[rows], queries[some], HAMMING, 100)
+        yield from_vectors(codes[rows], values[some], None, offset[rows], scale[rows])
+
+    everything = slice(None)
+    for i, scan in enumerate(scans(everything, everything)):
+        distances, rows = nearest(scan, 15)
+        for some in (slice(0, 1), slice(3, 9), slice(20, 21)):
+            part = nearest(list(scans(everything, some))[i], 15)
+            assert_array_equal(part[0], distances[some])
+            assert_array_equal(part[1], rows[some])
+        low = nearest(list(scans(slice(0, 1001), everything))[i], 15)
+        high = nearest(list(scans(slice(1001, None), everything))[i], 15)
+        both = np.hstack([low[0], high[0]]), np.hstack([low[1], high[1] + 1001])
+        order = np.lexsort((both[1], both[0]))[:, :15]
+        assert_array_equal(np.take_along_axis(both[0], order, 1), distances)
+        assert_array_equal(np.take_along_axis(both[1], order, 1), rows)
+
+
+def test_tables_are_made_in_parts(rng, monkeypatch):
+    parts = make_both(rng)
+    expected = [nearest(scan, 5) for scan, _ in parts]
+    monkeypatch.setattr("skbq._kernels.scan._TABLE_BYTES", 1)
+    monkeypatch.setattr("skbq._kernels.scan._FLOAT_TABLE_BYTES", 1)
+    for (scan, _), (distances, rows) in zip(parts, expected, strict=True):
+        assert_array_equal(nearest(scan, 5)[0], distances)
+        assert_array_equal(nearest(scan, 5)[1], rows)
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_kinds_of_arrays(rng, bits, tmp_path):
+    codes = make_codes(rng, 300, 77, bits)
+    values = rng.standard_normal((3, 77)).astype(np.float32)
+    offset, scale = make_scales(rng, 300, 1)
+    expected = nearest(from_vectors(codes, values, (1, 3), offset, scale), 9)
+    np.save(tmp_path / "codes.npy", codes)
+    mapped = np.load(tmp_path / "codes.npy", mmap_mode="r")
+    strided = np.repeat(codes, 2, axis=0)[::2]
+    for other in (mapped, strided, np.asfortranarray(codes)):
+        found = nearest(from_vectors(other, values, (1, 3), offset, scale), 9)
+        assert_array_equal(found[0], expected[0])
+        assert_array_equal(found[1], expected[1])
+    values.flags.writeable = offset.flags.writeable = scale.flags.writeable = False
+    found = nearest(from_vectors(codes, values, (1, 3), offset, scale), 9)
+    assert_array_equal(found[1], expected[1])
+
+
+def test_infinite_offsets_and_mixed_sizes(rng):
+    codes = make_codes(rng, 500, 64, 1)
+    values = rng.standard_normal((6, 64)).astype(np.float32)
+    offset, scale = make_scales(rng, 500, -1)
+    offset[5:9], offset[9] = np.inf, 1e30
+    scale[100:130] *= 1e8
+    rows = naive.unpack(codes, 64)
+    distances = naive.estimates(rows, values, (1, 1), offset, scale)
+    assert_nearest(from_vectors(codes, values, None, offset, scale), distances, 60)
+
+
+@pytest.mark.parametrize("group", [2, 8, 12, 30])
+@pytest.mark.parametrize("reach", [-1.0, 0.0, 1.0, 9.0])
+def test_rounded_tables_bound_from_below(rng, group, reach):
+    raw = rng.standard_normal((3, 50, 16)) * rng.lognormal(0, 2, (3, 50, 1))
+    raw[1, ::3], raw[2] = 0.25, 0
+    tables, bounds = np.empty(raw.shape, np.uint8), np.empty((3, 2), np.float32)
+    round_tables(raw, group, reach, tables, bounds)
+    assert tables.max() <= 127
+    nibbles = rng.integers(0, 16, (1000, 50))
+    nibbles[0] = 0
+    for q in range(3):
+        exact = raw[q, np.arange(50), nibbles].sum(axis=1)
+        entries = tables[q, np.arange(50), nibbles].astype(int)
+        groups = np.add.reduceat(entries, np.arange(0, 50, group), axis=1)
+        total = np.minimum(groups, 255).sum(axis=1)
+        step, base = bounds[q].astype(np.float64)
+        assert (base + step * total <= exact).all()
+        # Not needlessly low either: within a step for each table, if none is cut off.
+        if reach == 9.0 and entries.max() < 127:
+            assert (exact - base - step * total <= 50 * step + 1e-5).all()
+
+
+# Instruction sets.
+
+
+def test_forced_instructions():
+    available = lookup._available_instructions()
+    assert available[-1] == "portable"
+    assert lookup.choose_instructions(None) == available[0]
+    assert lookup.choose_instructions("portable") == "portable"
+    for name in {"avx512", "avx2", "neon", "sse9"} - set(available):
+        with pytest.raises(ValueError, match=f"SKBQ_KERNEL .*portable.*Got '{name}'"):
+            lookup.choose_instructions(name)
+
+
+RESULTS = """
+import hashlib, sys
+import numpy as np
+sys.path.insert(0, {tests!r})
+from test_kernels_lookup import make_both
+from skbq._kernels import lookup
+from skbq._kernels.scan import nearest, within
+digest = hashlib.sha256()
+for n, bits in ((200, 1), (2500, 2)):
+    for scan, distances in make_both(np.random.default_rng(n), n, bits=bits):
+        for result in (*nearest(scan, 20), *within(scan, np.median(distances))):
+            digest.update(result.tobytes())
+print(lookup.INSTRUCTIONS, digest.hexdigest())
+"""
+
+
+def run_python(source, **environment):
+    result = subprocess.run(
+        [sys.executable, "-c", source],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()
+
+
+@needs_compiler
+def test_results_do_not_depend_on_the_instructions():
+    source = RESULTS.format(tests=os.path.dirname(__file__))
+    results = {
+        name: run_python(source, SKBQ_KERNEL=name)
+        for name in lookup._available_instructions()
+    }
+    assert [name for name, _ in results.values()] == list(results)
+    assert len({digest for _, digest in results.values()}) == 1
+
+
+@pytest.mark.parametrize(
+    ("instructions", "triple", "features", "expected"),
+    [
+        ("avx2", "x86_64-unknown-linux-gnu", "+avx2", r"vpshufb\t.*%ymm"),
+        ("avx512", "x86_64-unknown-linux-gnu", "+avx512bw", r"vpshufb\t.*%zmm"),
+        ("neon", "aarch64-unknown-linux-gnu", "+neon", r"tbl\tv\d+\.16b, \{ ?v\d+\.16b"),
+        ("neon", "arm64-apple-macosx", "+neon", r"tbl\.16b\tv\d+, \{ ?v\d+"),
+    ],
+)
+def test_look_up_compiles_to_its_instruction(instructions, triple, features, expected):
+    module = ir.Module()
+    table, index = ir.VectorType(ir.IntType(8), 16), ir.VectorType(ir.IntType(8), 64)
+    kind = ir.FunctionType(index, [table.as_pointer(), index.as_pointer()])
+    function = ir.Function(module, kind, "look_up")
+    builder = ir.IRBuilder(function.append_basic_block())
+    values = [
+        builder.load(pointer, align=1, typ=target)
+        for pointer, target in zip(function.args, (table, index), strict=True)
+    ]
+    builder.ret(lookup.emit_lookup(builder, instructions, *values))
+    for initialize in ("all_targets", "all_asmprinters"):
+        getattr(binding, f"initialize_{initialize}")()
+    target = binding.Target.from_triple(triple)
+    machine = target.create_target_machine(features=features, opt=3)
+    assembly = machine.emit_assembly(binding.parse_assembly(str(module)))
+    width = lookup._LOOKUPS[instructions][1]
+    assert len(re.findall(expected, assembly)) == 64 // width
+
+
+AVX512 = """
+import numpy as np
+from skbq._kernels import lookup
+tile, tables = np.zeros((1, 4, 64), np.uint8), np.zeros((4, 4, 16), np.uint8)
+lookup._sum_four.compile(tuple(map(
+    __import__("numba").typeof,
+    (tile, tables, 0, 2, np.zeros((4, 64), np.int32)),
+)))
+(assembly,) = lookup._sum_four.inspect_asm().values()
+print(lookup.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(
+    "avx2" not in lookup._available_instructions(), reason="compiles for x86"
+)
+def test_whole_scan_compiles_for_avx512():
+    environment = {
+        "NUMBA_CPU_NAME": "icelake-server",
+        "NUMBA_CPU_FEATURES": "+avx2,+avx512f,+avx512bw,+avx512vl",
+        "SKBQ_NUMBA_CACHE": "0",
+    }
+    assert run_python(AVX512, **environment) == ["avx512", "True"]
+
+
+@needs_compiler
+def test_import_compiles_nothing():
+    source = """
+from skbq._kernels import lookup, scan
+kernels = [x for x in (*vars(lookup).values(), *vars(scan).values())
+           if hasattr(x, "signatures")]
+print(len(kernels) > 10, sum(len(x.signatures) for x in kernels))
+"""
+    assert run_python(source) == ["True", "0"]
