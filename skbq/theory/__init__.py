@@ -3,20 +3,57 @@
 Nothing here imports another part of the package, and nothing is an estimator.
 """
 
+from ._fidelity import Fidelity, isotropic_fidelity, predict_fidelity
+from ._laws import (
+    MagnitudeGain,
+    SteinSignal,
+    bit_agreement,
+    effective_dimension,
+    magnitude_bit_gain,
+    one_sided_fidelity,
+    rotated_fidelity,
+    scale_correlation,
+    sign_entropy,
+    stein_signal,
+)
 from ._local_law import LocalLaw, local_law, model_scores
+from ._measured import pairwise_fidelity
+from ._projected_normal import ProjectedNormal, fit_projected_normal
 from ._recall import (
     OversamplingPrediction,
     RecallPrediction,
     oversampling_for,
     predict_recall,
 )
+from ._scaling import ScalingFit, fit_scaling_law, scaling_law
+from ._spearman import spearman_from_pearson
 
 __all__ = [
+    "Fidelity",
     "LocalLaw",
+    "MagnitudeGain",
     "OversamplingPrediction",
+    "ProjectedNormal",
     "RecallPrediction",
+    "ScalingFit",
+    "SteinSignal",
+    "bit_agreement",
+    "effective_dimension",
+    "fit_projected_normal",
+    "fit_scaling_law",
+    "isotropic_fidelity",
     "local_law",
+    "magnitude_bit_gain",
     "model_scores",
+    "one_sided_fidelity",
     "oversampling_for",
+    "pairwise_fidelity",
+    "predict_fidelity",
     "predict_recall",
+    "rotated_fidelity",
+    "scale_correlation",
+    "scaling_law",
+    "sign_entropy",
+    "spearman_from_pearson",
+    "stein_signal",
 ]

@@ -1,0 +1,184 @@
+"""Fidelity from second moments: an identity, and its inputs under the models."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._codes import CodeModel, Feature, normal_density, standardised
+from ._rows import row_blocks
+from ._spearman import joint_spearman
+from ._sphere import Tilts
+from ._step import step_mean
+
+
+@dataclass(frozen=True)
+class VectorMoments:
+    """Mean (d,) and covariance (d, d) of the vectors whose similarity is ranked."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+@dataclass
+class Sums:
+    """Var S, Var B and Cov(B, S) of similarity S and score B.
+
+    S and its covariance with B come in two uncorrelated parts: ``core``, the
+    similarity of centred rows, and ``linear``, that of rows with the mean.
+    """
+
+    core: float = 0.0
+    linear: float = 0.0
+    score: float = 0.0
+    cross_core: float = 0.0
+    cross_linear: float = 0.0
+
+    @property
+    def pearson(self) -> float:
+        """Correlation of score and similarity; nan if one of them is constant."""
+        product = (self.core + self.linear) * self.score
+        if not product > 0:
+            return float("nan")
+        return float((self.cross_core + self.cross_linear) / np.sqrt(product))
+
+    def spearman(self, core: np.ndarray, linear: np.ndarray) -> float:
+        """Spearman correlation, from sampled values of the parts of S."""
+        slope_core = self.cross_core / self.core if self.core > 0 else 0.0
+        slope_linear = self.cross_linear / self.linear if self.linear > 0 else 0.0
+        explained = slope_core * self.cross_core + slope_linear * self.cross_linear
+        if not self.score > 0:
+            return float("nan")
+        noise = max(1.0 - explained / self.score, 0.0)
+        signal = slope_core * core + slope_linear * linear
+        return joint_spearman(core + linear, signal, noise)
+
+
+def fidelity_sums(
+    model: CodeModel,
+    weights: list[float],
+    vectors: VectorMoments,
+    crosses: list[np.ndarray],
+    query: str,
+) -> Sums:
+    """Apply the identity of independent rows to the moments of a model.
+
+    With m, K the mean and covariance of codes q, a, V those of vectors f, and
+    C = Cov(q, f): Var S = |V|^2 + 2 a'Va; Cov(B, S) = |C|^2 + 2 m'Ca and
+    Var B = |K|^2 + 2 m'Km for coded queries, sum(V C) + m'Va + a'Ca and
+    sum(V K) + m'Vm + a'Ka for float queries. Scores with several features add up.
+    """
+    sums = Sums()
+    a = vectors.mean
+    means = [feature.mean for feature in model.features]
+    for rows in row_blocks(len(a)):
+        v = vectors.covariance[rows]
+        k = model.covariance_rows(rows)
+        sums.core += np.sum(v * v)
+        sums.linear += 2.0 * a[rows] @ v @ a
+        if query == "vectors":
+            m, c = means[0], crosses[0][rows]
+            sums.cross_core += np.sum(v * c)
+            sums.cross_linear += m[rows] @ v @ a + a[rows] @ c @ a
+            sums.score += np.sum(v * k[0, 0]) + m[rows] @ v @ m + a[rows] @ k[0, 0] @ a
+            continue
+        for (f, g), table in k.items():
+            weight = weights[f] * weights[g] * (1 if f == g else 2)
+            mean_part = 2.0 * means[f][rows] @ table @ means[g]
+            sums.score += weight * (np.sum(table**2) + mean_part)
+        for weight, mean, cross in zip(weights, means, crosses, strict=True):
+            c = cross[rows]
+            sums.cross_core += weight * np.sum(c * c)
+            sums.cross_linear += 2.0 * weight * (mean[rows] @ c @ a)
+    return sums
+
+
+def normal_cross(model: CodeModel, feature: Feature) -> np.ndarray:
+    """Cov(q_i, x_j) of codes with the normal vector itself, (d, d)."""
+    table = feature.slope[:, None] * model.law.covariance
+    for p, statistic in enumerate(model.thresholds.statistics):
+        table += np.multiply.outer(feature.response[p], statistic.cross)
+        table += _third_part(model, feature, p)
+    return table
+
+
+def unit_cross(
+    model: CodeModel,
+    feature: Feature,
+    tilts: Tilts,
+    vectors: VectorMoments,
+    excess: np.ndarray,
+    drift: np.ndarray,
+) -> np.ndarray:
+    """Cov(q_i, f_j) of codes with the vector scaled to unit length, (d, d).
+
+    ``excess`` (p, d) and ``drift`` (n_nodes, p) are those of the row statistics.
+    """
+    u, weights = tilts.vectors, tilts.root_weights[:, None]
+    total = -np.multiply.outer(feature.mean, vectors.mean)
+    slopes = np.empty_like(tilts.means)
+    levels = np.empty_like(tilts.means)
+    means, variances = tilts.means @ u.T, tilts.variances @ (u * u).T
+    for n, weight in enumerate(tilts.root_weights):
+        steps = _TiltedSteps(model, tilts, n, means[n], variances[n])
+        levels[n] = step_mean(steps.z(0.0), feature.levels)
+        flux = steps.flux(model.thresholds.loads @ drift[n]) * np.diff(feature.levels)
+        slopes[n] = flux.sum(axis=1)
+        pulled = np.einsum("it,itp->ip", flux, model.thresholds.loads)
+        total -= weight * pulled @ steps.cross.T
+    total += (levels * weights).T @ means
+    total += (u * ((slopes * weights).T @ tilts.variances)) @ u.T
+    for p in range(len(model.thresholds.statistics)):
+        total += np.multiply.outer(feature.response[p], excess[p])
+        total += tilts.inverse_length() * _third_part(model, feature, p)
+    return total
+
+
+class _TiltedSteps:
+    """Coordinate minus threshold under one tilted law: mean, scale, covariances.
+
+    Row statistics enter by their linear part, which moves with the tilt, and the
+    variance of the rest, which is kept.
+    """
+
+    def __init__(
+        self,
+        model: CodeModel,
+        tilts: Tilts,
+        n: int,
+        mean: np.ndarray,
+        variance_of: np.ndarray,
+    ) -> None:
+        th, u, variance = model.thresholds, tilts.vectors, tilts.variances[n]
+        d, p = len(u), len(th.statistics)
+        gradients = np.array([s.gradient for s in th.statistics]).reshape(p, d)
+        own = gradients @ u
+        self.cross = u @ (variance * own).T  # Cov(g, linear part), (d, p)
+        moved = tilts.means[n] - tilts.means[0]
+        self.points = model.points - mean[:, None]
+        self.points += th.loads @ (own @ moved)
+        inner = th.covariance - gradients @ model.cross + (variance * own) @ own.T
+        spread = variance_of[:, None] - 2.0 * np.einsum(
+            "itp,ip->it", th.loads, self.cross
+        )
+        spread += np.einsum("itp,pq,itq->it", th.loads, inner, th.loads)
+        self.scale = np.sqrt(np.maximum(spread, 0.0))
+
+    def z(self, shift: np.ndarray | float) -> np.ndarray:
+        """Standardised thresholds."""
+        return standardised(self.points + shift, self.scale)
+
+    def flux(self, shift: np.ndarray) -> np.ndarray:
+        """Density at the thresholds."""
+        density = normal_density(self.z(shift))
+        return np.divide(
+            density, self.scale, out=np.zeros_like(density), where=self.scale > 0
+        )
+
+
+def _third_part(model: CodeModel, feature: Feature, p: int) -> np.ndarray:
+    """Part of Cov(q_i, x_j) from the third cumulant with statistic p."""
+    third = model.thresholds.statistics[p].third
+    own = third.diagonal() * model.law.inverse_scale**2
+    return feature.slope_response[p][:, None] * (
+        third - model.law.covariance * own[:, None]
+    )
