@@ -410,22 +410,36 @@ def _rounded(
 
 
 @kernel
+def _least(table):
+    least = table[0]
+    for entry in table:
+        least = min(least, entry)
+    return least
+
+
+@kernel
 def _finest_step(raw, group, reach):
     """Return the step by which rounded tables reach as far as they must in 8 bits.
 
     The sum of a group of tables above its least value must reach its mean plus
     ``reach`` standard deviations, over nibbles of random bits, or its largest value.
     """
-    largest = 0.0
+    farthest = 0.0
     for start in range(0, raw.shape[0], group):
         mean = variance = full = 0.0
         for p in range(start, min(start + group, raw.shape[0])):
-            low = raw[p].min()
-            mean += raw[p].mean() - low
-            variance += raw[p].var()
-            full += raw[p].max() - low
-        largest = max(largest, min(full, mean + reach * np.sqrt(variance)))
-    return np.float64(np.float32(largest / 255))
+            low, total, squares, most = _least(raw[p]), 0.0, 0.0, 0.0
+            for c in range(16):
+                above = raw[p, c] - low
+                total += above
+                squares += above * above
+                most = max(most, above)
+            mean += total / 16
+            variance += squares / 16 - (total / 16) ** 2
+            full += most
+        wanted = mean + reach * np.sqrt(max(variance, 0.0))
+        farthest = max(farthest, min(full, wanted))
+    return np.float64(np.float32(farthest / 255))
 
 
 @kernel
@@ -453,7 +467,7 @@ def round_tables(raw, group, reach, tables, bounds):
         inverse = 1 / step if step > 0 else 0.0
         base = largest = 0.0
         for p in range(raw.shape[1]):
-            low, added, most = raw[q, p].min(), 0.0, 0.0
+            low, added, most = _least(raw[q, p]), 0.0, 0.0
             for c in range(16):
                 above = raw[q, p, c] - low
                 entry = min(np.floor(above * inverse + 0.5), 127.0)
