@@ -14,9 +14,16 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import check_option
-from ._kernels.cells import add_to_cells
-from ._parallel import fixed_blocks, row_blocks
-from .codes import CodeArray, code_width, describe_codes, empty_codes, is_codes
+from ._kernels.rows import add_to_cells
+from ._parallel import cache_blocks, fixed_blocks, row_blocks
+from .codes import (
+    CodeArray,
+    code_bytes,
+    code_width,
+    describe_codes,
+    empty_codes,
+    is_codes,
+)
 
 # Rows converted to floats at a time: a block of 768 coordinates stays in the cache.
 _BLOCK_ROWS = 256
@@ -72,7 +79,7 @@ def _refuse_non_finite(X: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity, naming the rows; X is read block by block."""
     if X.dtype.kind != "f":
         return
-    for rows in row_blocks(len(X), X.shape[1] * 2):
+    for rows in cache_blocks(len(X), X[:1].nbytes):
         finite = np.isfinite(X[rows])
         if finite.all():
             continue
@@ -170,11 +177,11 @@ class Quantizer(
 ):
     """The shared half of the quantizers: thresholds, cell means, codes in blocks.
 
-    A subclass gives the hooks below. ``_n_cells`` is the number of values that a
-    coordinate's code can take, from the lowest values to the highest.
+    A subclass gives the hooks below. The *cells* of a coordinate are the values that
+    its code can take, from the lowest to the highest.
     """
 
-    _n_cells: int
+    _bits: int
     threshold: Any
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -192,10 +199,6 @@ class Quantizer(
     @abstractmethod
     def _encode(self, block: np.ndarray) -> CodeArray:
         """Encode a block of float rows in C order."""
-
-    @abstractmethod
-    def _cells(self, codes: CodeArray) -> np.ndarray:
-        """Give each coordinate the number of its cell: uint8, (n_samples, d)."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn thresholds and reconstruction values.
@@ -215,7 +218,7 @@ class Quantizer(
 
     def _fit_more(self, X: np.ndarray, *, first: bool) -> Self:
         self._check_parameters()
-        shape = (self._n_cells, X.shape[1])
+        shape = (2 * self._bits, X.shape[1])
         if first:
             self.n_samples_seen_ = 0
             self._n_features_out = code_width(X.shape[1])
@@ -254,12 +257,12 @@ class Quantizer(
 
     def _learn_cell_means(self, X: np.ndarray) -> np.ndarray:
         for _, block in float_blocks(X):
-            cells = self._cells(self._encode(block))
-            add_to_cells(cells, block, self._cell_counts, self._cell_sums)
+            codes = code_bytes(self._encode(block))
+            add_to_cells(codes, self._bits, block, self._cell_counts, self._cell_sums)
         means = self._cell_sums / np.maximum(self._cell_counts, 1)
         # From the threshold outwards, an empty cell takes the value before it.
-        half = self._n_cells // 2
-        for cells_outwards in (range(half, self._n_cells), range(half - 1, -1, -1)):
+        half = self._bits
+        for cells_outwards in (range(half, 2 * half), range(half - 1, -1, -1)):
             inner = self.thresholds_
             for cell in cells_outwards:
                 means[cell] = np.where(self._cell_counts[cell], means[cell], inner)
@@ -317,7 +320,11 @@ class Quantizer(
         vectors = np.empty((len(X), X.n_features), np.float32)
         coordinates = np.arange(X.n_features)
         for rows in fixed_blocks(len(X), _BLOCK_ROWS):
-            vectors[rows] = self.cell_means_[self._cells(X[rows]), coordinates]
+            positive, strong = X[rows].unpack_bits()
+            cells = positive.astype(np.intp)
+            if strong is not None:
+                cells = np.where(positive, 2 + strong, 1 - strong.astype(np.intp))
+            vectors[rows] = self.cell_means_[cells, coordinates]
         return vectors
 
     def set_output(self, *, transform: str | None = None) -> Self:

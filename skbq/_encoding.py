@@ -7,14 +7,15 @@ from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from ._base import float_rows
-from ._parallel import map_slices, row_blocks
-from .codes import CodeArray, empty_codes, is_codes, squared_lengths
+from ._base import Quantizer, float_rows
+from ._kernels.rows import correct_rows, scale_to_unit
+from ._parallel import cache_blocks, map_slices
+from .codes import CodeArray, code_bytes, empty_codes, is_codes, squared_lengths
 
 # Rows that a quantizer learns from at most: with 2^17 of them a mean is off by 0.3 %
 # of a standard deviation.
 _FIT_ROWS = 2**17
-# Vectors converted at a time, as float64: what stays within a second-level cache.
+# Vectors encoded at a time, as float32: what stays within a second-level cache.
 _BLOCK_BYTES = 2**20
 
 
@@ -30,7 +31,7 @@ def check_lengths(X: np.ndarray, metric: str) -> None:
     """
     if metric != "cosine" or X.dtype.kind == "i":
         return
-    for rows in row_blocks(len(X), X.shape[1] * 2):
+    for rows in cache_blocks(len(X), X[:1].nbytes):
         zero = rows.start + np.flatnonzero(~X[rows].any(axis=1))
         if zero.size:
             raise ValueError(
@@ -46,10 +47,7 @@ def scaled_rows(X: np.ndarray, metric: str) -> np.ndarray:
     if metric != "cosine":
         return rows
     out = np.empty_like(rows)
-    for some in row_blocks(len(X), X.shape[1] * 16):
-        wide = rows[some].astype(np.float64)
-        norms = np.sqrt(np.square(wide).sum(axis=1, keepdims=True))
-        out[some] = np.divide(wide, norms, out=wide, where=norms > 0)
+    scale_to_unit(rows, out)
     return out
 
 
@@ -121,6 +119,8 @@ def encode_rows(
 
     def encode(rows: slice) -> tuple[CodeArray, np.ndarray]:
         seen = apply_steps(before, scaled_rows(X[rows], metric))
+        if isinstance(last, Quantizer):  # what comes in has been checked
+            return last._encode(float_rows(seen)), seen
         with config_context(transform_output="default"):
             codes = last.transform(seen)
         if not is_codes(codes):
@@ -133,7 +133,7 @@ def encode_rows(
 
     codes = empty_codes(len(X), like=encode(slice(0, 1))[0])
     kept = np.empty((2 + (metric == "inner_product"), len(X)), np.float32)
-    block_rows = max(16, _BLOCK_BYTES // (8 * X.shape[1]) // 16 * 16)
+    block_rows = max(16, _BLOCK_BYTES // (4 * X.shape[1]) // 16 * 16)
 
     def fill(part: slice) -> None:
         for start in range(part.start, part.stop, block_rows):
@@ -166,13 +166,14 @@ def _corrections(
     codes: CodeArray, rows: np.ndarray, c: np.ndarray, metric: str
 ) -> tuple[np.ndarray, ...]:
     """Return scale, offset (and length) of rows, given as the quantizer saw them."""
-    a = rows.astype(np.float64) - c
-    length = np.square(a).sum(axis=1)
-    along = (codes.unpack() * a).sum(axis=1)
-    f = np.divide(length, along, out=np.zeros(len(a)), where=along > 0)
+    low, high = codes.levels or (1.0, 1.0)
+    sums = np.empty((3, len(rows)))
+    correct_rows(float_rows(rows), code_bytes(codes), codes.bits, c, low, high, sums)
+    length, along, shift = sums
+    f = np.divide(length, along, out=np.zeros(len(rows)), where=along > 0)
     if metric == "euclidean":
         return -2 * f, length
-    offset = -(a * c).sum(axis=1)
+    offset = -shift
     return (-f, offset) if metric == "cosine" else (-f, offset, np.sqrt(length))
 
 

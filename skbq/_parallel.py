@@ -8,6 +8,8 @@ from sklearn import get_config
 from sklearn.utils import gen_even_slices
 from sklearn.utils.parallel import Parallel, delayed
 
+_CACHE_BYTES = 2**20
+
 
 def row_blocks(
     n_rows: int, bytes_per_row: float, *, shares: int = 1
@@ -24,6 +26,11 @@ def row_blocks(
     """
     budget = get_config()["working_memory"] * 2**20 / shares
     return fixed_blocks(n_rows, max(1, int(budget // max(bytes_per_row, 1))))
+
+
+def cache_blocks(n_rows: int, bytes_per_row: float) -> Iterator[slice]:
+    """Cut rows into blocks that stay within a second-level cache."""
+    return fixed_blocks(n_rows, max(16, int(_CACHE_BYTES // max(bytes_per_row, 1))))
 
 
 def fixed_blocks(n_rows: int, block_rows: int) -> Iterator[slice]:

@@ -85,7 +85,7 @@ class BinaryQuantizer(Quantizer):
            [ 1.,  1., -1.]], dtype=float32)
     """
 
-    _n_cells = 2
+    _bits = 1
 
     def __init__(self, threshold: Any = "mean") -> None:
         self.threshold = threshold
@@ -98,10 +98,6 @@ class BinaryQuantizer(Quantizer):
 
     def _encode(self, block: np.ndarray) -> CodeArray:
         return pack_codes(block > self.thresholds_.astype(block.dtype))
-
-    def _cells(self, codes: CodeArray) -> np.ndarray:
-        positive, _ = codes.unpack_bits()
-        return positive.view(np.uint8)
 
     def _can_learn_in_chunks(self) -> bool:
         return not _is(self.threshold, "median")
@@ -220,7 +216,7 @@ class TwoBitQuantizer(Quantizer):
            [ 1., -1.,  2.]], dtype=float32)
     """
 
-    _n_cells = 4
+    _bits = 2
 
     def __init__(
         self, threshold: Any = "mean", magnitude: str = "row", levels: Any = (1, 3)
@@ -267,12 +263,6 @@ class TwoBitQuantizer(Quantizer):
         else:
             limit = self.magnitude_thresholds_.astype(block.dtype)
         return pack_codes(positive, size > limit, self.levels_)
-
-    def _cells(self, codes: CodeArray) -> np.ndarray:
-        positive, strong = codes.unpack_bits()
-        assert strong is not None
-        size = strong.view(np.uint8)
-        return np.where(positive, 2 + size, 1 - size)
 
     def _can_learn_in_chunks(self) -> bool:
         moving = _is(self.threshold, "mean") and self.magnitude != "row"

@@ -378,6 +378,16 @@ def describe_codes(codes: CodeArray) -> str:
     return f"{codes.bits}-bit codes of {codes.n_features} coordinates{levels}"
 
 
+def code_bytes(codes: CodeArray) -> np.ndarray:
+    """View codes as bytes; of two bits, bytes of signs and of magnitudes in turn.
+
+    Returns
+    -------
+    plain : ndarray of shape (n_samples, bits * ceil(d / 8)), dtype uint8
+    """
+    return np.ascontiguousarray(codes.view(np.ndarray)).view(np.uint8)
+
+
 def code_words(codes: CodeArray) -> tuple[np.ndarray, np.ndarray]:
     """Give the bit planes as 64-bit words, for popcount kernels.
 
