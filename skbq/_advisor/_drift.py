@@ -1,0 +1,125 @@
+"""Whether new rows still look like those that a quantizer was chosen for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import entr
+
+# Values farther out count as that many standard deviations: one wild row is no drift.
+_FARTHEST = 5.0
+_N_NAMED = 5
+
+
+@dataclass(frozen=True)
+class DriftResult:
+    """Outcome of :meth:`QuantizationAdvisor.check_drift`.
+
+    Attributes
+    ----------
+    drifted : bool
+        Whether ``p_value`` is at most ``alpha``.
+    p_value : float
+        Probability of so large a statistic if new rows are like the old ones.
+    alpha : float
+        Level of the test.
+    statistic : float
+        Largest change of all coordinates' means, bit shares and mean absolute
+        deviations, in standard errors.
+    coordinates : ndarray of shape (n_changed,), dtype int64
+        Up to five coordinates of the largest changes, the largest first; those of the
+        rotated vectors if the recommendation rotates.
+    sign_entropy : tuple of float
+        Mean entropy of a bit at the quantizer's thresholds, in bits: old rows, new
+        rows.
+    n_reference, n_new : int
+        Rows that were compared.
+    """
+
+    drifted: bool
+    p_value: float
+    alpha: float
+    statistic: float
+    coordinates: np.ndarray
+    sign_entropy: tuple[float, float]
+    n_reference: int
+    n_new: int
+
+    def __str__(self) -> str:
+        """Say in words what was found."""
+        before, after = self.sign_entropy
+        figures = (
+            f"p = {self.p_value:.3g} at level {self.alpha:g}; {self.n_new:,} new rows "
+            f"against {self.n_reference:,} old ones; a bit carries {after:.3f} bits, "
+            f"{before:.3f} before."
+        )
+        if not self.drifted:
+            return f"No drift found: new rows fit the profile ({figures[:-1]})."
+        return (
+            f"Drift: new rows do not fit the profile ({figures[:-1]}). Most changed: "
+            f"coordinates {self.coordinates.tolist()}. Fit the advisor again and "
+            "build the index anew with thresholds of the new rows."
+        )
+
+
+def compare_rows(
+    reference: np.ndarray,
+    new: np.ndarray,
+    thresholds: np.ndarray,
+    alpha: float,
+    n_permutations: int,
+    rng: np.random.RandomState,
+) -> DriftResult:
+    """Test whether two samples of independent rows come from one distribution.
+
+    The statistic is the largest standardised difference of a mean among all
+    coordinates' values, bits and absolute deviations. Its law is found by permuting
+    rows between the samples, so that the level is right whatever the distribution and
+    however coordinates depend on each other.
+
+    Parameters
+    ----------
+    reference, new : ndarrays of shape (n_reference, d) and (n_new, d)
+    thresholds : ndarray of shape (d,)
+    alpha : float
+    n_permutations : int
+    rng : RandomState
+    """
+    n_old = len(reference)
+    rows = np.concatenate([reference, new]).astype(np.float64) - thresholds
+    bits = rows > 0
+    spread = rows.std(axis=0)
+    rows /= np.where(spread > 0, spread, 1.0)
+    np.clip(rows, -_FARTHEST, _FARTHEST, out=rows)
+    features = np.hstack([rows, bits, np.abs(rows)]).astype(np.float32)
+    features -= features.mean(axis=0)
+    # Under permutation the mean of one sample fixes that of the other.
+    n_new = len(rows) - n_old
+    error = features.std(axis=0) * np.sqrt(1 / n_old + 1 / n_new)
+    features = features[:, error > 0] / error[error > 0]
+    d = rows.shape[1]
+    columns = np.flatnonzero(error > 0) % d
+    labels = np.full((n_permutations + 1, len(rows)), -1 / n_old, np.float32)
+    labels[0, n_old:] = 1 / n_new
+    for row in labels[1:]:
+        row[rng.choice(len(rows), n_new, replace=False)] = 1 / n_new
+    changes = np.abs(labels @ features) if features.size else np.zeros((len(labels), 1))
+    largest = changes.max(axis=1)
+    # Rounding must not make a permutation that equals the samples look smaller.
+    p_value = float((largest >= largest[0] * (1 - 1e-5)).mean())
+    order = columns[np.argsort(-changes[0])] if features.size else columns
+    _, first = np.unique(order, return_index=True)
+    return DriftResult(
+        drifted=p_value <= alpha,
+        p_value=p_value,
+        alpha=alpha,
+        statistic=float(largest[0]),
+        coordinates=order[np.sort(first)][:_N_NAMED],
+        sign_entropy=(_bit_entropy(bits[:n_old]), _bit_entropy(bits[n_old:])),
+        n_reference=n_old,
+        n_new=n_new,
+    )
+
+
+def _bit_entropy(bits: np.ndarray) -> float:
+    share = bits.mean(axis=0)
+    return float(((entr(share) + entr(1 - share)) / np.log(2)).mean())

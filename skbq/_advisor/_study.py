@@ -1,0 +1,281 @@
+"""The course of a study: look at all strategies, settle the promising, decide."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .._measuring import Bench, best_rows, fidelity, mean_interval, similarities
+from .._parallel import fixed_blocks
+from .._profiler import HeterogeneityProfiler
+from .._rotation import RandomRotation
+from .._strategies import LITERATURE, Strategy
+from ..theory import predict_fidelity
+from ._curves import CONFIDENCE, Curve, oversampling_grid, recall_curve
+from ._deciding import Settled, choose, finalists, settle
+
+MAX_OVERSAMPLING = 20
+# The first look: rows and queries.
+SCREEN_ROWS = 4000
+_SCREEN_QUERIES = 100
+_FIDELITY_ROWS = 1000
+# The curve of a settled strategy rests on that many queries.
+_CURVE_QUERIES = 300
+_BATCH = 500
+# Queries for a look at speed, and rows that they search at most.
+_SPEED_QUERIES = 64
+_SPEED_ROWS = 20_000
+
+_log = logging.getLogger("skbq")
+
+# Strategies of equal memory: bits and kind of query.
+Kind = tuple[int, str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of one strategy.
+
+    ``fidelity`` and ``recall`` (without reranking) are measured: value, lower and
+    upper limit; ``n_rows`` is that of ``recall``, ``found`` its value for each query.
+    ``predicted_fidelity`` is NaN where it was not computed.
+    """
+
+    strategy: Strategy
+    fidelity: tuple[float, float, float]
+    recall: tuple[float, float, float]
+    found: np.ndarray
+    n_rows: int
+    curve: Curve
+    predicted_fidelity: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study found.
+
+    Attributes
+    ----------
+    evaluations : dict of Strategy to Evaluation
+    settled : dict of Kind to Settled
+        Of the kinds that were promising.
+    first_sight : dict of Kind to Strategy
+        Of the other kinds: what the first look alone would choose.
+    chosen : Strategy
+    oversampling : float or None
+        None if no reranking is needed.
+    reached : bool
+        Whether the target recall is.
+    """
+
+    evaluations: dict[Strategy, Evaluation]
+    settled: dict[Kind, Settled]
+    first_sight: dict[Kind, Strategy]
+    chosen: Strategy
+    oversampling: float | None
+    reached: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for."""
+
+    n_neighbors: int
+    target: float
+    expected_rows: int
+    code_bytes: dict[Kind, int]
+    vector_bytes: int
+
+
+def kind_of(strategy: Strategy) -> Kind:
+    """Return what strategies of equal memory share."""
+    return strategy.bits, strategy.query
+
+
+def bytes_per_row(strategy: Strategy, bench: Bench) -> int:
+    """Return the memory that is searched for each row."""
+    return (
+        strategy.make_index(1, metric=bench.metric).fit(bench.rows[:2]).bytes_per_row_
+    )
+
+
+class Study:
+    """Measurements of strategies, each made when it is needed.
+
+    Parameters
+    ----------
+    first_look, whole : Bench
+        Some rows and queries, and all of them; may be one and the same.
+    strategies : list of Strategy
+    task : Task
+    """
+
+    def __init__(
+        self, first_look: Bench, whole: Bench, strategies: list[Strategy], task: Task
+    ) -> None:
+        self._whole, self._task = whole, task
+        self._grid = oversampling_grid(task.n_neighbors, task.expected_rows)
+        self._settled: dict[Kind, Settled] = {}
+        self._evaluations: dict[Strategy, Evaluation] = {}
+        some = slice(0, min(_SCREEN_QUERIES, len(first_look.queries)))
+        truth = first_look.truth(some)
+        self.similarities = truth.similarities
+        for number, s in enumerate(strategies, 1):
+            _log.info("looking at %d of %d: %s", number, len(strategies), s.words)
+            scores = first_look.scores(s, some)
+            found = truth.found(scores, np.array([task.n_neighbors]))[:, 0]
+            pairs = slice(None), slice(0, _FIDELITY_ROWS)
+            self._evaluations[s] = Evaluation(
+                s,
+                fidelity(truth.similarities[pairs], scores[pairs], CONFIDENCE),
+                mean_interval(found, CONFIDENCE),
+                found,
+                len(first_look.rows),
+                recall_curve(truth, scores, self._grid, task.expected_rows),
+            )
+
+    def decide(self) -> Findings:
+        """Find the cheapest strategy that reaches the target, or the best one."""
+        for _, kind, limit in self._options():
+            members = self._members(kind)
+            if min(e.curve.needed(self._task.target)[0] for e in members) > limit:
+                continue
+            chosen = self._settle(kind).chosen
+            safe = self._evaluations[chosen].curve.needed(self._task.target)[2]
+            if safe <= limit:
+                return self._findings(chosen, None if safe == 1 else safe, True)
+        largest = min(MAX_OVERSAMPLING, self._grid[-1])
+        best = max(self._allowed(), key=lambda e: (e.curve.at(largest)[0], e.recall[0]))
+        kind = kind_of(best.strategy)
+        return self._findings(self._settle(kind).chosen, float(largest), False)
+
+    def _findings(
+        self, chosen: Strategy, oversampling: float | None, reached: bool
+    ) -> Findings:
+        first_sight = {
+            kind: choose({e.strategy: e.found for e in self._members(kind)}).chosen
+            for kind in {kind_of(e.strategy) for e in self._allowed()}
+            - {*self._settled}
+        }
+        return Findings(
+            self._evaluations,
+            self._settled,
+            first_sight,
+            chosen,
+            oversampling,
+            reached,
+        )
+
+    def _allowed(self) -> list[Evaluation]:
+        return [e for s, e in self._evaluations.items() if s != LITERATURE]
+
+    def _members(self, kind: Kind) -> list[Evaluation]:
+        return [e for e in self._allowed() if kind_of(e.strategy) == kind]
+
+    def _options(self) -> list[tuple[int, Kind, float]]:
+        """List bytes per row, kind and largest oversampling, cheapest first.
+
+        A search without reranking (oversampling 1) needs no vectors.
+        """
+        options = []
+        for kind in {kind_of(e.strategy) for e in self._allowed()}:
+            code = self._task.code_bytes[kind]
+            options.append((code, kind, 1.0))
+            options.append((code + self._task.vector_bytes, kind, MAX_OVERSAMPLING))
+        return sorted(options)
+
+    def _settle(self, kind: Kind) -> Settled:
+        """Choose among strategies of equal memory, on all rows."""
+        if kind not in self._settled:
+            first = {e.strategy: e.recall[0] for e in self._members(kind)}
+            running = finalists(first)
+            _log.info("comparing %d strategies on all queries", len(running))
+            settled = settle(running, self._batches)
+            self._settled[kind] = settled
+            for strategy, found in settled.found.items():
+                self._evaluations[strategy] = replace(
+                    self._evaluations[strategy],
+                    recall=mean_interval(found, CONFIDENCE),
+                    found=found,
+                    n_rows=len(self._whole.rows),
+                )
+            self._measure_curve(settled.chosen)
+        return self._settled[kind]
+
+    def _batches(self, running: list[Strategy]) -> Iterator[dict[Strategy, np.ndarray]]:
+        depth = np.array([self._task.n_neighbors])
+        for some in fixed_blocks(len(self._whole.queries), _BATCH):
+            truth = self._whole.truth(some)
+            yield {
+                s: truth.found(self._whole.scores(s, some), depth)[:, 0]
+                for s in running
+            }
+
+    def _measure_curve(self, strategy: Strategy) -> None:
+        _log.info("recall by oversampling: %s", strategy.words)
+        some = slice(0, _CURVE_QUERIES)
+        scores = self._whole.scores(strategy, some)
+        curve = recall_curve(
+            self._whole.truth(some), scores, self._grid, self._task.expected_rows
+        )
+        self._evaluations[strategy] = replace(self._evaluations[strategy], curve=curve)
+
+
+def predict_fidelities(
+    findings: Findings, profile: HeterogeneityProfiler, rotation: RandomRotation
+) -> None:
+    """Predict the fidelity of the best strategy of each kind, from moments alone.
+
+    The law is normal with the moments of the rows; a rotated strategy sees the moments
+    of rotated rows. A float query's score is taken without correction.
+    """
+    best = {k: settled.chosen for k, settled in findings.settled.items()}
+    for strategy in {**findings.first_sight, **best}.values():
+        _log.info("predicting fidelity: %s", strategy.words)
+        mean, covariance = profile.mean_, profile.covariance_
+        if strategy.rotated:
+            mean = rotation.transform(mean[None])[0]
+            covariance = rotation.transform(rotation.transform(covariance).T)
+        predicted = predict_fidelity(
+            strategy.make_quantizer(rotate=False),
+            mean,
+            (covariance + covariance.T) / 2,
+            query=strategy.query,
+        )
+        findings.evaluations[strategy] = replace(
+            findings.evaluations[strategy], predicted_fidelity=predicted.spearman
+        )
+
+
+def relative_speeds(bench: Bench, kinds: list[Kind]) -> dict[Kind, float]:
+    """Measure queries per second, as multiples of exact search in floats.
+
+    The plain code of each kind searches up to 20,000 rows without reranking, on all
+    processors, after compilation.
+    """
+    rows, queries = bench.rows[:_SPEED_ROWS], bench.queries[:_SPEED_QUERIES]
+    k = bench.n_neighbors
+
+    def exact() -> Any:
+        return best_rows(similarities(queries, rows, bench.metric), k)
+
+    exact_s = fastest(exact)
+    speeds = {}
+    for kind in kinds:
+        index = Strategy(*kind).make_index(k, metric=bench.metric, n_jobs=-1).fit(rows)
+        speeds[kind] = exact_s / fastest(partial(index.kneighbors, queries))
+    return speeds
+
+
+def fastest(function: Callable[[], Any]) -> float:
+    """Return the seconds of the faster one of two runs, after one that compiles."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

@@ -1,0 +1,81 @@
+"""Signs that vectors are not made for one or two bits, in plain words."""
+
+import numpy as np
+from scipy.special import ndtri
+
+from .._profiler import HeterogeneityProfiler
+
+_FEW_DIRECTIONS = 16
+_FEW_COORDINATES = 64
+# Nearest rows that stand out of the others by less than that many times what the
+# nearest of as many independent normal similarities would.
+_CHANCE = 1.15
+_ISOTROPIC = 0.8
+_MANY_CONSTANT = 0.05
+_MANY_EQUAL = 0.1
+
+
+def doubts(
+    profile: HeterogeneityProfiler,
+    rows: np.ndarray,
+    similarities: np.ndarray,
+    n_neighbors: int,
+) -> list[str]:
+    """List what speaks against codes of one or two bits, whatever was measured.
+
+    Parameters
+    ----------
+    profile : fitted HeterogeneityProfiler
+    rows : ndarray of shape (n_rows, d)
+    similarities : ndarray of shape (n_queries, n_some_rows)
+        Of queries to some of the rows.
+    n_neighbors : int
+    """
+    d = rows.shape[1]
+    found = []
+    n_constant = profile.constant_features_.size
+    if n_constant == d:
+        return ["All rows are the same: there is nothing to search."]
+    if n_constant > _MANY_CONSTANT * d:
+        found.append(
+            f"{n_constant} of {d} coordinates never vary. They cost memory and tell "
+            "nothing: drop them."
+        )
+    if d < _FEW_COORDINATES:
+        found.append(
+            f"Vectors have {d} coordinates only: codes of one bit can tell few rows "
+            "apart, and vectors so short cost little as they are."
+        )
+    effective = profile.effective_dimension_
+    if effective < _FEW_DIRECTIONS:
+        found.append(
+            f"The variance is spread as over {effective:.1f} directions only (low "
+            "effective dimension): bits repeat each other and near rows get equal "
+            "codes."
+        )
+    if effective > _ISOTROPIC * (d - n_constant) and _by_chance(
+        similarities, n_neighbors
+    ):
+        found.append(
+            "The vectors look like isotropic noise: the nearest rows are hardly nearer "
+            "than chance would have it, so that neighbors themselves mean little."
+        )
+    equal = 1 - len({row.tobytes() for row in rows}) / len(rows)
+    if equal > _MANY_EQUAL:
+        found.append(
+            f"{equal:.0%} of the sampled rows are copies of others: remove duplicates, "
+            "which fill the lists of neighbors."
+        )
+    return found
+
+
+def _by_chance(similarities: np.ndarray, n_neighbors: int) -> bool:
+    """Whether the k-th nearest row stands out as one of normal similarities would."""
+    n_rows = similarities.shape[1]
+    if n_neighbors >= n_rows // 4:
+        return False
+    spread = similarities.std(axis=1)
+    k_th = np.partition(similarities, n_rows - n_neighbors, axis=1)[:, -n_neighbors]
+    height = (k_th - similarities.mean(axis=1)) / np.where(spread > 0, spread, 1.0)
+    by_chance = ndtri(1 - n_neighbors / n_rows)
+    return float(np.median(height)) < _CHANCE * by_chance
