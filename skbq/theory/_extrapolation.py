@@ -19,6 +19,9 @@ from ._thinning import Ranks, rank_rows, sample_recall, thinned_recall, thinning
 _NEIGHBORS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320)
 _OVERSAMPLINGS = (1, 2, 4, 8, 16, 32, 64, 128)
 _SHARES = (1.0, 0.25)
+# Thinned cells tell what k itself changes at one depth; for larger k it is little,
+# and they would be slow.
+_MOST_THINNED = 20
 # Candidates of a cell are at most this share of the rows: beyond, recall is forced
 # towards 1 and says little about the tail.
 _DEEPEST_SHARE = 0.08
@@ -152,6 +155,8 @@ def _measure_cells(
     chosen = []
     for share in _SHARES:
         for k in _NEIGHBORS:
+            if share < 1 and k > _MOST_THINNED:
+                continue
             depth = k / (share * n_rows)
             if abs(np.log(depth / centre)) <= _WINDOW or (k == 1 and share == 1):
                 chosen += [
