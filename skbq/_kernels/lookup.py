@@ -184,6 +184,19 @@ def _load(typing, array, offset):
 
 
 @intrinsic
+def _store(typing, array, offset, x):
+    """Store 64 bytes ``offset`` bytes into an array."""
+
+    def emit(context, builder, signature, args):
+        array, offset, x = args
+        place = _pointer(context, builder, signature.args[0], array, offset, x.type)
+        builder.store(x, place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, _BYTES), emit
+
+
+@intrinsic
 def _lookup(typing, tables, offset, index):
     """Look up 64 indices in the table that starts ``offset`` bytes into an array."""
 
@@ -233,6 +246,14 @@ def _add_up_to_255(typing, x, y):
 
 
 @intrinsic
+def _or(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.or_(*args)
+
+    return x(x, x), emit
+
+
+@intrinsic
 def _subtract(typing, x, y):
     def emit(context, builder, signature, args):
         return builder.sub(*args)
@@ -255,6 +276,9 @@ def _with_constant(operation, value):
     return apply
 
 
+_upper_4, _lower_4 = _with_constant("lshr", 4), _with_constant("and_", 15)
+_upper_6, _upper_2 = _with_constant("lshr", 6), _with_constant("lshr", 2)
+_lower_2, _times_4 = _with_constant("and_", 3), _with_constant("shl", 2)
 _odd_rows = _with_constant("lshr", 8)
 _times_256 = _with_constant("shl", 8)
 
@@ -344,40 +368,56 @@ def _not_above(typing, sums, place, offset, size, first, step, base, limit):
     return types.uint64(sums, offsets, offset, size, offsets, real, real, real), emit
 
 
-@intrinsic
-def _transpose_square(typing, codes, source, stride, tile, target):
-    """Write 16 x 16 bytes of codes into every other line of a tile, rows as columns.
+def _transposer(n_squares):
+    """Make the intrinsic that transposes squares of 16 x 16 bytes side by side."""
+    width = 16 * n_squares
 
-    ``source`` and ``target`` are offsets in bytes, ``stride`` is that of the codes.
-    Four rounds of interleaving row i with row i + 8 transpose the square.
-    """
+    def interleave(start):
+        """Interleave eight bytes of each square of two rows."""
+        return [
+            16 * square + start + lane // 2 + width * (lane % 2)
+            for square in range(n_squares)
+            for lane in range(16)
+        ]
 
-    def emit(context, builder, signature, args):
-        codes, source, stride, tile, target = args
-        rows = []
-        for _ in range(16):
-            rows.append(
-                _load_bytes(context, builder, signature, (codes, source), 16)
-            )
-            source = builder.add(source, stride)
-        low = [lane // 2 + 16 * (lane % 2) for lane in range(16)]
-        high = [lane + 8 for lane in low]
-        for _ in range(4):
-            rows = [
-                _shuffle(builder, rows[i], rows[i + 8], lanes)
-                for i in range(8)
-                for lanes in (low, high)
-            ]
-        for column in rows:
-            place = _pointer(
-                context, builder, signature.args[3], tile, target, column.type
-            )
-            builder.store(column, place, align=1)
-            target = builder.add(target, target.type(2 * BLOCK))
-        return context.get_dummy_value()
+    @intrinsic
+    def transpose(typing, codes, source, stride, tile, target):
+        """Write bytes of 16 rows of codes into every other line of a tile.
 
-    integer = types.int64
-    return types.void(codes, integer, integer, tile, integer), emit
+        ``source`` and ``target`` are offsets in bytes, ``stride`` is that of the
+        codes. Four rounds of interleaving row i with row i + 8 transpose a square.
+        """
+
+        def emit(context, builder, signature, args):
+            codes, source, stride, tile, target = args
+            rows = []
+            for _ in range(16):
+                where = (codes, source)
+                rows.append(_load_bytes(context, builder, signature, where, width))
+                source = builder.add(source, stride)
+            for _ in range(4):
+                rows = [
+                    _shuffle(builder, rows[i], rows[i + 8], interleave(start))
+                    for i in range(8)
+                    for start in (0, 8)
+                ]
+            kind = signature.args[3]
+            for square in range(n_squares):
+                lanes = list(range(16 * square, 16 * square + 16))
+                for columns in rows:
+                    column = _shuffle(builder, columns, columns, lanes)
+                    place = _pointer(context, builder, kind, tile, target, column.type)
+                    builder.store(column, place, align=1)
+                    target = builder.add(target, target.type(2 * BLOCK))
+            return context.get_dummy_value()
+
+        integer = types.int64
+        return types.void(codes, integer, integer, tile, integer), emit
+
+    return transpose
+
+
+_transpose_one, _transpose_two = _transposer(1), _transposer(2)
 
 
 @intrinsic
@@ -398,7 +438,9 @@ def _add_products(typing, sums, signs, strong, values, offset, low, high):
         is_high = builder.icmp_unsigned(
             "!=", builder.and_(splat_byte(strong), bits), ir.Constant(lanes, None)
         )
-        level = builder.select(is_high, _splat(builder, high, 8), _splat(builder, low, 8))
+        level = builder.select(
+            is_high, _splat(builder, high, 8), _splat(builder, low, 8)
+        )
         place = _pointer(context, builder, signature.args[3], values, offset, kind)
         loaded = builder.fpext(builder.load(place, align=4, typ=kind), sums.type)
         product = builder.fmul(loaded, level)
@@ -444,61 +486,72 @@ def _copy_bytes(codes, first, start, stop, tile):
 
 
 @kernel
-def _transpose_plain(codes, first, count, tile):
-    _copy_bytes(codes, first, 0, count, tile)
+def _load_tile_plain(codes, first, count, bits, tile):
+    """Fill a tile with ``count`` rows of codes.
 
-
-@kernel
-def _transpose_squares(codes, first, count, tile):
-    width = codes.shape[1]
-    squares = count // 16 * 16 if width >= 16 else 0
-    for r in range(0, squares, 16):
-        for b in range(0, width, 16):
-            column = min(b, width - 16)  # the last square overlaps
-            source = (first + r) * width + column
-            target = (r // BLOCK * width + column) * 2 * BLOCK + r % BLOCK
-            _transpose_square(codes, source, width, tile, target)
-    _copy_bytes(codes, first, squares, count, tile)
-
-
-_transpose = _transpose_plain if INSTRUCTIONS == "portable" else _transpose_squares
-
-
-@kernel
-def _split_bytes(tile):
-    """Split bytes into their nibbles, the high one first, in place."""
-    for block in range(tile.shape[0]):
-        for b in range(0, tile.shape[1], 2):
-            for r in range(BLOCK):
-                byte = tile[block, b, r]
-                tile[block, b, r] = byte >> 4
-                tile[block, b + 1, r] = byte & 15
-
-
-@kernel
-def _split_pairs(tile):
-    """Split bytes of signs and of magnitudes into nibbles, in place.
-
-    A nibble has the magnitudes of two coordinates above their signs; four nibbles have
-    the eight coordinates in their order.
+    One bit: the high nibble of a byte comes first. Two bits: of a byte of signs and
+    one of magnitudes, four nibbles are made, which have the eight coordinates in their
+    order: the magnitudes of two above their signs.
     """
+    _copy_bytes(codes, first, 0, count, tile)
     for block in range(tile.shape[0]):
-        for b in range(0, tile.shape[1], 4):
+        for b in range(0, tile.shape[1], 2 * bits):
             for r in range(BLOCK):
-                s, m = tile[block, b, r], tile[block, b + 2, r]
-                tile[block, b, r] = (m >> 4) & 12 | s >> 6
-                tile[block, b + 1, r] = (m >> 2) & 12 | (s >> 4) & 3
-                tile[block, b + 2, r] = m & 12 | (s >> 2) & 3
-                tile[block, b + 3, r] = (m << 2) & 12 | s & 3
+                s, m = tile[block, b, r], tile[block, b + 2 * bits - 2, r]
+                if bits == 1:
+                    tile[block, b, r] = s >> 4
+                    tile[block, b + 1, r] = s & 15
+                else:
+                    for i in range(4):
+                        shift = 6 - 2 * i
+                        pair = ((m >> shift) & 3) << 2 | (s >> shift) & 3
+                        tile[block, b + i, r] = pair
 
 
 @kernel
-def _load_tile(codes, first, count, bits, tile):
+def _transpose(codes, first, count, tile):
+    """Write the bytes of rows into every other line of a tile."""
+    width, line = codes.shape[1], 2 * BLOCK
+    rows = count // 16 * 16 if width >= 16 else 0
+    for r in range(0, rows, 16):
+        source = (first + r) * width
+        target = r // BLOCK * width * line + r % BLOCK
+        if width < 32:
+            b = width - 16  # the squares may overlap
+            _transpose_one(codes, source, width, tile, target)
+            _transpose_one(codes, source + b, width, tile, target + b * line)
+        else:
+            for start in range(0, width, 32):
+                b = min(start, width - 32)
+                _transpose_two(codes, source + b, width, tile, target + b * line)
+    _copy_bytes(codes, first, rows, count, tile)
+
+
+@kernel
+def _join(signs, magnitudes):
+    return _or(_times_4(magnitudes), signs)
+
+
+@kernel
+def _load_tile_vector(codes, first, count, bits, tile):
+    """Do the same in vectors, all lines of the tile in a row."""
     _transpose(codes, first, count, tile)
-    if bits == 2:
-        _split_pairs(tile)
-    else:
-        _split_bytes(tile)
+    if bits == 1:
+        for place in range(0, tile.size, 2 * BLOCK):
+            byte = _load(tile, place)
+            _store(tile, place, _upper_4(byte))
+            _store(tile, place + BLOCK, _lower_4(byte))
+        return
+    for place in range(0, tile.size, 4 * BLOCK):
+        s, m = _load(tile, place), _load(tile, place + 2 * BLOCK)
+        s4, m4, s2, m2 = _upper_4(s), _upper_4(m), _upper_2(s), _upper_2(m)
+        _store(tile, place, _join(_upper_6(s), _upper_6(m)))
+        _store(tile, place + BLOCK, _join(_lower_2(s4), _lower_2(m4)))
+        _store(tile, place + 2 * BLOCK, _join(_lower_2(s2), _lower_2(m2)))
+        _store(tile, place + 3 * BLOCK, _join(_lower_2(s), _lower_2(m)))
+
+
+_load_tile = _load_tile_plain if INSTRUCTIONS == "portable" else _load_tile_vector
 
 
 # Sums of tables over a tile.
@@ -788,6 +841,42 @@ def scan_exact(codes, bits, tables, group, allowed, found):
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
                 _take_below(sums, one - q, count, first, one, allowed, found)
+    if not found.keep_all:
+        _sort_heaps(found)
+
+
+@kernel
+def _bit_count(x):  # LLVM makes the population count instruction of this
+    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
+    pairs = np.uint64(0x3333333333333333)
+    x = (x & pairs) + ((x >> np.uint64(2)) & pairs)
+    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@kernel
+def scan_words(codes, queries, agree, differ, allowed, found):
+    """Find rows by counts of differing bits: for few queries, which share no tile.
+
+    Parameters
+    ----------
+    codes, queries : uint64 arrays (n_rows, n_words) and (n_queries, n_words)
+        One-bit codes, read-only.
+    agree, differ : int
+        What a bit adds to the distance where row and query agree, or differ.
+    allowed : Allowed
+    found : Found
+        Changed. Distances and limits are sums of what bits add.
+    """
+    same = agree * 64 * codes.shape[1]
+    for row in range(codes.shape[0]):
+        for q in range(queries.shape[0]):
+            count = 0
+            for w in range(codes.shape[1]):
+                count += _bit_count(codes[row, w] ^ queries[q, w])
+            distance = same + (differ - agree) * count
+            if distance < found.limits[q]:
+                _take(np.float64(distance), row, q, allowed, found)
     if not found.keep_all:
         _sort_heaps(found)
 

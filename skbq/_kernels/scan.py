@@ -18,7 +18,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ._compiling import kernel
-from .lookup import Allowed, Bounds, Found, Queries, scan_bounded, scan_exact
+from .lookup import (
+    Allowed,
+    Bounds,
+    Found,
+    Queries,
+    scan_bounded,
+    scan_exact,
+    scan_words,
+)
 
 # Tables of one batch of queries, and the part of them that is float64 at a time.
 _TABLE_BYTES = 16 * 2**20
@@ -29,6 +37,8 @@ _ROUNDED_GROUP = 12
 # The sum of a group may reach at least this many standard deviations above its mean
 # before it is cut off. Near rows stay below; a short reach makes the rounding finer.
 _REACH = 1.0
+# So many queries of one-bit codes are faster by counting bits than by making tiles.
+_FEW_QUERIES = 3
 # Rows of a query that have room before their number is known.
 _FIRST_ROOM = 64
 
@@ -79,6 +89,13 @@ def between_codes(
     by_nibble = _nibble_costs(six if multiples is None else multiples, bits)
     size = (len(codes), len(queries), 2 * rows.shape[1])
 
+    words = _as_words(rows)
+
+    def run_words(some: slice, allowed: Allowed, found: Found) -> None:
+        assert multiples is not None
+        few = _as_words(np.array(query_bytes[some]))
+        scan_words(words, few, multiples[0], multiples[3], allowed, found)
+
     def run_exact(some: slice, allowed: Allowed, found: Found) -> None:
         tables = by_nibble.astype(np.uint8)[_nibbles(query_bytes[some], bits)]
         scan_exact(rows, bits, tables, group, allowed, found)
@@ -101,7 +118,9 @@ def between_codes(
     if multiples is None:
         return Scan(*size, run_bounded)
     group = 255 // max(1, int(by_nibble.max())) // 2 * 2
-    return Scan(*size, run_exact, True, unit, padding * int(multiples[0]))
+    count_bits = bits == 1 and len(queries) <= _FEW_QUERIES and words is not None
+    run = run_words if count_bits else run_exact
+    return Scan(*size, run, True, unit, padding * int(multiples[0]))
 
 
 def from_vectors(
@@ -316,6 +335,13 @@ def _as_bytes(codes: np.ndarray) -> np.ndarray:
     return _read_only(plain)
 
 
+def _as_words(rows: np.ndarray) -> np.ndarray | None:
+    """View bytes as 64-bit words, or return None where this is not possible."""
+    if rows.shape[1] % 8 or rows.ctypes.data % 8:
+        return None
+    return _read_only(rows.view(np.uint64))
+
+
 _NO_FLOATS = _read_only(np.empty(0, np.float32))
 _NO_VALUES = np.empty((0, 0), np.float32)
 _NO_LEVELS = np.empty(0)
@@ -359,9 +385,7 @@ def _nibbles(codes: np.ndarray, bits: int) -> np.ndarray:
     return np.stack(split, axis=2).reshape(len(codes), -1)
 
 
-def _common_unit(
-    costs: np.ndarray, n_features: int
-) -> tuple[float, np.ndarray | None]:
+def _common_unit(costs: np.ndarray, n_features: int) -> tuple[float, np.ndarray | None]:
     """Write costs as integer multiples of a unit, where sums are then exact.
 
     Returns
