@@ -6,7 +6,7 @@ import numpy as np
 
 from ._codes import CodeModel, Feature, normal_density, standardised
 from ._rows import row_blocks
-from ._spearman import joint_spearman
+from ._spearman import Pairs, joint_spearman
 from ._sphere import Tilts
 from ._step import step_mean
 
@@ -41,16 +41,28 @@ class Sums:
             return float("nan")
         return float((self.cross_core + self.cross_linear) / np.sqrt(product))
 
-    def spearman(self, core: np.ndarray, linear: np.ndarray) -> float:
-        """Spearman correlation, from sampled values of the parts of S."""
-        slope_core = self.cross_core / self.core if self.core > 0 else 0.0
-        slope_linear = self.cross_linear / self.linear if self.linear > 0 else 0.0
-        explained = slope_core * self.cross_core + slope_linear * self.cross_linear
+    def spearman(self, pairs: Pairs) -> float:
+        """Spearman correlation, from sampled pairs.
+
+        The score follows what a code sees of the centred similarity: not the
+        lengths of the rows, or only a power of them.
+        """
         if not self.score > 0:
             return float("nan")
+        seen = pairs.seen
+        agreement = np.corrcoef(seen, pairs.core)[0, 1]
+        signal = np.zeros_like(seen)
+        explained = 0.0
+        if self.core > 0:
+            strength = self.cross_core / np.sqrt(self.core) / agreement
+            signal += strength * seen / seen.std()
+            explained += strength**2
+        if self.linear > 0 and pairs.linear.any():
+            strength = self.cross_linear / np.sqrt(self.linear)
+            signal += strength * pairs.linear / pairs.linear.std()
+            explained += strength**2
         noise = max(1.0 - explained / self.score, 0.0)
-        signal = slope_core * core + slope_linear * linear
-        return joint_spearman(core + linear, signal, noise)
+        return joint_spearman(pairs.core + pairs.linear, signal, noise)
 
 
 def fidelity_sums(

@@ -11,6 +11,7 @@ from ._sphere import Tilts
 _TOLERANCE = 3e-4
 _MAX_ITERATIONS = 40
 _PATIENCE = 6
+_NEARLY_CONSTANT = 1e-3  # of the root mean square of the scales
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,21 @@ def fit_projected_normal(mean: Any, covariance: Any) -> ProjectedNormal:
             "The moments of unit rows were expected, abs(mean)^2 + trace(covariance) "
             f"= 1. Got {energy:.4g}; scale the rows to unit length first."
         )
+    # Nearly constant coordinates would be lost in the rounding of the others, and
+    # do not matter for the length: they keep their own moments.
+    scale = np.sqrt(np.maximum(v.diagonal(), 0.0))
+    live = scale > _NEARLY_CONSTANT * np.sqrt(np.mean(scale**2))
+    inside = np.ix_(live, live)
+    mu, sigma, residual, n_iter = _fixed_point(a[live], v[inside])
+    mean, covariance = a.copy(), v.copy()
+    mean[live], covariance[inside] = mu, sigma
+    return ProjectedNormal(mean, covariance, residual, n_iter)
+
+
+def _fixed_point(
+    a: np.ndarray, v: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, float, int]:
+    """Mean, covariance, residual and number of iterations."""
     lowest, stale, n_iter = np.inf, 0, 0
     mu, spectrum, vectors = a, *_positive(v)
     best = (mu, spectrum, vectors, v)
@@ -105,12 +121,8 @@ def fit_projected_normal(mean: Any, covariance: Any) -> ProjectedNormal:
         mu = mu + left_mean
         spectrum, vectors = _positive(sigma)
     mu, spectrum, vectors, left = best
-    return ProjectedNormal(
-        mu,
-        (vectors * spectrum) @ vectors.T,
-        float(np.linalg.norm(left) / np.linalg.norm(v)),
-        n_iter,
-    )
+    residual = float(np.linalg.norm(left) / np.linalg.norm(v))
+    return mu, (vectors * spectrum) @ vectors.T, residual, n_iter
 
 
 def _positive(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ from scipy.fft import dct
 
 _LARGE = 1024
 _COORDINATES = 512  # rotated coordinates to average over
+_MOST = 16  # rotations
 
 
 def haar_covariances(
@@ -20,7 +21,7 @@ def haar_covariances(
     if d > _LARGE:
         return [_cosine_rotated(mean, covariance, rng)]
     results = []
-    for _ in range(-(-_COORDINATES // d)):
+    for _ in range(max(1, min(_COORDINATES // d, _MOST))):
         q, r = np.linalg.qr(rng.standard_normal((d, d)))
         q *= np.sign(r.diagonal())
         results.append((mean @ q, q.T @ covariance @ q))

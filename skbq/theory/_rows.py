@@ -15,7 +15,7 @@ from scipy.special import ndtr
 
 from ._step import hermite_polynomials, series, weighted_hermite
 
-_BLOCK_VALUES = 1 << 20
+_BLOCK_VALUES = 1 << 16  # half a megabyte: the series run in the cache
 _N_TERMS = 24
 
 

@@ -1,14 +1,13 @@
 """From Pearson to Spearman fidelity: Kruskal's formula, and one for any similarity."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cholesky
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
 _N_QUANTILES = 400
-_N_ROWS = 1000
 
 
 def spearman_from_pearson(pearson: float, similarities: Any = None) -> float:
@@ -92,18 +91,6 @@ def joint_spearman(
     return float(12.0 * np.mean(position * score_rank) - 3.0)
 
 
-def model_rows(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Draw rows of the normal law, (n, d), with a fixed seed."""
-    normal = np.random.default_rng(0).standard_normal((_N_ROWS, len(mean)))
-    jitter = 1e-10 * max(float(covariance.diagonal().max()), 1e-300)
-    try:
-        root = cholesky(covariance + jitter * np.eye(len(mean)), lower=True)
-    except np.linalg.LinAlgError:
-        spectrum, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.sqrt(np.maximum(spectrum, 0.0))
-    return mean + normal @ root.T
-
-
 def sample_rows(sample: Any, mean: np.ndarray) -> np.ndarray:
     """Check a sample of rows."""
     rows = np.asarray(sample, dtype=np.float64)
@@ -116,13 +103,43 @@ def sample_rows(sample: Any, mean: np.ndarray) -> np.ndarray:
     return rows
 
 
-def similarity_parts(rows: np.ndarray, metric: str) -> tuple[np.ndarray, np.ndarray]:
-    """Similarities of pairs of rows: of the centred rows, and the part of the mean."""
+@dataclass(frozen=True)
+class Pairs:
+    """Similarities of pairs of rows.
+
+    ``core`` that of the centred rows, ``linear`` the part of the mean, ``seen``
+    what codes see of the core: lengths to the powers that reach the code.
+    """
+
+    core: np.ndarray
+    linear: np.ndarray
+    seen: np.ndarray
+
+
+def similarity_pairs(
+    rows: np.ndarray, metric: str, centred: bool, powers: tuple[float, float]
+) -> Pairs:
+    """Similarities of half of the rows with the other half.
+
+    ``powers`` are those of the two rows' lengths, after centring, in the score: 0
+    for codes that do not see the length, 1 for vectors as they are.
+    """
     if metric == "cosine":
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         rows = rows / np.where(length > 0, length, 1.0)
     mean = rows.mean(axis=0)
-    centred = rows - mean
-    left, right = centred[: len(rows) // 2], centred[len(rows) // 2 :]
-    linear = np.add.outer(left @ mean, right @ mean)
-    return (left @ right.T).ravel(), linear.ravel()
+    rows = rows - mean
+    left, right = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    core = left @ right.T
+    linear = np.zeros_like(core)
+    if not centred:
+        linear = np.add.outer(left @ mean, right @ mean)
+    seen = core * np.multiply.outer(
+        _lengths(left) ** (powers[0] - 1.0), _lengths(right) ** (powers[1] - 1.0)
+    )
+    return Pairs(core.ravel(), linear.ravel(), seen.ravel())
+
+
+def _lengths(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=1)
+    return np.where(length > 0, length, 1.0)

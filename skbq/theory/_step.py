@@ -72,10 +72,10 @@ def series(left: np.ndarray, right: np.ndarray, rho: np.ndarray) -> np.ndarray:
     stride = 2 if len(np.unique(orders % 2)) == 1 else 1
     lowest = orders[0] if stride == 1 else 2 - orders[0] % 2
     power = rho * rho if stride == 2 else rho
+    term = np.empty_like(rho)
     for order in range(orders[-1], lowest - 1, -stride):
-        if order != orders[-1]:
-            total *= power
-        total += np.multiply.outer(left[order - 1], right[order - 1])
+        total *= power
+        total += np.multiply(left[order - 1][:, None], right[order - 1], out=term)
     for _ in range(lowest):
         total *= rho
     return total
