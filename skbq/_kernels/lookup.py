@@ -855,6 +855,16 @@ def _bit_count(x):  # LLVM makes the population count instruction of this
 
 
 @kernel
+def _count_differing(codes, first, query, counts):
+    """Count the bits in which rows from ``first`` on differ from a query."""
+    for r in range(counts.size):
+        count = 0
+        for w in range(query.size):
+            count += _bit_count(codes[first + r, w] ^ query[w])
+        counts[r] = count
+
+
+@kernel
 def scan_words(codes, queries, agree, differ, allowed, found):
     """Find rows by counts of differing bits: for few queries, which share no tile.
 
@@ -869,14 +879,17 @@ def scan_words(codes, queries, agree, differ, allowed, found):
         Changed. Distances and limits are sums of what bits add.
     """
     same = agree * 64 * codes.shape[1]
-    for row in range(codes.shape[0]):
+    counts = np.empty(BLOCK, np.int64)
+    for first in range(0, codes.shape[0], BLOCK):
+        some = counts[: min(BLOCK, codes.shape[0] - first)]
         for q in range(queries.shape[0]):
-            count = 0
-            for w in range(codes.shape[1]):
-                count += _bit_count(codes[row, w] ^ queries[q, w])
-            distance = same + (differ - agree) * count
-            if distance < found.limits[q]:
-                _take(np.float64(distance), row, q, allowed, found)
+            _count_differing(codes, first, queries[q], some)
+            limit = found.limits[q]
+            for r in range(some.size):
+                distance = np.float64(same + (differ - agree) * some[r])
+                if distance < limit:
+                    _take(distance, first + r, q, allowed, found)
+                    limit = found.limits[q]
     if not found.keep_all:
         _sort_heaps(found)
 

@@ -12,6 +12,7 @@ first rows added, and sort by (distance, row).
 
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd, lcm
 from typing import NamedTuple
 
@@ -85,8 +86,9 @@ def between_codes(
     six = columns if bits == 2 else np.array([columns[0], 0, 0, columns[1], 0, 0])
     rows, query_bytes = _as_bytes(codes), _as_bytes(queries)
     padding = 8 * codes.shape[1] - n_features
-    unit, multiples = _common_unit(six, n_features)
-    by_nibble = _nibble_costs(six if multiples is None else multiples, bits)
+    unit, multiples = _common_unit(tuple(six), n_features)
+    small = six if multiples is None else np.array(multiples)
+    by_nibble = _nibble_costs(small, bits)
     size = (len(codes), len(queries), 2 * rows.shape[1])
 
     words = _as_words(rows)
@@ -120,7 +122,7 @@ def between_codes(
     group = 255 // max(1, int(by_nibble.max())) // 2 * 2
     count_bits = bits == 1 and len(queries) <= _FEW_QUERIES and words is not None
     run = run_words if count_bits else run_exact
-    return Scan(*size, run, True, unit, padding * int(multiples[0]))
+    return Scan(*size, run, True, unit, padding * multiples[0])
 
 
 def from_vectors(
@@ -385,13 +387,16 @@ def _nibbles(codes: np.ndarray, bits: int) -> np.ndarray:
     return np.stack(split, axis=2).reshape(len(codes), -1)
 
 
-def _common_unit(costs: np.ndarray, n_features: int) -> tuple[float, np.ndarray | None]:
+@lru_cache
+def _common_unit(
+    costs: tuple[float, ...], n_features: int
+) -> tuple[float, tuple[int, ...] | None]:
     """Write costs as integer multiples of a unit, where sums are then exact.
 
     Returns
     -------
     unit : float
-    multiples : int64 array of shape (6,), or None
+    multiples : tuple of 6 int, or None
         None where a nibble's multiples would not fit 7 bits, or where a distance in
         float64 would be rounded.
     """
@@ -405,7 +410,7 @@ def _common_unit(costs: np.ndarray, n_features: int) -> tuple[float, np.ndarray 
     fits = per_nibble * max(multiples) <= 127
     if not fits or unit.numerator * max(multiples) * n_features >= 2**53:
         return 1.0, None
-    return float(unit), np.array(multiples)
+    return float(unit), tuple(multiples)
 
 
 def _rounded(
