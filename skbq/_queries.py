@@ -413,7 +413,7 @@ class NeighborQueries:
         room = 1e-6 * (np.abs(limits) + np.abs(constants))  # float32 rounds
         limits = np.where(np.isfinite(limits), limits - constants + room, np.inf)
         size = (self.n_samples_fit_, len(y))
-        return within(make_scan, *size, limits, **self._counting(X, mask))[1]
+        return within(make_scan, *size, limits, step=1, **self._counting(X, mask))[1]
 
     def _kneighbors_with_bounds(
         self, X: Any, n_neighbors: Any, mask: Any

@@ -149,11 +149,20 @@ def within(
     n_queries: int,
     radii: np.ndarray,
     *,
+    step: int = 64,
     left_out: np.ndarray | None = None,
     mask: np.ndarray | None = None,
     n_jobs: int | None = None,
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Find all rows at most ``radii[q]`` away from query q, in order of rows.
+
+    Parameters
+    ----------
+    make_scan : callable
+    radii : ndarray of shape (n_queries,)
+    step : int, default=64
+        Number of queries that are scanned together.
+    left_out, mask, n_jobs : as in :func:`nearest`
 
     Returns
     -------
@@ -165,15 +174,15 @@ def within(
     def search(part: slice) -> tuple[list[np.ndarray], list[np.ndarray]]:
         found: list[np.ndarray] = []
         rows: list[np.ndarray] = []
-        for q in range(part.start, part.stop):
-            one = slice(q, q + 1)
-            near, where, _ = scan.within(
-                make_scan(everything, one),
-                radii[q],
-                **_counting((everything, one), left_out, mask),
+        for start in range(part.start, part.stop, step):
+            some = slice(start, min(start + step, part.stop))
+            near, where, starts = scan.within(
+                make_scan(everything, some),
+                radii[some],
+                **_counting((everything, some), left_out, mask),
             )
-            found.append(near)
-            rows.append(where)
+            found += np.split(near, starts[1:-1])
+            rows += np.split(where, starts[1:-1])
         return found, rows
 
     parts = map_slices(search, n_queries, n_jobs)
