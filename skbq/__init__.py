@@ -1,5 +1,6 @@
 """Binary quantization of embeddings, as scikit-learn estimators."""
 
+from ._advisor import QuantizationAdvisor
 from ._graph import BinaryNeighborsTransformer
 from ._neighbors import BinaryNeighbors
 from ._profiler import HeterogeneityProfiler
@@ -15,6 +16,7 @@ __all__ = [
     "BinaryQuantizer",
     "CodeArray",
     "HeterogeneityProfiler",
+    "QuantizationAdvisor",
     "RandomRotation",
     "TwoBitQuantizer",
     "as_codes",

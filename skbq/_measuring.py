@@ -1,6 +1,6 @@
 """What strategies find among rows, measured on queries whose neighbors are known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -112,12 +112,12 @@ class Truth:
     ) -> Self:
         """Find the similarity of each query's k-th nearest row."""
         near = similarities(queries, rows, metric)
-        k_th = len(rows) - n_neighbors
-        limits = np.empty(len(near))
-        for q, values in enumerate(near):
-            tolerance = _TOLERANCE * float(np.abs(values).max())
-            limits[q] = float(np.partition(values, k_th)[k_th]) - tolerance
-        return cls(near, limits, n_neighbors)
+        return cls(near, _k_th_largest(near, n_neighbors), n_neighbors)
+
+    def of_neighbors(self, n_neighbors: int) -> Self:
+        """Return the truth for another k."""
+        limits = _k_th_largest(self.similarities, n_neighbors)
+        return replace(self, limits=limits, n_neighbors=n_neighbors)
 
     def found(self, scores: np.ndarray, depths: np.ndarray) -> np.ndarray:
         """Return each query's recall among its best candidates, after reranking.
@@ -144,14 +144,25 @@ class Truth:
         return recall
 
 
+def _k_th_largest(similarities: np.ndarray, k: int) -> np.ndarray:
+    """Return what each query's k-th nearest row reaches, less the tolerance."""
+    limits = np.empty(len(similarities))
+    place = similarities.shape[1] - k
+    for q, values in enumerate(similarities):
+        tolerance = _TOLERANCE * float(np.abs(values).max())
+        limits[q] = float(np.partition(values, place)[place]) - tolerance
+    return limits
+
+
 def best_rows(scores: np.ndarray, count: int) -> np.ndarray:
     """Return the rows of the best scores, equal ones in order of rows."""
     n_rows = scores.shape[1]
-    if count < n_rows:
-        rows = np.argpartition(-scores, count - 1, axis=1)[:, :count]
-        rows.sort(axis=1)
-    else:
-        rows = np.broadcast_to(np.arange(n_rows), scores.shape)
+    rows = np.empty((len(scores), count), np.int64)
+    for q, values in enumerate(scores):
+        last = np.partition(values, n_rows - count)[n_rows - count]
+        better = np.flatnonzero(values > last)
+        equal = np.flatnonzero(values == last)[: count - len(better)]
+        rows[q] = np.sort(np.concatenate([better, equal]))
     picked = np.take_along_axis(scores, rows, axis=1)
     order = np.argsort(-picked, axis=1, kind="stable")
     return np.take_along_axis(rows, order, axis=1)

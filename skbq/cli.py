@@ -14,8 +14,15 @@ from typing import NoReturn
 import numpy as np
 
 from . import __version__
+from ._commands import add_commands
 from ._comparison import EXACT, STRATEGIES, Measurement, measure, nearest_side_by_side
-from ._parallel import row_blocks
+from ._terminal import (
+    InputError,
+    clear_progress,
+    load_vectors,
+    print_lines,
+    progress,
+)
 from .datasets import load_wordnet_minilm
 
 _K = 10
@@ -26,10 +33,6 @@ _MAX_ROWS = 100_000
 _MIN_ROWS = 2 * _K
 _MAX_QUERIES = 250
 _SEED = 0
-
-
-class InputError(Exception):
-    """Something that the user gave cannot be used; the text is one line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.run(args)
         sys.stdout.flush()
     except InputError as error:
-        _clear_progress()
+        clear_progress()
         print(f"skbq {args.command}: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -72,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"skbq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
+    add_commands(commands)
     return parser
 
 
@@ -118,7 +122,7 @@ class _Sample:
 
 
 def _run_demo(args: argparse.Namespace) -> None:
-    _progress("loading embeddings")
+    progress("loading embeddings")
     sample = _glosses() if args.data is None else _hold_out(args.data)
     n_queries = len(sample.queries)
     if not 0 <= args.query < n_queries:
@@ -127,21 +131,21 @@ def _run_demo(args: argparse.Namespace) -> None:
             f"held-out queries. Got {args.query}."
         )
     if not args.json:
-        _progress("searching the first query")
-        _print_lines(_side_by_side(sample, args.query))
+        progress("searching the first query")
+        print_lines(_side_by_side(sample, args.query))
     measured = []
     steps = measure(
         STRATEGIES, sample.vectors, sample.queries, k=_K, oversampling=_OVERSAMPLING
     )
     for number, strategy in enumerate(STRATEGIES, 1):
         asked = "" if strategy is EXACT else f", queries as {strategy.query}"
-        _progress(f"measuring {number} of {len(STRATEGIES)}: {strategy.name}{asked}")
+        progress(f"measuring {number} of {len(STRATEGIES)}: {strategy.name}{asked}")
         measured.append(next(steps))
     if args.json:
-        _print_lines([json.dumps([dataclasses.asdict(m) for m in measured], indent=1)])
+        print_lines([json.dumps([dataclasses.asdict(m) for m in measured], indent=1)])
     else:
-        _print_lines(_table(measured, sample))
-        _print_lines(["", verdict(measured)])
+        print_lines(_table(measured, sample))
+        print_lines(["", verdict(measured)])
 
 
 def _glosses() -> _Sample:
@@ -269,81 +273,3 @@ def verdict(measured: list[Measurement]) -> str:
 
 def _in_words(m: Measurement) -> str:
     return f"{m.strategy} with {'coded' if m.query == 'codes' else 'float'} queries"
-
-
-# What commands share.
-
-
-def load_vectors(path: str) -> np.ndarray:
-    """Map a file of vectors into memory, after a look at every row.
-
-    Parameters
-    ----------
-    path : str
-        A .npy file.
-
-    Returns
-    -------
-    vectors : memmap of shape (n_samples, n_features)
-        Floats or signed integers, as stored; finite, no row all zeros.
-
-    Raises
-    ------
-    InputError
-        If the file is anything else.
-    """
-    try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError):
-        raise InputError(
-            f"{path} is not a whole .npy file of numbers, as numpy.save writes them"
-        ) from None
-    if not isinstance(vectors, np.ndarray):
-        raise InputError(
-            f"{path} holds several arrays ({', '.join(vectors.files)}); save the one "
-            "that holds the embeddings with numpy.save"
-        )
-    if vectors.dtype.kind not in "fi":
-        raise InputError(
-            f"{path} holds {vectors.dtype}, but embeddings are floats or signed "
-            "integers; save X.astype(numpy.float32) if these are vectors"
-        )
-    if vectors.ndim != 2 or 0 in vectors.shape:
-        raise InputError(
-            f"{path} has shape {vectors.shape}, but expected is (rows, coordinates)"
-        )
-    _refuse_bad_rows(vectors, path)
-    return vectors
-
-
-def _refuse_bad_rows(vectors: np.ndarray, path: str) -> None:
-    for some in row_blocks(len(vectors), vectors.shape[1] * 8):
-        block = vectors[some]
-        for bad, what in (
-            (~np.isfinite(block).all(axis=1), "holds NaN or infinity"),
-            (~block.any(axis=1), "is all zeros, which have no direction"),
-        ):
-            if bad.any():
-                first = some.start + int(np.flatnonzero(bad)[0])
-                raise InputError(f"{path}: row {first} {what}; leave such rows out")
-
-
-def _progress(text: str) -> None:
-    """Say on stderr what is being done; on a terminal over the line before."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text} ...", end="", file=sys.stderr, flush=True)
-    else:
-        print(f"{text} ...", file=sys.stderr, flush=True)
-
-
-def _clear_progress() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _print_lines(lines: Sequence[str] | Iterator[str]) -> None:
-    text = "\n".join(lines)
-    _clear_progress()
-    print(text, flush=True)

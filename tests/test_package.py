@@ -43,10 +43,13 @@ ALLOWED = {
     "_encoding": {"_base", "_parallel", "codes"},
     **dict.fromkeys(_ESTIMATORS, _BELOW | _ESTIMATORS),
     "metrics": {"theory"},
-    "_comparison": _BELOW | _ESTIMATORS | {"metrics"},
-    "_advisor": _BELOW | _ESTIMATORS | {"metrics", "exports"},
+    "_strategies": _BELOW | _ESTIMATORS,
+    "_measuring": _BELOW | _ESTIMATORS | {"_strategies"},
+    "_comparison": _BELOW | _ESTIMATORS | {"metrics", "_strategies", "_measuring"},
+    "_advisor": _BELOW | _ESTIMATORS | {"exports", "_strategies", "_measuring"},
+    "_terminal": {"_parallel"},
 }
-TOP = {"__init__", "cli"}
+TOP = {"__init__", "cli", "_commands"}
 
 # A library that only some rooms import.
 ONLY = {

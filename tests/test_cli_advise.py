@@ -1,0 +1,117 @@
+"""The commands advise, profile, encode and search."""
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+
+from skbq import BinaryNeighbors, QuantizationAdvisor
+from skbq.cli import main
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A fresh folder with vectors and queries, as working directory."""
+    rng = np.random.default_rng(0)
+    mixing = rng.standard_normal((24, 24)) * np.geomspace(3, 0.5, 24)
+    rows = (rng.standard_normal((430, 24)) @ mixing).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows[:400])
+    np.save(tmp_path / "queries.npy", rows[400:])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_advise_a_file(folder, capsys):
+    argv = ["advise", "rows.npy", "--queries", "queries.npy", "--target-recall", "0.7"]
+    assert main([*argv, "--html", "report.html", "--export", "qdrant"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("Recommended: ")
+    assert "on 400 rows." in out
+    assert "Settings for qdrant" in out
+    assert "looking at 25 of 25" in err
+    page = (folder / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.count("<table>") == 2
+    # The command that it gives does build the recommended index.
+    lines = out.splitlines()
+    command = shlex.split(lines[lines.index("Encode with") + 1])
+    assert command[:4] == ["skbq", "encode", "rows.npy", "OUT"]
+    assert main(command[1:]) == 0
+    advisor = QuantizationAdvisor(target_recall=0.7, random_state=0)
+    advisor.fit(np.load("rows.npy"), queries=np.load("queries.npy"))
+    index = BinaryNeighbors.load("OUT")
+    expected = advisor.make_estimator()
+    for name in ("metric", "query", "oversampling"):
+        assert getattr(index, name) == getattr(expected, name)
+    assert repr(index.quantizer) == repr(expected.quantizer)
+
+
+def test_advise_as_json(folder, capsys):
+    argv = ["advise", "rows.npy", "--json", "--export", "faiss", "--max-bytes", "11"]
+    assert main([*argv, "--neighbors", "5", "--expected-rows", "300"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["recommended"]["n_neighbors"] == 5
+    assert found["recommended"]["bytes_per_row"] <= 11
+    assert found["expected_rows"] == 300
+    assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 11}
+    assert "faiss" in found["export"]["settings"]
+    assert found["warnings"]
+
+
+def test_profile(folder, capsys):
+    assert main(["profile", "rows.npy"]) == 0
+    assert "400 vectors of 24 coordinates." in capsys.readouterr().out
+    assert main(["profile", "rows.npy", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["n_samples_seen_"] == 400
+    assert "profiling 400 of 400 rows" in err
+
+
+@pytest.mark.parametrize("options", [[], ["--rotate", "--query", "vectors"]])
+def test_encode_and_search(folder, capsys, options):
+    assert main(["encode", "rows.npy", "index", "--oversampling", "3", *options]) == 0
+    assert "index: 400 rows, 2 bits" in capsys.readouterr().out
+    assert main(["search", "index", "queries.npy", "--neighbors", "4"]) == 0
+    out, err = capsys.readouterr()
+    assert "searching 30 of 30 queries" in err
+    table = np.array([line.split("\t") for line in out.splitlines()], dtype=float)
+    assert table.shape == (120, 4)
+    assert (table[:, 0] == np.repeat(np.arange(30), 4)).all()
+    assert (table[:, 1] == np.tile(np.arange(1, 5), 30)).all()
+    argv = ["search", "index", "queries.npy", "--neighbors", "4"]
+    assert main([*argv, "--out", "found.npy"]) == 0
+    found = np.load("found.npy")
+    assert found.shape == (30, 4)
+    assert (found.ravel() == table[:, 2]).all()
+
+
+BAD = [
+    (["advise", "gone.npy"], "cannot read gone.npy"),
+    (["advise", "rows.npy", "--target-recall", "1.5"], "'target_recall'"),
+    (["advise", "rows.npy", "--max-bytes", "1"], "max_bytes=1 is less than"),
+    (["advise", "rows.npy", "--queries", "narrow.npy"], "features"),
+    (["advise", "rows.npy", "--html", "no/r.html"], "cannot write no/r.html"),
+    (["profile", "gone.npy"], "cannot read gone.npy"),
+    (["encode", "rows.npy", "index", "--bits", "1", "--lloyd-max"], "two bits"),
+    (["encode", "rows.npy", "no/index"], "No such file"),
+    (["encode", "rows.npy", "index", "--oversampling", "0.5"], "'oversampling'"),
+    (["search", "gone", "queries.npy"], "cannot read gone"),
+    (["search", "rows.npy", "queries.npy"], "is no index of skbq"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), BAD, ids=lambda x: " ".join(x)[:40])
+def test_bad_input_is_one_line(folder, capsys, argv, message):
+    np.save("narrow.npy", np.ones((5, 3)))
+    assert main(argv) == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"skbq {argv[0]}: error: ")
+    assert message in last
+
+
+def test_search_with_queries_of_another_width(folder, capsys):
+    np.save("narrow.npy", np.ones((5, 3)))
+    assert main(["encode", "rows.npy", "index"]) == 0
+    assert main(["search", "index", "narrow.npy"]) == 2
+    assert "3 features" in capsys.readouterr().err
