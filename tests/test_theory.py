@@ -307,3 +307,20 @@ def test_bad_arguments_are_named(arguments, message):
 def test_bad_moments_are_refused(mean, covariance):
     with pytest.raises(ValueError, match="covariance"):
         predict_fidelity(ONE, mean, covariance)
+
+
+@pytest.mark.parametrize("quantizer", [BinaryQuantizer("zero"), TwoBitQuantizer()])
+def test_constant_coordinates_do_not_matter_under_cosine(quantizer):
+    """Rounding noise of scaled constants once counted as full correlations."""
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(40, 60))
+    covariance = root @ root.T / 60
+    mean = 0.1 * rng.normal(size=40)
+    live = np.r_[0:10, 11:30, 31:42]
+    padded, means = np.zeros((42, 42)), np.zeros(42)
+    padded[np.ix_(live, live)], means[live] = covariance, mean
+    padded[10, 10], padded[10, 5] = 1e-17, 1e-11
+    padded[5, 10] = 1e-11
+    alone = predict_fidelity(quantizer, mean, covariance, metric="cosine").pearson
+    among = predict_fidelity(quantizer, means, padded, metric="cosine").pearson
+    assert abs(alone - among) < 0.01

@@ -146,7 +146,8 @@ def predict_fidelity(
     for mu, sigma in _rotated(mean, covariance, rotation):
         law = results_law = Normal.of(mu, sigma)
         if metric == "cosine":
-            results.append(_cosine_sums(quantizer, law, query, code_metric, centred))
+            live, varying = _without_constants(quantizer, law)
+            results.append(_cosine_sums(live, varying, query, code_metric, centred))
         else:
             results.append(_product_sums(quantizer, law, query, code_metric, centred))
     power = _length_power(quantizer, results_law)
@@ -276,6 +277,40 @@ def _product_sums(
     crosses = [normal_cross(model, feature) for feature in model.features]
     vectors = VectorMoments(law.mean, law.covariance)
     return _sums(model, weights, vectors, crosses, query, centred)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A quantizer seen from some of its coordinates."""
+
+    quantizer: Any
+    part: np.ndarray
+    mean: np.ndarray
+
+    @property
+    def magnitude(self) -> Any:
+        return getattr(self.quantizer, "magnitude", None)
+
+    def step_function(self, mean: Any, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+        all_means, all_scales = self.mean.copy(), np.zeros(len(self.mean))
+        all_means[self.part], all_scales[self.part] = mean, scale
+        thresholds, levels = self.quantizer.step_function(all_means, all_scales)
+        return np.asarray(thresholds)[self.part], levels
+
+
+def _without_constants(quantizer: Any, law: Normal) -> tuple[Any, Normal]:
+    """Leave out coordinates that never vary, whose codes rank nothing.
+
+    Scaled to unit length a constant varies a little, by the length of its row: as
+    rounding noise, in which correlations with other coordinates mean nothing.
+    """
+    floor = 1e-5 * np.sqrt(np.mean(law.scale**2))
+    live = law.scale > floor
+    if live.all():
+        return quantizer, law
+    covariance = law.covariance[np.ix_(live, live)]
+    part = _Part(quantizer, np.flatnonzero(live), law.mean)
+    return part, Normal.of(law.mean[live], covariance)
 
 
 def _cosine_sums(
