@@ -1,12 +1,11 @@
-"""Measure what README.md reports: recall, memory and speed of every strategy.
+"""Measure what README.md reports: recall and memory of every strategy.
 
 Run it as ``python benchmarks/readme_numbers.py``; it prints a table in Markdown. With
 ``--write README.md`` it puts the table between that file's two "numbers" comments.
 """
 
 import argparse
-import os
-import platform
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,16 +18,6 @@ K = 10
 OVERSAMPLING = 4
 
 
-def processor():
-    """Name the processor, where the system tells."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":")[1].strip() for line in lines if "model name" in line]
-    return names[0] if names else platform.machine()
-
-
 def report():
     glosses = load_wordnet_minilm()
     n_queries, n_rows = len(glosses.queries), len(glosses.data)
@@ -39,31 +28,28 @@ def report():
         f"(all-MiniLM-L6-v2) and {n_queries} held-out queries: the share of the true "
         f"{K} nearest rows found (standard error at most {error:.2f}), by codes alone "
         f"and after {OVERSAMPLING * K} candidates were reranked with the vectors, "
-        f"which then take {glosses.data[:1].nbytes} bytes a row more. Bytes, build "
-        "time and queries per second are those without reranking.",
+        f"which then take {glosses.data[:1].nbytes} bytes a row more.",
         "",
-        f"| strategy | query | recall@{K} | reranked | bytes/row | build, s "
-        "| queries/s |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        f"| strategy | query | bytes/row | recall@{K} | reranked |",
+        "|---|---|---:|---:|---:|",
     ]
     for m in measure(
         STRATEGIES, glosses.data, glosses.queries, k=K, oversampling=OVERSAMPLING
     ):
         lines.append(
-            f"| {m.strategy} | {m.query} | {m.recall:.3f} | {m.recall_reranked:.3f} "
-            f"| {m.bytes_per_row} | {m.build_s:.2f} | {m.qps:,.0f} |"
+            f"| {m.strategy} | {m.query} | {m.bytes_per_row} | {m.recall:.3f} "
+            f"| {m.recall_reranked:.3f} |"
         )
     packages = ", ".join(
         f"{name} {version(name)}" for name in ("scikit-learn", "numpy", "numba")
     )
     lines += [
         "",
-        f"Made by `python benchmarks/readme_numbers.py` on {os.cpu_count()} processors "
-        f"({processor()}) with Python {platform.python_version()}, {packages}. So few "
-        "rows say little about speed at millions; recall, too, falls as rows are "
-        "added. `skbq demo --data FILE.npy` measures yours.",
+        "Recall falls as rows are added, and other embeddings lose more or less: "
+        "measure yours. Speed depends on the machine: `skbq demo` prints it for yours. "
+        f"Made by `python benchmarks/readme_numbers.py` with {packages}.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(textwrap.fill(x, 88) if x[:1] != "|" else x for x in lines) + "\n"
 
 
 def main():
