@@ -89,12 +89,12 @@ def fit_projected_normal(mean: Any, covariance: Any) -> ProjectedNormal:
             f"= 1. Got {energy:.4g}; scale the rows to unit length first."
         )
     # Nearly constant coordinates would be lost in the rounding of the others, and
-    # do not matter for the length: they keep their own moments.
+    # do not matter for the length: they keep their mean and variance, alone.
     scale = np.sqrt(np.maximum(v.diagonal(), 0.0))
     live = scale > _NEARLY_CONSTANT * np.sqrt(np.mean(scale**2))
     inside = np.ix_(live, live)
     mu, sigma, residual, n_iter = _fixed_point(a[live], v[inside])
-    mean, covariance = a.copy(), v.copy()
+    mean, covariance = a.copy(), np.diag(v.diagonal())
     mean[live], covariance[inside] = mu, sigma
     return ProjectedNormal(mean, covariance, residual, n_iter)
 

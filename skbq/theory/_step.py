@@ -13,7 +13,7 @@ _SQRT_2PI = np.sqrt(2.0 * np.pi)
 # Above this correlation the Hermite series needs too many terms, and the exact
 # one-dimensional integral takes over.
 _SERIES_LIMIT = 0.8
-_SERIES_TOLERANCE = 1e-7
+_SERIES_TOLERANCE = 3e-6
 _PLACKETT_NODES = 40
 
 
