@@ -94,7 +94,9 @@ FRAMES = [name for name in FURTHER if "output_transform" in name]
 
 
 # The checks fit on a frame and transform an array on purpose.
-@pytest.mark.filterwarnings("ignore:X (does not have valid|has) feature names:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore:X (does not have valid|has) feature names:UserWarning"
+)
 @pytest.mark.parametrize("estimator", VECTORS, ids=str)
 @pytest.mark.parametrize("name", FURTHER)
 def test_further_checks_of_transformers(estimator, name):
