@@ -40,7 +40,7 @@ ALLOWED = {
     "_persistence": {"_quantizers", "_rotation"},
     "_queries": {"_base", "_checks", "_encoding", "_search", "codes"},
     "_base": _PLAIN | {"_search"},
-    "_encoding": {"_base", "_parallel", "codes"},
+    "_encoding": {"_base", "_kernels", "_parallel", "codes"},
     **dict.fromkeys(_ESTIMATORS, _BELOW | _ESTIMATORS),
     "metrics": {"theory"},
     "_strategies": _BELOW | _ESTIMATORS,
