@@ -1,57 +1,32 @@
 """Strategies of quantization, measured side by side on one set of embeddings."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
 
-from ._neighbors import BinaryNeighbors
-from ._quantizers import BinaryQuantizer, TwoBitQuantizer
-from ._rotation import RandomRotation
+from ._measuring import timed
+from ._strategies import Strategy
 from .metrics import neighbor_recall
 
 # A search is repeated until this many seconds are over, and its fastest run counts.
 _TIMED_SECONDS = 0.3
 
-_QUANTIZERS = {1: BinaryQuantizer, 2: TwoBitQuantizer}
 
+class ExactSearch:
+    """Search among the vectors themselves, which codes are held against."""
 
-@dataclass(frozen=True)
-class Strategy:
-    """A way to code vectors and to ask; ``bits`` None stands for exact floats."""
+    name = "exact float search"
+    bits = None
+    query = "vectors"
 
-    bits: int | None
-    query: str = "vectors"
-    rotated: bool = False
-
-    @property
-    def name(self) -> str:
-        """The code in words, without the kind of query."""
-        if self.bits is None:
-            return "exact float search"
-        plural = "s" if self.bits > 1 else ""
-        return f"{self.bits} bit{plural}{', rotated' if self.rotated else ''}"
-
-    def make_index(self, k: int, oversampling: float) -> Any:
+    def make_index(self, k: int, **_: Any) -> NearestNeighbors:
         """Make the unfitted index, for cosine distance, on all processors."""
-        if self.bits is None:
-            return NearestNeighbors(
-                n_neighbors=k, algorithm="brute", metric="cosine", n_jobs=-1
-            )
-        quantizer = _QUANTIZERS[self.bits]()
-        if self.rotated:
-            quantizer = make_pipeline(RandomRotation(random_state=0), quantizer)
-        return BinaryNeighbors(
-            k,
-            quantizer=quantizer,
-            query=self.query,
-            oversampling=oversampling,
-            n_jobs=-1,
+        return NearestNeighbors(
+            n_neighbors=k, algorithm="brute", metric="cosine", n_jobs=-1
         )
 
 
@@ -73,8 +48,8 @@ class Measurement:
     qps: float
 
 
-EXACT = Strategy(bits=None)
-STRATEGIES = [
+EXACT = ExactSearch()
+STRATEGIES: list[Strategy | ExactSearch] = [
     EXACT,
     *(
         Strategy(bits, query, rotated)
@@ -86,7 +61,7 @@ STRATEGIES = [
 
 
 def measure(
-    strategies: list[Strategy],
+    strategies: Sequence[Strategy | ExactSearch],
     vectors: np.ndarray,
     queries: np.ndarray,
     *,
@@ -97,7 +72,7 @@ def measure(
 
     Parameters
     ----------
-    strategies : list of Strategy
+    strategies : sequence of Strategy or ExactSearch
     vectors : ndarray of shape (n_samples, n_features), dtype float32 or float64
     queries : ndarray of shape (n_queries, n_features)
         Rows that are not among the vectors.
@@ -111,25 +86,27 @@ def measure(
     measurement : Measurement
         Of each strategy, as soon as it is there.
     """
-    exact = EXACT.make_index(k, oversampling).fit(vectors)
+    exact = EXACT.make_index(k).fit(vectors)
     true = _cosine_distances(vectors, queries, _rows(exact, queries))
 
     def recall(rows: np.ndarray) -> float:
         return neighbor_recall(true, _cosine_distances(vectors, queries, rows))
 
     for strategy in strategies:
-        # Compiles what a search needs; a rotation needs nothing.
-        first = replace(strategy, rotated=False).make_index(k, oversampling)
-        _rows(first.fit(vectors[: 2 * k]), queries[:1])
-        index = strategy.make_index(k, oversampling)
-        build_s, _ = _timed(partial(index.fit, vectors))
+        index: Any = strategy.make_index(k, oversampling=oversampling, n_jobs=-1)
+        if isinstance(strategy, Strategy):
+            # Compiles what a search needs; a rotation needs nothing.
+            plain = replace(strategy, rotated=False)
+            first = plain.make_index(k, oversampling=oversampling)
+            _rows(first.fit(vectors[: 2 * k]), queries[:1])
+        build_s, _ = timed(partial(index.fit, vectors))
         # To rerank exact neighbors by their exact distance changes nothing.
         reranked = recall(_rows(index, queries))
         bytes_per_row = vectors[:1].nbytes
         if strategy.bits is not None:
             index.set_params(oversampling=None)
             bytes_per_row = index.bytes_per_row_
-        search_s, rows = _timed(partial(_rows, index, queries), at_least=_TIMED_SECONDS)
+        search_s, rows = timed(partial(_rows, index, queries), at_least=_TIMED_SECONDS)
         yield Measurement(
             strategy.name,
             strategy.bits or 8 * vectors.itemsize,
@@ -154,8 +131,8 @@ def nearest_side_by_side(
     bytes_per_row : int
         Of the codes.
     """
-    exact = EXACT.make_index(k, 1).fit(vectors)
-    one_bit = BinaryNeighbors(k, quantizer=BinaryQuantizer()).fit(vectors)
+    exact = EXACT.make_index(k).fit(vectors)
+    one_bit = Strategy(1).make_index(k).fit(vectors)
     by_floats, by_codes = (_rows(index, query[None])[0] for index in (exact, one_bit))
     return by_floats, by_codes, one_bit.bytes_per_row_
 
@@ -174,16 +151,3 @@ def _cosine_distances(
         return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
     return 1 - np.einsum("qkd,qd->qk", unit(vectors[rows]), unit(queries))
-
-
-def _timed(function: Callable[[], Any], *, at_least: float = 0.0) -> tuple[float, Any]:
-    """Return the seconds of the fastest run, which others disturb least, and a result.
-
-    Runs are repeated until ``at_least`` seconds are over.
-    """
-    times: list[float] = []
-    while not times or sum(times) < at_least:
-        start = time.perf_counter()
-        result = function()
-        times.append(time.perf_counter() - start)
-    return min(times), result

@@ -1,7 +1,6 @@
 """The course of a study: look at all strategies, settle the promising, decide."""
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._measuring import Bench, best_rows, fidelity, mean_interval, similarities
+from .._measuring import Bench, best_rows, fidelity, mean_interval, similarities, timed
 from .._parallel import fixed_blocks
 from .._profiler import HeterogeneityProfiler
 from .._rotation import RandomRotation
@@ -29,6 +28,7 @@ _BATCH = 500
 # Queries for a look at speed, and rows that they search at most.
 _SPEED_QUERIES = 64
 _SPEED_ROWS = 20_000
+_SPEED_SECONDS = 0.03
 
 _log = logging.getLogger("skbq")
 
@@ -272,19 +272,14 @@ def relative_speeds(bench: Bench, kinds: list[Kind]) -> dict[Kind, float]:
     def exact() -> Any:
         return best_rows(similarities(queries, rows, bench.metric), k)
 
-    exact_s = fastest(exact)
+    exact_s = _after_compilation(exact)
     speeds = {}
     for kind in kinds:
         index = Strategy(*kind).make_index(k, metric=bench.metric, n_jobs=-1).fit(rows)
-        speeds[kind] = exact_s / fastest(partial(index.kneighbors, queries))
+        speeds[kind] = exact_s / _after_compilation(partial(index.kneighbors, queries))
     return speeds
 
 
-def fastest(function: Callable[[], Any]) -> float:
-    """Return the seconds of the faster one of two runs, after one that compiles."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+def _after_compilation(function: Callable[[], Any]) -> float:
+    function()
+    return timed(function, at_least=_SPEED_SECONDS)[0]
