@@ -11,8 +11,11 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import DocLinkMixin, check_vectors
+from ._checks import check_option
+from ._fidelity_table import fidelity_table
 from ._parallel import fixed_blocks
 from ._statistics import Moments, Reservoir, anderson_darling
+from .theory import RowLaw
 
 # Rows whose float64 copy is held at a time.
 _BLOCK_ROWS = 2048
@@ -20,6 +23,9 @@ _BLOCK_ROWS = 2048
 _NORMALITY_ROWS = 2000
 # Upper 5 % point of A*^2 when mean and variance are estimated [Stephens 1986].
 _NORMALITY_LIMIT = 0.752
+_FEWEST_TO_PREDICT = 20
+# Lengths that vary less are taken for one length.
+_ONE_LENGTH = 1e-3
 
 
 def _binary_entropy(p: np.ndarray) -> np.ndarray:
@@ -63,7 +69,8 @@ class HeterogeneityProfiler(
     Parameters
     ----------
     random_state : int, RandomState instance or None, default=None
-        Seed of the subsample for the test of normality; nothing else is random.
+        Seed of the subsample for the test of normality, on which predictions are
+        checked too; nothing else is random.
 
     Attributes
     ----------
@@ -223,6 +230,95 @@ class HeterogeneityProfiler(
         """
         check_is_fitted(self)
         return "\n".join(_report_lines(self))
+
+    def predict_fidelity(self, *, metric: str = "cosine") -> dict[str, np.ndarray]:
+        """Predict how well each strategy ranks, and check that on a sample.
+
+        Parameters
+        ----------
+        metric : {"cosine", "euclidean", "inner_product"}, default="cosine"
+            What the vectors are compared by. "euclidean" is for vectors of one
+            length, where it ranks as cosine does.
+
+        Returns
+        -------
+        table : dict of ndarrays of shape (n_strategies,)
+            One entry for each combination of threshold, rotation, bits, kind of query
+            and comparison of codes, made for ``pandas.DataFrame(table)``:
+
+            * ``strategy`` : in words; ``threshold``, ``rotate``, ``bits``, ``query``,
+              ``code_metric`` : the settings.
+            * ``predicted_fidelity`` : Spearman correlation over random pairs that a
+              normal law of these moments has; ``predicted_pearson`` : Pearson's.
+            * ``sampled_fidelity`` : Spearman correlation measured by coding the
+              sample of ``normality_sample_size_`` rows, halves against each other.
+              Its standard error is about 0.01 with 2,000 rows.
+            * ``valid`` : whether the two agree within 0.02, so that the law may be
+              believed. On eight sets of real embeddings every valid prediction was
+              within 0.03 of the fidelity over all rows.
+            * ``reason`` : what is not as in a normal law, where not valid; else "".
+
+        Raises
+        ------
+        ValueError
+            If fewer than 20 rows were seen, or for "euclidean" of different lengths.
+
+        See Also
+        --------
+        skbq.theory.RowLaw : The same for one quantizer of yours.
+        skbq.metrics.RankingFidelityScorer : Measured fidelity of a fitted index.
+
+        Notes
+        -----
+        Rotated strategies are predicted for the rotation that
+        ``RandomRotation(random_state=0)`` makes; in dozens of dimensions or more,
+        one is like another. Under "cosine" vectors whose lengths differ are taken for
+        normal before they are scaled: scale them first for better predictions.
+
+        The time grows as the cube of the number of coordinates: seconds for some
+        hundreds, a minute or two for 1,536.
+
+        Examples
+        --------
+        >>> from skbq import HeterogeneityProfiler
+        >>> from skbq.datasets import load_wordnet_minilm
+        >>> profiler = HeterogeneityProfiler(random_state=0)
+        >>> table = profiler.fit(load_wordnet_minilm().data).predict_fidelity()
+        >>> best = table["predicted_fidelity"].argmax()
+        >>> table["strategy"][best], bool(table["valid"][best])
+        ('2 bits, rotated, float queries', True)
+        """
+        check_is_fitted(self)
+        check_option(metric, "metric", self, ("cosine", "euclidean", "inner_product"))
+        if self.n_samples_seen_ < _FEWEST_TO_PREDICT:
+            raise ValueError(
+                f"predict_fidelity needs at least {_FEWEST_TO_PREDICT} rows. "
+                f"{type(self).__name__} has seen {self.n_samples_seen_}."
+            )
+        if metric == "euclidean":
+            if self.norm_cv_ > _ONE_LENGTH:
+                raise ValueError(
+                    "There is no prediction for euclidean distances of vectors whose "
+                    f"lengths differ: here they vary by {self.norm_cv_:.1%}. Scale "
+                    "them to one length, or choose metric='inner_product'."
+                )
+            metric = "cosine"
+        law = RowLaw.fit(
+            self.mean_,
+            self.covariance_,
+            self.n_samples_seen_,
+            sample=self._reservoir.rows,
+            metric=metric,
+        )
+        lengths = (self.norm_cv_, self._normal_norm_cv())
+        return fidelity_table(law, self.gaussian_pass_rate_, lengths)
+
+    def _normal_norm_cv(self) -> float:
+        """Return what ``norm_cv_`` would be for normal rows, to first order."""
+        mean, covariance = self.mean_, self.covariance_
+        energy = mean @ mean + np.trace(covariance)
+        spread = 2 * np.vdot(covariance, covariance) + 4 * mean @ covariance @ mean
+        return _ratio(float(spread) ** 0.5, 2 * float(energy))
 
     def _add(self, X: np.ndarray, *, first: bool) -> Self:
         n_before = 0 if first else self._moments.n

@@ -30,6 +30,8 @@ class Strategy:
         What each coordinate is compared with.
     levels : tuple of float or "lloyd_max"
         Magnitudes of two bits; means nothing for one.
+    code_metric : {"auto", "hamming", "penalty", "dot"}
+        How two codes are compared.
     """
 
     bits: int
@@ -37,6 +39,7 @@ class Strategy:
     rotated: bool = False
     threshold: str = "mean"
     levels: Any = _PLAIN_LEVELS
+    code_metric: str = "auto"
 
     @property
     def name(self) -> str:
@@ -54,7 +57,9 @@ class Strategy:
     @property
     def words(self) -> str:
         """The code and the kind of query in words."""
-        return f"{self.name}, {'coded' if self.query == 'codes' else 'float'} queries"
+        query = "coded queries" if self.query == "codes" else "float queries"
+        by = "" if self.code_metric == "auto" else f" by {self.code_metric}"
+        return f"{self.name}, {query}{by}"
 
     @property
     def complexity(self) -> int:
@@ -86,6 +91,7 @@ class Strategy:
             quantizer=self.make_quantizer(),
             metric=metric,
             query=self.query,
+            code_metric=self.code_metric,
             oversampling=oversampling,
             n_jobs=n_jobs,
         )

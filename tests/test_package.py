@@ -42,6 +42,8 @@ ALLOWED = {
     "_base": _PLAIN | {"_search"},
     "_encoding": {"_base", "_kernels", "_parallel", "codes"},
     **dict.fromkeys(_ESTIMATORS, _BELOW | _ESTIMATORS),
+    "_profiler": _BELOW | {"_fidelity_table"},
+    "_fidelity_table": _PLAIN | {"_rotation", "_strategies"},
     "metrics": {"theory"},
     "_strategies": _BELOW | _ESTIMATORS,
     "_measuring": _BELOW | _ESTIMATORS | {"_strategies"},

@@ -3,6 +3,8 @@
 Nothing here imports another part of the package, and nothing is an estimator.
 """
 
+from ._denoised import denoised_covariance
+from ._drawn import simulated_fidelity
 from ._fidelity import Fidelity, isotropic_fidelity, predict_fidelity
 from ._laws import (
     MagnitudeGain,
@@ -25,19 +27,23 @@ from ._recall import (
     oversampling_for,
     predict_recall,
 )
+from ._row_law import CheckedFidelity, RowLaw
 from ._scaling import ScalingFit, fit_scaling_law, scaling_law
 from ._spearman import spearman_from_pearson
 
 __all__ = [
+    "CheckedFidelity",
     "Fidelity",
     "LocalLaw",
     "MagnitudeGain",
     "OversamplingPrediction",
     "ProjectedNormal",
     "RecallPrediction",
+    "RowLaw",
     "ScalingFit",
     "SteinSignal",
     "bit_agreement",
+    "denoised_covariance",
     "effective_dimension",
     "fit_projected_normal",
     "fit_scaling_law",
@@ -54,6 +60,7 @@ __all__ = [
     "scale_correlation",
     "scaling_law",
     "sign_entropy",
+    "simulated_fidelity",
     "spearman_from_pearson",
     "stein_signal",
 ]

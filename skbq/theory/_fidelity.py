@@ -150,7 +150,7 @@ def predict_fidelity(
             results.append(_cosine_sums(live, varying, query, code_metric, centred))
         else:
             results.append(_product_sums(quantizer, law, query, code_metric, centred))
-    power = _length_power(quantizer, results_law)
+    power = length_power(quantizer, results_law)
     powers = (1.0 if query == "vectors" else power, power)
     return _summary(results, mean, metric, centred, sample, powers)
 
@@ -182,14 +182,14 @@ def isotropic_fidelity(quantizer: Any) -> float:
     0.8825
     """
     zero, one = np.zeros(1), np.ones(1)
-    thresholds, levels = _steps(quantizer, zero, one)
+    thresholds, levels = code_steps(quantizer, zero, one)
     law = Normal.of(zero, np.ones((1, 1)))
     model = CodeModel(law, Thresholds.constant(thresholds), [levels])
     variance = model.covariance_rows(slice(0, 1))[0, 0][0, 0]
     return float(model.features[0].slope[0] ** 2 / variance)
 
 
-def _steps(
+def code_steps(
     quantizer: Any, mean: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     thresholds, levels = quantizer.step_function(mean, scale)
@@ -203,7 +203,7 @@ def _steps(
     return thresholds, levels
 
 
-def _score(
+def score_features(
     levels: np.ndarray, query: str, code_metric: str
 ) -> tuple[list[np.ndarray], list[float]]:
     """Features whose weighted products of pairs sum up to the score."""
@@ -229,18 +229,18 @@ def _score(
     return [signs * size, size], [0.5, -0.5]
 
 
-def _moving(quantizer: Any, levels: np.ndarray) -> bool:
+def set_by_row(quantizer: Any, levels: np.ndarray) -> bool:
     return len(levels) == 4 and getattr(quantizer, "magnitude", None) == "row"
 
 
-def _length_power(quantizer: Any, law: Normal) -> float:
+def length_power(quantizer: Any, law: Normal) -> float:
     """Elasticity of the code's response to the vector in the vector's length.
 
     With thresholds z in standard deviations, c_1 = sum of jumps * phi(z) grows with
     the scale like sum of jumps * z^2 phi(z).
     """
-    steps, levels = _steps(quantizer, law.mean, law.scale)
-    if len(levels) == 2 or _moving(quantizer, levels):
+    steps, levels = code_steps(quantizer, law.mean, law.scale)
+    if len(levels) == 2 or set_by_row(quantizer, levels):
         return 0.0
     z = standardised(steps - law.mean[:, None], law.scale[:, None] + 0.0 * steps)
     flux = normal_density(z) * np.diff(levels)
@@ -248,7 +248,7 @@ def _length_power(quantizer: Any, law: Normal) -> float:
     return float(min(bend.sum() / flux.sum(), 1.0)) if flux.sum() > 0 else 0.0
 
 
-def _row_factor(thresholds: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> float:
+def row_factor(thresholds: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> float:
     """Magnitude threshold over the mean absolute deviation, as a factor."""
     centre = thresholds[:, 1]
     around = Normal(mean - centre, np.empty((0, 0)), scale)
@@ -260,11 +260,11 @@ def _row_factor(thresholds: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> 
 def _product_sums(
     quantizer: Any, law: Normal, query: str, code_metric: str, centred: bool
 ) -> Sums:
-    steps, levels = _steps(quantizer, law.mean, law.scale)
-    features, weights = _score(levels, query, code_metric)
-    if _moving(quantizer, levels):
+    steps, levels = code_steps(quantizer, law.mean, law.scale)
+    features, weights = score_features(levels, query, code_metric)
+    if set_by_row(quantizer, levels):
         centre = steps[:, 1]
-        statistic = mean_deviation(law, centre, _row_factor(steps, law.mean, law.scale))
+        statistic = mean_deviation(law, centre, row_factor(steps, law.mean, law.scale))
         thresholds = Thresholds(
             np.repeat(centre[:, None], 3, axis=1),
             np.broadcast_to(_SIDES[None, :, None], (len(centre), 3, 1)),
@@ -318,9 +318,11 @@ def _cosine_sums(
 ) -> Sums:
     rows = UnitRows(law)
     scale = np.sqrt(np.maximum(rows.covariance.diagonal(), 0.0))
-    steps, levels = _steps(quantizer, rows.mean, scale)
-    features, weights = _score(levels, query, code_metric)
-    factor = _row_factor(steps, rows.mean, scale) if _moving(quantizer, levels) else 0.0
+    steps, levels = code_steps(quantizer, rows.mean, scale)
+    features, weights = score_features(levels, query, code_metric)
+    factor = (
+        row_factor(steps, rows.mean, scale) if set_by_row(quantizer, levels) else 0.0
+    )
     thresholds, excess, drift = rows.thresholds(steps, factor)
     model = CodeModel(law, thresholds, features)
     vectors = VectorMoments(rows.mean, rows.covariance)
@@ -372,12 +374,18 @@ def _rotated(mean: np.ndarray, covariance: np.ndarray, rotation: Any) -> Any:
     if isinstance(rotation, str):
         check_choice(rotation, "rotation", ("haar",))
         return haar_covariances(mean, covariance)
+    matrix = check_rotation(rotation, len(mean))
+    return [(mean @ matrix, matrix.T @ covariance @ matrix)]
+
+
+def check_rotation(rotation: Any, d: int) -> np.ndarray:
+    """Return an orthogonal matrix (d, d) as float64, refusing what is not one."""
     matrix = np.asarray(rotation, dtype=np.float64)
-    if matrix.shape != covariance.shape or not np.allclose(
-        matrix @ matrix.T, np.eye(len(mean)), atol=1e-4
+    if matrix.shape != (d, d) or not np.allclose(
+        matrix @ matrix.T, np.eye(d), atol=1e-4
     ):
         raise ValueError(
             "rotation must be None, 'haar' or an orthogonal matrix of shape "
-            f"{covariance.shape}. Got an array of shape {matrix.shape}."
+            f"{(d, d)}. Got an array of shape {matrix.shape}."
         )
-    return [(mean @ matrix, matrix.T @ covariance @ matrix)]
+    return matrix
