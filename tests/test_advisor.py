@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skbq import BinaryNeighbors, QuantizationAdvisor, RandomRotation
 from skbq._advisor import _deciding, _sampling
+from skbq._advisor._asking import RowsAsking
 from skbq._advisor._curves import oversampling_grid, recall_curve
 from skbq._advisor._deciding import Difference, choose, finalists, settle
 from skbq._advisor._drift import compare_rows
@@ -333,6 +334,85 @@ def test_strategies_that_are_behind_are_dropped(rng):
     assert len(settled.found[others[1]]) == 200
 
 
+def differ(rng, running, gain, n_queries):
+    """Recalls of a batch, those of rotated codes higher by a noisy gain."""
+    base = rng.uniform(0, 1, n_queries)
+    return {
+        s: base + s.rotated * (gain + 0.1 * rng.standard_normal(n_queries))
+        for s in running
+    }
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.02])
+def test_rows_ask_where_queries_are_too_few(rng, gain):
+    plain, rotated = Strategy(1), Strategy(1, rotated=True)
+
+    def queries(running):
+        yield differ(rng, running, 0.0, 60)
+
+    def rows(running):
+        for _ in range(8):
+            yield differ(rng, running, gain, 500)
+
+    alone = settle([plain, rotated], queries)
+    assert alone.chosen == plain
+    assert alone.by_rows is None
+    settled = settle([plain, rotated], queries, rows)
+    assert settled.chosen == (rotated if gain else plain)
+    assert settled.chosen == settled.by_rows.chosen
+    # What is said of the queries stays said of the queries alone.
+    assert len(settled.found[rotated]) == 60
+    assert settled.gain == Difference.of(
+        settled.found[settled.chosen], settled.found[plain]
+    )
+    assert len(settled.by_rows.found[rotated]) >= 1500
+
+
+def test_rows_have_no_say_where_queries_decide(rng):
+    plain, rotated = Strategy(1), Strategy(1, rotated=True)
+
+    def queries(running):
+        yield differ(rng, running, -0.2, 200)
+
+    def rows(running):
+        raise AssertionError("rows were asked")
+        yield
+
+    settled = settle([plain, rotated], queries, rows)
+    assert settled.chosen == plain
+    assert settled.by_rows is None
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+@pytest.mark.parametrize(
+    "strategy",
+    [Strategy(1, rotated=True), Strategy(2, "vectors")],
+    ids=lambda s: s.words,
+)
+def test_rows_that_ask_leave_themselves_out(small, metric, strategy):
+    rows, queries = small
+    k = 5
+    bench = Bench(rows, queries, metric, k, RandomRotation(random_state=0).fit(rows))
+    asking = RowsAsking(bench)
+    some = slice(40, 60)
+    numbers = np.arange(40, 60)
+    truth, scores = asking.truth(some), asking.scores(strategy, some)
+    for values in (truth.similarities, scores):
+        assert (values.argmin(axis=1) == numbers).all()
+    # The others are as if the row had been a query all along.
+    apart = Bench(rows, rows[some], metric, k, bench.rotation)
+    expected = np.delete(apart.scores(strategy)[3], 43)
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(np.delete(scores[3], 43), expected, atol=1e-5 * largest)
+    exact = exact_distances(*(unit(x, metric) for x in (rows[some], rows)), metric)
+    exact[np.arange(20), numbers] = np.inf
+    for row, near in zip(exact, truth.similarities, strict=True):
+        nearest = set(np.argsort(row)[:k])
+        assert nearest == set(np.argsort(-near)[:k])
+    # The bench itself is as it was.
+    assert bench.truth().similarities.shape == (len(queries), len(rows))
+
+
 def test_finalists_are_plain_or_near_the_best():
     members = {s: 0.5 for s in all_strategies() if (s.bits, s.query) == (2, "codes")}
     members[Strategy(2, rotated=True)] = 0.6
@@ -431,7 +511,7 @@ def test_low_target_needs_no_reranking(small):
     assert advisor.make_estimator().oversampling is None
     recommended = advisor.recommended_
     assert recommended["bytes_per_row_with_vectors"] == recommended["bytes_per_row"]
-    assert "No reranking is needed" in advisor.report()
+    assert "Reranking: none is needed." in advisor.report()
 
 
 def test_max_bytes_bounds_what_is_searched(small):
@@ -452,7 +532,7 @@ def test_a_target_out_of_reach_is_said_plainly():
     assert "isotropic noise" in text
     assert "24 coordinates only" in text
     assert advisor.report().startswith("Target not reached; nearest to it: 1 bit")
-    assert text.splitlines()[0] in advisor.report()
+    assert text.splitlines()[0] in " ".join(advisor.report().split())
     assert advisor.oversampling_ == 20
 
 
@@ -532,10 +612,14 @@ def test_pickle_clone_and_memory_map(small, tmp_path):
 
 def test_report_in_words(advised):
     text = advised.report()
-    assert text.startswith("Recommended: 1 bit, coded queries, 48 bytes a row")
-    assert "A random rotation: " in text
+    assert text.startswith("Recommended: 1 bit, coded queries\nReranking: ")
+    assert "Memory: 48 bytes a row" in text
+    assert max(len(line) for line in text.split("\n\n")[0].splitlines()) <= 88
+    text = " ".join(text.split())
+    assert "the code of least memory that reaches recall@10 0.95" in text
+    assert "- A random rotation: " in text
+    assert "when 4,000 rows ask" in text
     assert "keep it simple" in text
-    assert "bytes/row" in text
     assert "Spread:" in text
     with pytest.raises(ValueError, match="'format'"):
         advised.report("pdf")

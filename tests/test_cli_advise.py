@@ -27,7 +27,7 @@ def test_advise_a_file(folder, capsys):
     assert main([*argv, "--html", "report.html", "--export", "qdrant"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith("Recommended: ")
-    assert "on 400 rows." in out
+    assert "on 400 rows:" in out
     assert "Settings for qdrant" in out
     assert "looking at 25 of 25" in err
     page = (folder / "report.html").read_text()

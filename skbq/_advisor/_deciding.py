@@ -57,6 +57,9 @@ class Settled:
         Its recall less that of ``chosen``.
     found : dict of Strategy to ndarray of shape (n_queries,)
         Recall of each query without reranking, as far as it was measured.
+    by_rows : Settled or None
+        The choice when rows ask, among strategies that the user's queries were too
+        few to tell apart.
     """
 
     chosen: Strategy
@@ -65,6 +68,7 @@ class Settled:
     rival: Strategy | None
     rival_gain: Difference | None
     found: dict[Strategy, np.ndarray]
+    by_rows: "Settled | None" = None
 
 
 def finalists(members: dict[Strategy, float]) -> list[Strategy]:
@@ -76,7 +80,9 @@ def finalists(members: dict[Strategy, float]) -> list[Strategy]:
     return [*plain, *others[:_MOST_OTHERS]]
 
 
-def settle(members: list[Strategy], measure: Measure) -> Settled:
+def settle(
+    members: list[Strategy], measure: Measure, measure_rows: Measure | None = None
+) -> Settled:
     """Measure strategies of equal memory until they are told apart.
 
     Parameters
@@ -86,36 +92,59 @@ def settle(members: list[Strategy], measure: Measure) -> Settled:
     measure : callable
         Given a list of strategies, which it reads anew before each batch, yields the
         recall of each query of a batch for each strategy of the list.
+    measure_rows : callable or None
+        The same where rows ask. Among strategies that the queries are too few to tell
+        apart, they decide.
     """
+    running, found = _run(members, measure)
+    settled = replace(choose({s: found[s] for s in running}), found=found)
+    ahead = max(running, key=lambda s: found[s].mean())
+    if measure_rows is None or _told_apart(running, found):
+        return settled
+    level = [s for s in running if Difference.of(found[s], found[ahead]).high >= 0]
+    if len(level) < 2:
+        return settled
+    running, asked = _run(level, measure_rows)
+    by_rows = choose({s: asked[s] for s in running})
+    measured = {s: found[s] for s in level} | {settled.plain: found[settled.plain]}
+    settled = _compared(by_rows.chosen, settled.plain, measured)
+    return replace(settled, found=found, by_rows=by_rows)
+
+
+def _run(
+    members: list[Strategy], measure: Measure
+) -> tuple[list[Strategy], dict[Strategy, np.ndarray]]:
+    """Measure batch after batch; return who is left, and the recalls of all."""
     found = {s: np.empty(0) for s in members}
     running = list(members)
     for batch in measure(running):
         for strategy, recall in batch.items():
             found[strategy] = np.append(found[strategy], recall)
-        plain, rest = _split(running, found)
-        if not rest:
+        if _told_apart(running, found):
             break
-        leader = max(rest, key=lambda s: found[s].mean())
-        if Difference.of(found[leader], found[plain]).half_width <= _HALF_WIDTH:
-            break
-        ahead = max([plain, leader], key=lambda s: found[s].mean())
+        ahead = max(running, key=lambda s: found[s].mean())
         running[:] = [
             s
             for s in running
-            if s in (plain, leader)
-            or Difference.of(found[s], found[ahead], _DROP_CONFIDENCE).high >= 0
+            if Difference.of(found[s], found[ahead], _DROP_CONFIDENCE).high >= 0
+            or s is _best_plain(running, found)
         ]
-    last = {s: found[s] for s in running}
-    return replace(choose(last), found=found)
+    return running, found
 
 
-def _split(
-    running: list[Strategy], found: dict[Strategy, np.ndarray]
-) -> tuple[Strategy, list[Strategy]]:
-    """Return the better plain strategy, and all that are not plain."""
-    plain = [s for s in running if s.complexity == 0]
-    best = max(plain, key=lambda s: found[s].mean())
-    return best, [s for s in running if s.complexity]
+def _told_apart(running: list[Strategy], found: dict[Strategy, np.ndarray]) -> bool:
+    """Whether every difference to the best is known well enough."""
+    ahead = max(running, key=lambda s: found[s].mean())
+    return all(
+        Difference.of(found[s], found[ahead]).half_width <= _HALF_WIDTH for s in running
+    )
+
+
+def _best_plain(running: list[Strategy], found: dict[Strategy, np.ndarray]) -> Strategy:
+    """Return the best of the simplest strategies."""
+    simplest = min(s.complexity for s in running)
+    plain = [s for s in running if s.complexity == simplest]
+    return max(plain, key=lambda s: found[s].mean())
 
 
 def choose(found: dict[Strategy, np.ndarray]) -> Settled:
@@ -126,14 +155,21 @@ def choose(found: dict[Strategy, np.ndarray]) -> Settled:
     found : dict of Strategy to ndarray of shape (n_queries,)
         Recall of the same queries.
     """
-    plain, rest = _split(list(found), found)
-    chosen = plain
+    chosen = plain = _best_plain(list(found), found)
+    rest = [s for s in found if s.complexity > plain.complexity]
     for complexity in sorted({s.complexity for s in rest}):
         level = [s for s in rest if s.complexity == complexity]
         best = max(level, key=lambda s: found[s].mean())
         if Difference.of(found[best], found[chosen]).low > 0:
             chosen = best
-    others = [s for s in rest if s is not chosen and s.complexity > chosen.complexity]
+    return _compared(chosen, plain, found)
+
+
+def _compared(
+    chosen: Strategy, plain: Strategy, found: dict[Strategy, np.ndarray]
+) -> Settled:
+    """Hold a choice against the plain code and the best of what asks for more."""
+    others = [s for s in found if s.complexity > chosen.complexity]
     rival = max(others, key=lambda s: found[s].mean(), default=None)
     return Settled(
         chosen,

@@ -222,8 +222,8 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         _log.info("profiling %d rows", len(sample.rows))
         self.profile_ = HeterogeneityProfiler(random_state=rng.randint(2**31 - 1))
         self.profile_.fit(whole.rows)
-        vector_bytes = X[:1].nbytes
-        self._set_advice(self._study(first_look, whole, vector_bytes), whole)
+        advice = self._study(first_look, whole, X[:1].nbytes, queries is not None)
+        self._set_advice(advice, whole)
         self._reference = whole.rows[:_DRIFT_ROWS].astype(np.float32)
         self._seed = int(rng.randint(2**31 - 1))
         return self
@@ -264,7 +264,9 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
             rotation.fit(sample.rows[:1]),
         )
 
-    def _study(self, first_look: Bench, whole: Bench, vector_bytes: int) -> Advice:
+    def _study(
+        self, first_look: Bench, whole: Bench, vector_bytes: int, own_queries: bool
+    ) -> Advice:
         kinds = list(dict.fromkeys(map(kind_of, all_strategies())))
         code_bytes = {kind: bytes_per_row(Strategy(*kind), whole) for kind in kinds}
         most = self.max_bytes or np.inf
@@ -281,6 +283,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
             self.expected_rows_,
             code_bytes,
             vector_bytes,
+            own_queries,
         )
         study = Study(first_look, whole, allowed, task)
         findings = study.decide()

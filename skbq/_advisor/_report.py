@@ -1,6 +1,7 @@
 """The advice in words: text for terminals, HTML for notebooks and files."""
 
 from html import escape
+from textwrap import fill
 
 import numpy as np
 
@@ -9,7 +10,8 @@ from ._deciding import Difference, Settled
 from ._results import Advice
 from ._study import MAX_OVERSAMPLING, Evaluation, Kind, kind_of
 
-_HEADER = ["strategy", "bytes/row", "recall@k", "oversampling", "reranked", "speed"]
+# Columns of a text.
+_WIDTH = 88
 
 
 def say_outcome(advice: Advice) -> list[str]:
@@ -49,66 +51,93 @@ def say_outcome(advice: Advice) -> list[str]:
 
 def as_text(advice: Advice, profile: str, warnings: list[str]) -> str:
     """Write the report for a terminal."""
-    lines = [_headline(advice), "", *_reasons(advice), ""]
+    lines = [*map(_wrapped, _headline(advice)), ""]
+    reasons = _reasons(advice)
+    if reasons:
+        lines += ["Why", *(_wrapped(f"- {text}") for text in reasons), ""]
     if warnings:
-        lines += ["Warnings", *(f"- {text}" for text in warnings), ""]
-    lines += [_table_title(advice), *_text_table(_ladder(advice)), ""]
-    lines += ["The vectors", profile]
+        lines += ["Warnings", *(_wrapped(f"- {text}") for text in warnings), ""]
+    lines += [_wrapped(_table_title(advice)), ""]
+    lines += [*_text_table(_ladder(advice), advice.task.n_neighbors), ""]
+    lines += ["The vectors", *(_wrapped(f"- {x}") for x in profile.splitlines())]
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def as_html(advice: Advice, profile: str, warnings: list[str]) -> str:
     """Write the report as a piece of HTML without scripts or outside files."""
-    parts = [f"<p><b>{escape(_headline(advice))}</b></p>"]
-    parts.append(_html_list(_reasons(advice)))
+    k = advice.task.n_neighbors
+    first, *others = _headline(advice)
+    parts = [f"<p><b>{escape(first)}</b></p>", _html_list(others)]
+    reasons = _reasons(advice)
+    if reasons:
+        parts += ["<p><b>Why</b></p>", _html_list(reasons)]
     if warnings:
         parts += ["<p><b>Warnings</b></p>", _html_list(warnings)]
     parts.append(f"<p>{escape(_table_title(advice))}</p>")
-    parts.append(_html_table(_ladder(advice)))
+    parts.append(_html_table(_ladder(advice), k))
     parts.append("<details><summary>All strategies</summary>")
-    parts.append(_html_table(_everything(advice)))
+    parts.append(_html_table(_everything(advice), k))
     parts.append("</details><details><summary>The vectors</summary>")
     parts.append(_html_list(profile.splitlines()))
     parts.append("</details>")
     return '<div class="skbq-report">\n' + "\n".join(parts) + "\n</div>"
 
 
-def _headline(advice: Advice) -> str:
+def _headline(advice: Advice) -> list[str]:
+    """Say in a line each what is recommended, what it weighs and what it finds."""
     task, findings = advice.task, advice.findings
     value, low, high = advice.recall
-    k = task.n_neighbors
-    times = task.vector_bytes / advice.code_bytes
+    k, curve = task.n_neighbors, advice.chosen.curve
     verb = "Recommended" if findings.reached else "Target not reached; nearest to it"
-    text = f"{verb}: {findings.chosen.words}, {advice.code_bytes} bytes a row"
-    text += f" ({times:.0f} times less than the vectors). "
+    memory = (
+        f"Memory: {advice.code_bytes} bytes a row for the codes, "
+        f"{task.vector_bytes / advice.code_bytes:.0f} times less than the vectors"
+    )
+    recall = f"Recall@{k} on {curve.n_rows:,} rows: {value:.3f} [{low:.3f}, {high:.3f}]"
     if findings.oversampling is None:
-        text += "No reranking is needed: "
+        reranking = "Reranking: none is needed."
     else:
         n_candidates = int(np.ceil(findings.oversampling * k - 1e-9))
-        text += (
-            f"Rerank {n_candidates} candidates for {k} neighbors (oversampling "
-            f"{findings.oversampling:g}) by the vectors, {task.vector_bytes} bytes a "
-            "row more: "
+        reranking = (
+            f"Reranking: by the vectors, {n_candidates} candidates for {k} neighbors "
+            f"(oversampling {findings.oversampling:g})."
         )
-    text += f"recall@{k} {value:.3f} [{low:.3f}, {high:.3f}]"
-    if findings.oversampling is not None:
-        text += f", {advice.chosen.curve.recall[0]:.3f} without"
-    return text + f", on {advice.chosen.curve.n_rows:,} rows."
+        memory += (
+            f"; {task.vector_bytes} more for the vectors that reranking reads, which "
+            "may stay on a disk"
+        )
+        recall += f"; {curve.recall[0]:.3f} without reranking"
+    title = f"{verb}: {findings.chosen.words}"
+    return [title, reranking, f"{recall}.", f"{memory}."]
 
 
 def _reasons(advice: Advice) -> list[str]:
     """Say what each part of the recommendation is better than, and how surely."""
     settled = advice.findings.settled[kind_of(advice.findings.chosen)]
-    n_queries = len(settled.found[settled.chosen])
     lines = []
-    if settled.chosen is not settled.plain:
+    if advice.findings.reached:
+        k, target = advice.task.n_neighbors, advice.task.target
+        text = f"It is the code of least memory that reaches recall@{k} {target:g}"
+        if advice.findings.oversampling is not None:
+            text += f" with {MAX_OVERSAMPLING} candidates for each neighbor or fewer"
+        lines.append(f"{text}.")
+    if settled.chosen.complexity > settled.plain.complexity:
+        by_rows = settled.by_rows
+        if by_rows is not None and by_rows.chosen is by_rows.plain:
+            by_rows = None  # the plain code was worse for sure without them
+        compared = by_rows or settled
         lines.append(
             f"{_extras(settled.chosen)}: {_in_words(settled.gain)} recall over the "
-            f"plain code ({settled.plain.words}), without reranking, on "
-            f"{n_queries:,} queries."
+            f"plain code ({compared.plain.words}), without reranking, "
+            f"{_on_queries(settled)}"
+            + (f"; {_when_rows_ask(by_rows, by_rows.gain)}." if by_rows else ".")
         )
     if settled.rival is not None and settled.rival_gain is not None:
-        lines.append(_say_rival(settled, n_queries))
+        lines.append(_say_rival(settled, settled.rival, settled.rival_gain))
     if settled.chosen.query == "vectors":
         lines.append(
             "Float queries are compared with the codes, since coded ones need more "
@@ -117,16 +146,27 @@ def _reasons(advice: Advice) -> list[str]:
     return lines
 
 
-def _say_rival(settled: Settled, n_queries: int) -> str:
-    assert settled.rival is not None
-    assert settled.rival_gain is not None
-    verdict = "no difference that is sure: keep it simple"
-    if settled.rival_gain.high < 0:
-        verdict = "worse"
-    return (
-        f"{_extras(settled.rival)}: {_in_words(settled.rival_gain)} recall, without "
-        f"reranking, on {n_queries:,} queries: {verdict}."
+def _say_rival(settled: Settled, rival: Strategy, gain: Difference) -> str:
+    text = (
+        f"{_extras(rival)}: {_in_words(gain)} recall, without reranking, "
+        f"{_on_queries(settled)}"
     )
+    by_rows = settled.by_rows
+    if by_rows is not None and by_rows.rival is rival and by_rows.rival_gain:
+        gain = by_rows.rival_gain
+        text += f"; {_when_rows_ask(by_rows, gain)}"
+    if gain.high < 0:
+        return f"{text}: worse."
+    return f"{text}: no difference that is sure, so keep it simple."
+
+
+def _on_queries(settled: Settled) -> str:
+    return f"on {len(settled.found[settled.chosen]):,} queries"
+
+
+def _when_rows_ask(by_rows: Settled, difference: Difference) -> str:
+    n_rows = len(by_rows.found[by_rows.chosen])
+    return f"{_in_words(difference)} when {n_rows:,} rows ask"
 
 
 def _extras(strategy: Strategy) -> str:
@@ -145,11 +185,10 @@ def _in_words(difference: Difference) -> str:
 def _table_title(advice: Advice) -> str:
     task = advice.task
     return (
-        f"What more memory buys on {task.expected_rows:,} rows: recall@"
-        f"{task.n_neighbors} of the codes alone, the oversampling that reaches "
-        f"{task.target:g}, recall with it ({MAX_OVERSAMPLING} at most), and queries "
-        "per second as multiples of exact search. Reranking reads the vectors: "
-        f"{task.vector_bytes} bytes a row more."
+        f"What more memory buys on {task.expected_rows:,} rows: bytes of the codes a "
+        f"row; recall@{task.n_neighbors} of the codes alone; the oversampling that "
+        f"reaches {task.target:g} for sure; recall with it ({MAX_OVERSAMPLING} at "
+        "most); speed of the codes alone, as multiples of exact search here."
     )
 
 
@@ -182,12 +221,17 @@ def _cells(evaluation: Evaluation, advice: Advice) -> list[str]:
         f"{single:.3f} [{low:.3f}, {high:.3f}]",
         f"{safe:g}" if np.isfinite(safe) else f"> {curve.oversampling[-1]:g}",
         f"{reranked:.3f}",
-        f"{advice.speeds[kind]:.2g}",
+        f"{advice.speeds[kind]:.2g}x",
     ]
 
 
-def _text_table(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(_HEADER, *rows, strict=True)]
+def _header(k: int) -> list[str]:
+    return ["strategy", "bytes", f"recall@{k}", "oversampling", "reranked", "speed"]
+
+
+def _text_table(rows: list[list[str]], k: int) -> list[str]:
+    rows = [_header(k), *rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def line(cells: list[str]) -> str:
         first, *others = zip(cells, widths, strict=True)
@@ -195,14 +239,14 @@ def _text_table(rows: list[list[str]]) -> list[str]:
         padded += [f"{cell:>{width}}" for cell, width in others]
         return "  ".join(padded)
 
-    return [line(cells) for cells in [_HEADER, *rows]]
+    return [line(cells) for cells in rows]
 
 
-def _html_table(rows: list[list[str]]) -> str:
+def _html_table(rows: list[list[str]], k: int) -> str:
     def line(tag: str, cells: list[str]) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
 
-    body = [line("th", _HEADER), *(line("td", cells) for cells in rows)]
+    body = [line("th", _header(k)), *(line("td", cells) for cells in rows)]
     return "<table>\n" + "\n".join(body) + "\n</table>"
 
 

@@ -14,6 +14,7 @@ from .._profiler import HeterogeneityProfiler
 from .._rotation import RandomRotation
 from .._strategies import LITERATURE, Strategy
 from ..theory import predict_fidelity
+from ._asking import RowsAsking
 from ._curves import CONFIDENCE, Curve, oversampling_grid, recall_curve
 from ._deciding import Settled, choose, finalists, settle
 
@@ -25,6 +26,8 @@ _FIDELITY_ROWS = 1000
 # The curve of a settled strategy rests on that many queries.
 _CURVE_QUERIES = 300
 _BATCH = 500
+# Where queries are too few to tell strategies apart, that many in all, rows included.
+_MOST_ASKING = 4000
 # Queries for a look at speed, and rows that they search at most.
 _SPEED_QUERIES = 64
 _SPEED_ROWS = 20_000
@@ -34,6 +37,7 @@ _log = logging.getLogger("skbq")
 
 # Strategies of equal memory: bits and kind of query.
 Kind = tuple[int, str]
+Batches = Iterator[dict[Strategy, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,14 @@ class Findings:
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for."""
+    """What is asked for; ``own_queries`` if the user's own queries ask."""
 
     n_neighbors: int
     target: float
     expected_rows: int
     code_bytes: dict[Kind, int]
     vector_bytes: int
+    own_queries: bool
 
 
 def kind_of(strategy: Strategy) -> Kind:
@@ -194,7 +199,11 @@ class Study:
             first = {e.strategy: e.recall[0] for e in self._members(kind)}
             running = finalists(first)
             _log.info("comparing %d strategies on all queries", len(running))
-            settled = settle(running, self._batches)
+            settled = (
+                settle(running, self._of_queries, self._of_rows)
+                if self._task.own_queries
+                else settle(running, self._of_all)
+            )
             self._settled[kind] = settled
             for strategy, found in settled.found.items():
                 self._evaluations[strategy] = replace(
@@ -206,14 +215,25 @@ class Study:
             self._measure_curve(settled.chosen)
         return self._settled[kind]
 
-    def _batches(self, running: list[Strategy]) -> Iterator[dict[Strategy, np.ndarray]]:
+    def _of_queries(self, running: list[Strategy]) -> Batches:
+        return self._batches(running, self._whole, len(self._whole.queries))
+
+    def _of_rows(self, running: list[Strategy]) -> Batches:
+        rows = RowsAsking(self._whole)
+        return self._batches(running, rows, min(len(rows.rows), _MOST_ASKING))
+
+    def _of_all(self, running: list[Strategy]) -> Batches:
+        """Let held-out rows ask, and then the others: they are of one kind."""
+        yield from self._of_queries(running)
+        rows = RowsAsking(self._whole)
+        left = max(_MOST_ASKING - len(self._whole.queries), 0)
+        yield from self._batches(running, rows, min(len(rows.rows), left))
+
+    def _batches(self, running: list[Strategy], bench: Bench, count: int) -> Batches:
         depth = np.array([self._task.n_neighbors])
-        for some in fixed_blocks(len(self._whole.queries), _BATCH):
-            truth = self._whole.truth(some)
-            yield {
-                s: truth.found(self._whole.scores(s, some), depth)[:, 0]
-                for s in running
-            }
+        for some in fixed_blocks(count, _BATCH):
+            truth = bench.truth(some)
+            yield {s: truth.found(bench.scores(s, some), depth)[:, 0] for s in running}
 
     def _measure_curve(self, strategy: Strategy) -> None:
         _log.info("recall by oversampling: %s", strategy.words)
