@@ -15,6 +15,19 @@ TOLERANCE = 0.02
 _FEWEST_ROWS = 200
 _NORMAL_SHARE = 0.5
 _RESIDUAL = 0.01
+_COLUMNS = (
+    "strategy",
+    "threshold",
+    "rotate",
+    "bits",
+    "query",
+    "code_metric",
+    "predicted_fidelity",
+    "predicted_pearson",
+    "sampled_fidelity",
+    "valid",
+    "reason",
+)
 
 
 def predicted_strategies() -> list[Strategy]:
@@ -83,12 +96,9 @@ def fidelity_table(
                 reason,
             )
         )
-    names = ("strategy", "threshold", "rotate", "bits", "query", "code_metric")
-    names += ("predicted_fidelity", "predicted_pearson", "sampled_fidelity")
-    names += ("valid", "reason")
     return {
         name: np.array(column, dtype=object if isinstance(column[0], str) else None)
-        for name, column in zip(names, zip(*rows, strict=True), strict=True)
+        for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=True)
     }
 
 

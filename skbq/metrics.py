@@ -22,7 +22,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_random_state, gen_batches
 from sklearn.utils.validation import check_is_fitted
 
+from ._fidelity_report import FidelityReport, bootstrap_interval, predict_index
+
 __all__ = [
+    "FidelityReport",
     "NeighborRecallScorer",
     "RankingFidelityScorer",
     "neighbor_recall",
@@ -146,6 +149,10 @@ def neighbor_recall(
     return float((found <= limit[:, None]).mean())
 
 
+# Rows whose two halves shape the law of similarities.
+_FEWEST_TO_PREDICT = 40
+
+
 @dataclass(frozen=True)
 class RankingFidelityScorer:
     """Score a fitted index by how its code distances rank pairs of test rows.
@@ -164,6 +171,9 @@ class RankingFidelityScorer:
     random_state : int, RandomState instance or None, default=None
         Seed of the draw. Pass an int to compare all candidates of a search on the
         same rows.
+
+    ``report`` measures and predicts with an interval and a verdict; ``scores`` gives
+    both figures to a search by several metrics.
 
     See Also
     --------
@@ -213,6 +223,91 @@ class RankingFidelityScorer:
         -------
         fidelity : float
         """
+        return ranking_fidelity(*self._similarity_and_score(estimator, X))
+
+    def scores(self, estimator: Any, X: Any, y: Any = None) -> dict[str, float]:
+        """Return measured and predicted fidelity, for scoring by several metrics.
+
+        Parameters
+        ----------
+        estimator : fitted BinaryNeighbors, or Pipeline that ends in one
+        X : array-like of shape (n_samples, n_features)
+            Test vectors, at least 40.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        scores : dict
+            ``fidelity`` as measured, ``predicted_fidelity``, and ``gap``, the predicted
+            less the measured one; NaN where nothing can be predicted.
+
+        Examples
+        --------
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> from skbq import BinaryNeighbors, BinaryQuantizer, TwoBitQuantizer
+        >>> from skbq.datasets import load_wordnet_minilm
+        >>> from skbq.metrics import RankingFidelityScorer
+        >>> search = GridSearchCV(
+        ...     BinaryNeighbors(),
+        ...     {"quantizer": [BinaryQuantizer(), TwoBitQuantizer()]},
+        ...     scoring=RankingFidelityScorer(random_state=0).scores,
+        ...     refit="predicted_fidelity",
+        ...     cv=2,
+        ... ).fit(load_wordnet_minilm().data)
+        >>> search.best_params_
+        {'quantizer': TwoBitQuantizer()}
+        >>> bool(abs(search.cv_results_["mean_test_gap"]).max() < 0.02)
+        True
+        """
+        measured = self(estimator, X)
+        predicted, _ = self._predict(estimator, X)
+        return {
+            "fidelity": measured,
+            "predicted_fidelity": predicted,
+            "gap": predicted - measured,
+        }
+
+    def report(self, estimator: Any, X: Any, y: Any = None) -> FidelityReport:
+        """Return the fidelity measured on test rows beside the predicted one.
+
+        Parameters
+        ----------
+        estimator : fitted BinaryNeighbors, or Pipeline that ends in one
+        X : array-like of shape (n_samples, n_features)
+            Test vectors, at least 40. The prediction is made from their mean and
+            covariance.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        report : FidelityReport
+            Print it for the verdict in words.
+
+        Examples
+        --------
+        >>> from skbq import BinaryNeighbors, BinaryQuantizer
+        >>> from skbq.datasets import load_wordnet_minilm
+        >>> from skbq.metrics import RankingFidelityScorer
+        >>> X = load_wordnet_minilm().data
+        >>> index = BinaryNeighbors(quantizer=BinaryQuantizer()).fit(X[:4000])
+        >>> report = RankingFidelityScorer(random_state=0).report(index, X[4000:])
+        >>> report.low < report.measured < report.high
+        True
+        >>> report.holds
+        True
+        """
+        similarity, score = self._similarity_and_score(estimator, X)
+        measured = ranking_fidelity(similarity, score)
+        low, high = bootstrap_interval(similarity, score, self.random_state)
+        predicted, reason = self._predict(estimator, X)
+        return FidelityReport(measured, low, high, predicted, reason)
+
+    def _similarity_and_score(
+        self, estimator: Any, X: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return both for pairs of test rows, (n_queries, n_rows)."""
         n_pairs = _check_count(self.n_pairs, "n_pairs", self, 4)
         encoder, index = _frozen_index(estimator, self)
         n_samples = _count_rows(X, 4, self)
@@ -231,7 +326,20 @@ class RankingFidelityScorer:
         np.put_along_axis(score, order, -distances, axis=1)
         vectors = _metric_vectors(rows, index.metric)
         true = _distances(_metric_vectors(queries, index.metric), vectors, index.metric)
-        return ranking_fidelity(-true, score)
+        return -true, score
+
+    def _predict(self, estimator: Any, X: Any) -> tuple[float, str]:
+        """Return the fidelity predicted from moments of test rows, or why not."""
+        encoder, index = _frozen_index(estimator, self)
+        _count_rows(X, _FEWEST_TO_PREDICT, self)
+        vectors = _metric_vectors(X, index.metric)
+        if index.quantizer is None:  # flat: the encoder ends in the quantizer
+            steps, rows = estimator[:-1], X
+        else:
+            steps, rows = index.quantizer.estimator, encoder(X)
+            rows = _metric_vectors(rows, index.metric)
+        before, quantizer = _split_quantizer(steps)
+        return predict_index(index, quantizer, vectors, before(rows), self.random_state)
 
 
 @dataclass(frozen=True)
@@ -349,6 +457,18 @@ def _frozen_index(estimator: Any, scorer: Any) -> tuple[Any, Any]:
     if last.quantizer_ is not None:
         index.set_params(quantizer=FrozenEstimator(last.quantizer_))
     return (lambda X: X) if before is None else before.transform, index
+
+
+def _split_quantizer(steps: Any) -> tuple[Any, Any]:
+    """Part fitted steps into a function of rows, and the quantizer at the end."""
+    if isinstance(steps, FrozenEstimator):
+        return _split_quantizer(steps.estimator)
+    if not isinstance(steps, Pipeline):
+        return np.asarray, steps
+    inner, quantizer = _split_quantizer(steps[-1])
+    if len(steps) == 1:
+        return inner, quantizer
+    return (lambda rows: inner(steps[:-1].transform(rows))), quantizer
 
 
 def _metric_vectors(X: Any, metric: str) -> np.ndarray:

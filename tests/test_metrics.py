@@ -13,7 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, Normalizer
+from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 
 from skbq import BinaryNeighbors, BinaryQuantizer, RandomRotation, TwoBitQuantizer
 from skbq.datasets import load_wordnet_minilm, make_gaussian
@@ -30,6 +30,11 @@ METRICS = ["cosine", "euclidean", "inner_product"]
 @cache
 def glosses():
     return load_wordnet_minilm().data[:1200]
+
+
+@cache
+def embeddings():
+    return load_wordnet_minilm().data
 
 
 @cache
@@ -358,3 +363,82 @@ def test_scorers_refuse_counts(value):
         RankingFidelityScorer(n_pairs=value)(index, uneven())
     with pytest.raises(ValueError, match=r"'n_neighbors' parameter.*\[1, inf\)"):
         NeighborRecallScorer(n_neighbors=value)(index, uneven())
+
+
+REPORTED = [
+    BinaryNeighbors(quantizer=BinaryQuantizer()),
+    BinaryNeighbors(
+        quantizer=make_pipeline(RandomRotation(random_state=0), TwoBitQuantizer()),
+        query="vectors",
+        oversampling=4,
+    ),
+    make_pipeline(
+        Normalizer(),
+        RandomRotation(random_state=0),
+        TwoBitQuantizer(),
+        BinaryNeighbors(code_metric="penalty"),
+    ),
+]
+
+
+@pytest.mark.parametrize("estimator", REPORTED, ids=["nested", "float", "flat"])
+def test_report_measures_and_predicts(estimator):
+    scorer = RankingFidelityScorer(n_pairs=90_000, random_state=0)
+    estimator = clone(estimator).fit(embeddings()[:3000])
+    report = scorer.report(estimator, embeddings()[3000:])
+    assert report.measured == scorer(estimator, embeddings()[3000:])
+    assert report.low < report.measured < report.high
+    assert abs(report.difference) < 0.02
+    assert report.holds
+    assert "holds" in str(report)
+    assert scorer.scores(estimator, embeddings()[3000:]) == {
+        "fidelity": report.measured,
+        "predicted_fidelity": report.predicted,
+        "gap": report.difference,
+    }
+
+
+def test_interval_of_a_report_covers_other_draws():
+    """Nineteen in twenty intervals should hold what other rows show on average."""
+    index = BinaryNeighbors(quantizer=BinaryQuantizer()).fit(embeddings()[:1000])
+    parts = [embeddings()[start : start + 400] for start in range(1000, 5000, 400)]
+    reports = [RankingFidelityScorer(random_state=0).report(index, X) for X in parts]
+    mean = np.mean([report.measured for report in reports])
+    assert sum(r.low <= mean <= r.high for r in reports) >= 8
+
+
+def test_report_says_that_a_prediction_fails():
+    """All coordinates positive: signs about 0 say less than a normal law expects."""
+    X = np.square(embeddings()[:, :64]) + 1e-4
+    index = BinaryNeighbors(quantizer=BinaryQuantizer("median")).fit(X)
+    tilted = BinaryNeighbors(quantizer=BinaryQuantizer("zero")).fit(X - 1e-3)
+    report = RankingFidelityScorer(random_state=0).report(tilted, X - 1e-3)
+    assert not report.holds
+    assert "does not hold" in str(report)
+    assert RankingFidelityScorer(random_state=0).report(index, X).predicted > 0
+
+
+def test_report_without_a_prediction_says_why():
+    scorer = RankingFidelityScorer(random_state=0)
+    scaled = make_pipeline(StandardScaler(), BinaryQuantizer(), BinaryNeighbors())
+    report = scorer.report(scaled.fit(embeddings()), embeddings())
+    assert np.isnan(report.predicted)
+    assert not report.holds
+    assert "no prediction: a step before the quantizer changes" in str(report)
+    lengths = embeddings() * np.linspace(1, 2, len(embeddings()))[:, None]
+    euclidean = BinaryNeighbors(quantizer=BinaryQuantizer(), metric="euclidean")
+    assert "lengths differ" in str(scorer.report(euclidean.fit(lengths), lengths))
+
+
+def test_a_grid_search_by_several_metrics_finds_what_theory_finds():
+    search = GridSearchCV(
+        BinaryNeighbors(query="vectors"),
+        {"quantizer": [BinaryQuantizer(), TwoBitQuantizer("zero"), TwoBitQuantizer()]},
+        scoring=RankingFidelityScorer(random_state=0).scores,
+        refit="fidelity",
+        cv=2,
+    ).fit(embeddings()[:2000])
+    results = search.cv_results_
+    assert np.abs(results["mean_test_gap"]).max() < 0.01
+    order = [results[f"rank_test_{n}"] for n in ("fidelity", "predicted_fidelity")]
+    np.testing.assert_array_equal(*order)

@@ -1,7 +1,8 @@
 """Fidelity on rows drawn from a law: for scores without a closed form."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -19,7 +20,12 @@ from ._fidelity import (
 from ._inputs import check_choice, check_moments
 from ._moments import Sums
 from ._rows import Normal
-from ._spearman import sample_rows, similarity_pairs, spearman_from_pearson
+from ._spearman import (
+    Pairs,
+    sample_rows,
+    similarity_pairs,
+    spearman_from_pearson,
+)
 
 _MOST_ROWS = 8192
 _VALUES = 2**23  # of the rows: 64 MB
@@ -107,10 +113,10 @@ def simulated_fidelity(
     rows = draw_rows(mean, covariance, metric)
     if rotation is not None:
         rows = rows @ check_rotation(rotation, len(mean))
-    drawn = CodedRows.of(rows)
+    pairs_of = None
     if sample is not None:
-        sample = sample_rows(sample, mean)
-    return drawn.fidelity(quantizer, query, code_metric, metric, sample)
+        pairs_of = partial(similarity_pairs, sample_rows(sample, mean), metric, False)
+    return CodedRows.of(rows).fidelity(quantizer, query, code_metric, metric, pairs_of)
 
 
 def draw_rows(mean: np.ndarray, covariance: np.ndarray, metric: str) -> np.ndarray:
@@ -153,9 +159,18 @@ class CodedRows:
         )
 
     def fidelity(
-        self, quantizer: Any, query: str, code_metric: str, metric: str, sample: Any
+        self,
+        quantizer: Any,
+        query: str,
+        code_metric: str,
+        metric: str,
+        pairs_of: Callable[[tuple[float, float]], Pairs] | None,
     ) -> Fidelity:
-        """Code the rows and compare them."""
+        """Code the rows and compare them.
+
+        ``pairs_of`` gives sampled pairs for the powers of their lengths that reach
+        the score.
+        """
         if query == "vectors":
             _, levels = code_steps(quantizer, self.mean, self.scale)
             score_features(levels, query, code_metric)  # refuses what it cannot be
@@ -169,8 +184,8 @@ class CodedRows:
         if not -1.0 <= pearson <= 1.0:
             return Fidelity(pearson, float("nan"), float("nan"))
         normal = spearman = spearman_from_pearson(pearson)
-        if sample is not None:
-            spearman = sums.spearman(similarity_pairs(sample, metric, False, powers))
+        if pairs_of is not None:
+            spearman = sums.spearman(pairs_of(powers))
         return Fidelity(pearson, spearman, normal)
 
     def sampled_fidelity(self, quantizer: Any, query: str, code_metric: str) -> float:

@@ -50,11 +50,10 @@ class Sums:
         if not self.score > 0:
             return float("nan")
         seen = pairs.seen
-        agreement = np.corrcoef(seen, pairs.core)[0, 1]
         signal = np.zeros_like(seen)
         explained = 0.0
         if self.core > 0:
-            strength = self.cross_core / np.sqrt(self.core) / agreement
+            strength = self.cross_core / np.sqrt(self.core) / pairs.agreement
             signal += strength * seen / seen.std()
             explained += strength**2
         if self.linear > 0 and pairs.linear.any():
@@ -62,7 +61,7 @@ class Sums:
             signal += strength * pairs.linear / pairs.linear.std()
             explained += strength**2
         noise = max(1.0 - explained / self.score, 0.0)
-        return joint_spearman(pairs.core + pairs.linear, signal, noise)
+        return joint_spearman(pairs.position, signal, noise)
 
 
 def fidelity_sums(

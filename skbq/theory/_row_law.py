@@ -11,7 +11,7 @@ from ._drawn import CodedRows, check_rotation, draw_rows
 from ._fidelity import Fidelity, code_steps, predict_fidelity
 from ._inputs import check_choice, check_moments
 from ._projected_normal import fit_projected_normal
-from ._spearman import sample_rows
+from ._spearman import Pairs, sample_rows, similarity_pairs
 
 # Rows whose lengths differ less are taken for unit rows.
 _UNIT_LENGTHS = 1e-3
@@ -165,7 +165,6 @@ class RowLaw:
         others: :func:`simulated_fidelity`, since thresholds of a row's own and the
         correction have closed forms to first order only.
         """
-        shape = self.sample[:_SHAPE_ROWS]
         _, levels = code_steps(quantizer, self.mean, np.ones_like(self.mean))
         if query == "codes" and len(levels) == 2:
             predicted = predict_fidelity(
@@ -174,14 +173,24 @@ class RowLaw:
                 self.covariance,
                 code_metric=code_metric,
                 metric=self.metric,
-                sample=shape,
+                sample=self.sample[:_SHAPE_ROWS],
             )
         else:
             predicted = self._drawn.fidelity(
-                quantizer, query, code_metric, self.metric, shape
+                quantizer, query, code_metric, self.metric, self._pairs_of
             )
         sampled = self._coded.sampled_fidelity(quantizer, query, code_metric)
         return CheckedFidelity(predicted, sampled)
+
+    def _pairs_of(self, powers: tuple[float, float]) -> Pairs:
+        if powers not in self._pairs:
+            rows = self.sample[:_SHAPE_ROWS]
+            self._pairs[powers] = similarity_pairs(rows, self.metric, False, powers)
+        return self._pairs[powers]
+
+    @cached_property
+    def _pairs(self) -> dict[tuple[float, float], Pairs]:
+        return {}
 
     @cached_property
     def _drawn(self) -> CodedRows:

@@ -1,6 +1,7 @@
 """From Pearson to Spearman fidelity: Kruskal's formula, and one for any similarity."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,12 +71,13 @@ def spearman_from_pearson(pearson: float, similarities: Any = None) -> float:
 
 
 def joint_spearman(
-    similarity: np.ndarray, signal: np.ndarray, noise_share: float
+    position: np.ndarray, signal: np.ndarray, noise_share: float
 ) -> float:
     """Spearman correlation of similarity and score over sampled pairs.
 
-    The score is ``signal``, a function of the pair, plus independent normal noise
-    that is ``noise_share`` of the score's variance.
+    ``position`` is the similarity's rank as a share of the pairs. The score is
+    ``signal``, a function of the pair, plus independent normal noise that is
+    ``noise_share`` of the score's variance.
     """
     spread = signal.std()
     if spread == 0 or not 0.0 <= noise_share < 1.0:
@@ -87,7 +89,6 @@ def joint_spearman(
     # P(another score < this one), on the quantiles of the signal.
     above = ndtr(np.subtract.outer(points, points) / noise).mean(axis=1)
     score_rank = np.interp(signal, points, above)
-    position = rankdata(similarity) / len(similarity)
     return float(12.0 * np.mean(position * score_rank) - 3.0)
 
 
@@ -114,6 +115,16 @@ class Pairs:
     core: np.ndarray
     linear: np.ndarray
     seen: np.ndarray
+
+    @cached_property
+    def position(self) -> np.ndarray:
+        """Rank of each similarity, as a share of the number of pairs."""
+        return rankdata(self.core + self.linear) / len(self.core)
+
+    @cached_property
+    def agreement(self) -> float:
+        """Correlation of the core with what codes see of it."""
+        return float(np.corrcoef(self.seen, self.core)[0, 1])
 
 
 def similarity_pairs(
