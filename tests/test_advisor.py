@@ -648,7 +648,7 @@ def doubts_of(X):
     unit_rows = unit(X, "cosine")
     profile = HeterogeneityProfiler(random_state=0).fit(unit_rows)
     near = similarities(unit_rows[:50], unit_rows[50:], "cosine")
-    return "\n".join(doubts(profile, unit_rows[50:], near, 10))
+    return "\n".join(doubts(profile, unit_rows[50:], near, 10, "cosine"))
 
 
 def test_good_vectors_raise_no_doubts(glosses):
@@ -665,6 +665,9 @@ def test_doubts(rng):
     assert "30 of 100 coordinates never vary" in doubts_of(half)
     assert "copies of others" in doubts_of(np.repeat(noise[:300], 5, axis=0))
     assert "All rows are the same" in doubts_of(np.ones((200, 100)))
+    nearly = np.tile(noise[:300], (5, 1)) + 1e-4 * rng.standard_normal((1500, 100))
+    assert "100% of the queries find near copies" in doubts_of(nearly)
+    assert "copies" not in doubts_of(noise)
 
 
 # Drift.

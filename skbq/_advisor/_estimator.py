@@ -291,7 +291,11 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         _log.info("measuring speed")
         speeds = relative_speeds(whole, list(dict.fromkeys(map(kind_of, allowed))))
         self.warnings_ += doubts(
-            self.profile_, first_look.rows, study.similarities, self.n_neighbors_
+            self.profile_,
+            first_look.rows,
+            study.similarities,
+            self.n_neighbors_,
+            self.metric,
         )
         return Advice(task, findings, speeds, self.metric, self.n_features_in_)
 

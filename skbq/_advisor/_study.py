@@ -25,7 +25,7 @@ _SCREEN_QUERIES = 100
 _FIDELITY_ROWS = 1000
 # The curve of a settled strategy rests on that many queries.
 _CURVE_QUERIES = 300
-_BATCH = 500
+_BATCH = 1000
 # Where queries are too few to tell strategies apart, that many in all, rows included.
 _MOST_ASKING = 4000
 # Queries for a look at speed, and rows that they search at most.

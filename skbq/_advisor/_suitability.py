@@ -13,6 +13,8 @@ _CHANCE = 1.15
 _ISOTROPIC = 0.8
 _MANY_CONSTANT = 0.05
 _MANY_EQUAL = 0.1
+# A row that much nearer than the median row, in squared distance, is nearly a copy.
+_NEARLY_EQUAL = 1e-4
 
 
 def doubts(
@@ -20,6 +22,7 @@ def doubts(
     rows: np.ndarray,
     similarities: np.ndarray,
     n_neighbors: int,
+    metric: str,
 ) -> list[str]:
     """List what speaks against codes of one or two bits, whatever was measured.
 
@@ -30,6 +33,7 @@ def doubts(
     similarities : ndarray of shape (n_queries, n_some_rows)
         Of queries to some of the rows.
     n_neighbors : int
+    metric : {"cosine", "euclidean", "inner_product"}
     """
     d = rows.shape[1]
     found = []
@@ -66,7 +70,22 @@ def doubts(
             f"{equal:.0%} of the sampled rows are copies of others: remove duplicates, "
             "which fill the lists of neighbors."
         )
+    elif metric != "inner_product":
+        copies = _near_copies(similarities, metric)
+        if copies > _MANY_EQUAL:
+            found.append(
+                f"{copies:.0%} of the queries find near copies of themselves. Such "
+                "neighbors are found by any code: recall says little of queries that "
+                "have none. Remove near duplicates, or pass queries without copies."
+            )
     return found
+
+
+def _near_copies(similarities: np.ndarray, metric: str) -> float:
+    """Return the share of queries with a row that is nearly equal."""
+    squared = (1.0 if metric == "cosine" else 0.0) - similarities
+    limit = _NEARLY_EQUAL * np.median(squared, axis=1)
+    return float((squared.min(axis=1) < limit).mean())
 
 
 def _by_chance(similarities: np.ndarray, n_neighbors: int) -> bool:
