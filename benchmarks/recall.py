@@ -13,14 +13,12 @@ what the same queries measure on all rows.
 """
 
 import argparse
-import platform
 from pathlib import Path
 
 import numpy as np
-import scipy
+from _sets import describe_run
 from scipy.special import log_ndtr
 
-import skbq
 from skbq import BinaryQuantizer, TwoBitQuantizer
 from skbq.datasets import (
     load_wordnet_minilm,
@@ -241,7 +239,7 @@ def summary(name, results):
     return "| " + " | ".join(cells) + " |"
 
 
-def main():
+def parse(words=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", type=Path)
     parser.add_argument("--generated", action="store_true")
@@ -252,15 +250,47 @@ def main():
     parser.add_argument("--no-model", dest="model", action="store_false")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    head = [
-        "# Recall@10 of code search: predicted from a sample, and measured",
+    return parser.parse_args(words)
+
+
+def sets(arguments):
+    """Name, base and queries of what was asked for."""
+    if not arguments.sets and not arguments.generated:
+        shipped = load_wordnet_minilm()
+        yield "shipped", unit(shipped.data), unit(shipped.queries)
+    for path in arguments.sets:
+        yield load(path, arguments.seed)
+    if arguments.generated:
+        yield from generated(arguments.largest, arguments.seed)
+
+
+def summaries(results):
+    """Lines on errors and coverages, by set and over all."""
+    names = dict.fromkeys(r["set"] for r in results)
+    return [
+        "Mean absolute errors over codes, queries, oversamplings and samples. Sample "
+        "as is: recall@10 inside the sample, taken for that of all rows. Enough: share "
+        "of the targets 0.8, 0.9, 0.95 that the oversampling of `oversampling_for` "
+        "reaches, and its median ratio to the smallest that does. Gaussian: share of "
+        "coordinates that pass Anderson-Darling on 2,000 rows; below 0.5 form a, from "
+        "the moments alone, is not to be trusted.",
         "",
-        f"skbq {skbq.__version__}, numpy {np.__version__}, scipy {scipy.__version__}, "
-        f"Python {platform.python_version()}; seed {arguments.seed}; "
+        "| set | rows | sample as is | form b | largest | covered | half | enough "
+        "| ratio | Gaussian | form a | largest |",
+        "|---" * 12 + "|",
+        *(summary(n, [r for r in results if r["set"] == n]) for n in names),
+        summary("all", results),
+    ]
+
+
+def main():
+    arguments = parse()
+    head = ["# Recall@10 of code search: predicted from a sample, and measured", ""]
+    head += describe_run([path.stem for path in arguments.sets], arguments.seed)
+    head += [
+        "",
         f"{arguments.queries} queries, {arguments.rows:,} sampled rows, "
         f"{arguments.samples} samples of rows. Oversampling 1, 2, 5, 10.",
-        "",
         "Half: half the width of the 90 % interval. Form a: from the model alone.",
         "",
         "| set | codes, query | measured | predicted (form b) | half | form a |",
@@ -268,17 +298,7 @@ def main():
     ]
     print(*head, sep="\n", flush=True)
     lines, results = list(head), []
-
-    def sets():
-        if not arguments.sets and not arguments.generated:
-            shipped = load_wordnet_minilm()
-            yield "shipped", unit(shipped.data), unit(shipped.queries)
-        for path in arguments.sets:
-            yield load(path, arguments.seed)
-        if arguments.generated:
-            yield from generated(arguments.largest, arguments.seed)
-
-    for name, base, queries in sets():
+    for name, base, queries in sets(arguments):
         seen = set()
         for result in compare(name, base, queries, arguments):
             results.append(result)
@@ -286,21 +306,7 @@ def main():
                 seen.add(result["codes"])
                 lines.append(detail(result))
                 print(lines[-1], flush=True)
-    tail = [
-        "",
-        "Mean absolute errors over codes, queries, oversamplings and samples. Sample "
-        "as is: recall@10 inside the sample, taken for that of all rows. Enough: share "
-        "of the targets 0.8, 0.9, 0.95 that the oversampling of `oversampling_for` "
-        "reaches, and its median ratio to the smallest that does. Gaussian: share of "
-        "coordinates that pass Anderson-Darling on 2,000 rows.",
-        "",
-        "| set | rows | sample as is | form b | largest | covered | half | enough "
-        "| ratio | Gaussian | form a | largest |",
-        "|---" * 12 + "|",
-    ]
-    names = dict.fromkeys(r["set"] for r in results)
-    tail += [summary(n, [r for r in results if r["set"] == n]) for n in names]
-    tail.append(summary("all", results))
+    tail = ["", *summaries(results)]
     print(*tail, sep="\n")
     if arguments.out:
         arguments.out.write_text("\n".join(lines + tail) + "\n")

@@ -2,18 +2,23 @@
 
     python benchmarks/theory.py [SET.npz | SET.npy ...] [--quick] [--out TABLE.md]
 
-Three tables: closed forms against simulated normal vectors over dimensions, spectra,
-scales and means; the rows of arXiv 2605.17524 that can be generated; and, for every
-file named (an .npz with an array ``base``, or an .npy; without any, the shipped
-embeddings), predicted and measured fidelity side by side.
+For every file named (an .npz with arrays ``base`` and ``queries``, or an .npy; without
+any, the shipped embeddings): predicted and measured fidelity of all strategies side by
+side, which predictions are flagged, and recall. Then closed forms against simulated
+normal vectors over dimensions, spectra, scales and means; and the rows of arXiv
+2605.17524 that can be generated. ``--out`` also writes what the plots of the
+documentation are drawn from, as .json.
 """
 
 import argparse
+import json
 import time
 from pathlib import Path
 
 import numpy as np
+import recall as recall_benchmark
 from _sets import describe_run
+from _theory_sets import compare_set, rows_of, unit, verdicts
 from scipy.stats import spearmanr
 
 from skbq import BinaryQuantizer, TwoBitQuantizer
@@ -52,11 +57,6 @@ N_PAIR_ROWS = 3_000  # Spearman and penalty: pairs of half of these with the oth
 
 def levels_of(quantizer, X):
     return quantizer.fit(X).transform(X).unpack().astype(np.float64)
-
-
-def unit(X):
-    X = np.asarray(X, dtype=np.float64)
-    return X / np.linalg.norm(X, axis=1, keepdims=True)
 
 
 def halves(X):
@@ -267,7 +267,7 @@ def intervention_table():
             ]
         )
     head = ["CV of scales", "F, 1 bit", "gain of the 2nd bit (penalty)", "predicted"]
-    return table(head, rows)
+    return table(head, rows), [[float(x) for x in row] for row in rows]
 
 
 def stress_law(d, linked, rho, rng):
@@ -336,104 +336,75 @@ def stress_table(d=384):
     ]
 
 
-def load(path):
+def rows_in(path):
     arrays = np.load(path)
-    X = arrays["base"] if path.suffix == ".npz" else arrays
-    return path.stem, unit(X[X.any(axis=1)])
+    return arrays["base"] if path.suffix == ".npz" else arrays
 
 
-def set_rows(name, X):
-    """Predicted and measured fidelity (Spearman) of cosines on one set."""
-    rng = np.random.default_rng(SEED)
-    order = rng.permutation(len(X))
-    sample, test = X[order[:800]], X[order[-N_PAIR_ROWS:]]
-    started = time.perf_counter()
-    mean, covariance = X.mean(axis=0), np.cov(X.T)
-    fit = fit_projected_normal(mean, covariance)
-    seconds = time.perf_counter() - started
-    rows = []
-    for threshold in ("zero", "mean"):
-        for make in (BinaryQuantizer, TwoBitQuantizer):
-            for rotation in (None, "haar"):
-                quantizer = make(threshold).fit(X)
-                rotated = test
-                if rotation == "haar":
-                    d = X.shape[1]
-                    q = np.linalg.qr(rng.standard_normal((d, d)))[0]
-                    quantizer.fit(X @ q)
-                    rotated = test @ q
-                levels = quantizer.transform(rotated).unpack().astype(np.float64)
-                left, right = halves(test)
-                measured = spearmanr(
-                    (left @ right.T).ravel(), scores(levels, test, "codes", "auto")
-                ).statistic
-                predicted = predict_fidelity(
-                    quantizer,
-                    fit.mean,
-                    fit.covariance,
-                    metric="cosine",
-                    rotation=rotation,
-                    sample=sample,
-                )
-                rows.append(
-                    [
-                        name,
-                        f"{fit.residual:.4f}",
-                        threshold,
-                        "1" if make is BinaryQuantizer else "2",
-                        rotation or "none",
-                        f"{measured:.3f}",
-                        f"{predicted.spearman:.3f}",
-                        f"{predicted.spearman - measured:+.3f}",
-                        f"{predicted.spearman_normal - measured:+.3f}",
-                    ]
-                )
-    print(f"{name}: fitted in {seconds:.1f} s", flush=True)
-    return rows
+def sets_tables(named):
+    """Lines on every set, and the records behind them."""
+    descriptions, compared = [], []
+    for name, X in named:
+        description, rows = compare_set(name, X)
+        descriptions.append(description)
+        compared += rows
+    cells = [
+        [f"{v:.3g}" if isinstance(v, float) else v for v in one.values()]
+        for one in descriptions
+    ]
+    head = ["set", "strategy", "measured F (95 % interval)", "predicted F"]
+    head += ["difference", "valid"]
+    lines = [*verdicts(compared), "", *table(list(descriptions[0]), cells)]
+    return [*lines, *table(head, rows_of(compared))], descriptions, compared
 
 
-def sets_table(paths):
-    named = [load(path) for path in paths]
-    if not named:
-        named = [("shipped", unit(load_wordnet_minilm().data))]
-    rows = [row for name, X in named for row in set_rows(name, X)]
-    head = ["set", "fit residual", "threshold", "bits", "rotation", "measured F"]
-    head += ["predicted F", "difference", "difference, Kruskal's formula"]
-    errors = np.array([[abs(float(row[7])), row[2] == "mean"] for row in rows])
-    centred = errors[errors[:, 1] == 1, 0].mean()
-    note = (
-        f"Mean absolute difference {errors[:, 0].mean():.4f}; with thresholds at the "
-        f"mean {centred:.4f}."
-    )
-    return [*table(head, rows), note, ""], [name for name, _ in named]
+def recall_lines(paths):
+    """Predicted and measured recall@10, by the benchmark that has it in detail."""
+    arguments = recall_benchmark.parse([str(path) for path in paths])
+    results = [
+        result
+        for name, base, queries in recall_benchmark.sets(arguments)
+        for result in recall_benchmark.compare(name, base, queries, arguments)
+    ]
+    return recall_benchmark.summaries(results)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", type=Path)
     parser.add_argument("--quick", action="store_true", help="d up to 256 only")
+    parser.add_argument("--no-recall", dest="recall", action="store_false")
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
-    dimensions = [d for d in ROWS if d <= 256 or not arguments.quick]
     started = time.perf_counter()
-    sets, names = sets_table(arguments.sets)
-    lines = ["# Predicted against measured fidelity", ""]
-    lines += describe_run(names, SEED)
-    lines += ["", "## Closed forms less simulation (Pearson)", ""]
-    lines += simulation_table(dimensions)
+    named = [(path.stem, rows_in(path)) for path in arguments.sets]
+    named = named or [("shipped", load_wordnet_minilm().data)]
+    on_sets, descriptions, compared = sets_tables(named)
+    recall_part = recall_lines(arguments.sets) if arguments.recall else []
+    print(f"sets done after {time.perf_counter() - started:.0f} s", flush=True)
+    dimensions = [d for d in ROWS if d <= 256 or not arguments.quick]
+    simulated = simulation_table(dimensions)
     print(f"simulation done after {time.perf_counter() - started:.0f} s", flush=True)
+    lines = ["# Predicted against measured fidelity", ""]
+    lines += describe_run([name for name, _ in named], SEED)
+    lines += ["", "## Sets: predicted and measured (Spearman, cosine)", "", *on_sets]
+    if recall_part:
+        lines += ["## Sets: recall@10, predicted from a sample", "", *recall_part, ""]
+    lines += ["## Closed forms less simulation (Pearson)", "", *simulated]
     lines += ["## Published values, generated anew", ""]
     lines += published_table(10_000 if arguments.quick else 50_000)
+    intervention, steps = intervention_table()
     lines += ["## The second bit as scales are made equal or unequal", ""]
-    lines += intervention_table()
+    lines += intervention
     lines += ["## Scales linked with correlations", "", *stress_table()]
-    lines += ["## Sets: predicted and measured (Spearman, cosine)", "", *sets]
     lines += [f"Made in {time.perf_counter() - started:.0f} s."]
     text = "\n".join(lines) + "\n"
     print(text)
     if arguments.out is not None:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(text)
+        records = {"sets": descriptions, "fidelity": compared, "flattening": steps}
+        arguments.out.with_suffix(".json").write_text(json.dumps(records, indent=1))
 
 
 if __name__ == "__main__":

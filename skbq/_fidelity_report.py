@@ -83,11 +83,24 @@ def bootstrap_interval(
     Pairs share rows, so that rows and queries are resampled, not pairs. Ranks stay
     those among all pairs: redrawing n rows moves them by O(1 / n) only.
     """
+    return interval_of_ranks(
+        centred_ranks(similarity), centred_ranks(score), random_state
+    )
+
+
+def centred_ranks(values: np.ndarray) -> np.ndarray:
+    """Return ranks less their mean, in the shape of the values."""
+    ranks = rankdata(values).reshape(values.shape)
+    return ranks - ranks.mean()
+
+
+def interval_of_ranks(
+    a: np.ndarray, b: np.ndarray, random_state: Any
+) -> tuple[float, float]:
+    """Return :func:`bootstrap_interval` for the centred ranks of both."""
     rng = check_random_state(random_state)
-    a, b = (rankdata(x).reshape(x.shape) for x in (similarity, score))
-    a, b = a - a.mean(), b - b.mean()
     weights = []
-    for n in similarity.shape:
+    for n in a.shape:
         drawn = rng.randint(n, size=(_N_BOOTSTRAP, n))
         counts = np.zeros((_N_BOOTSTRAP, n))
         np.add.at(counts, (np.arange(_N_BOOTSTRAP)[:, None], drawn), 1.0 / n)
