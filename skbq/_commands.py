@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import shlex
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from .exports import ENGINES
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _SEED = 0
+_SHIPPED = "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 to ask."
 # Queries that are searched between two lines of progress.
 _BATCH = 1000
 
@@ -93,6 +95,8 @@ def _add_advise(commands: Commands) -> None:
 
 
 def _run_advise(args: argparse.Namespace) -> None:
+    if args.html is not None:
+        _write(args.html, "")  # refused now rather than after the work
     progress("loading embeddings")
     queries = None if args.queries is None else load_vectors(args.queries)
     if args.file is None:
@@ -109,7 +113,8 @@ def _run_advise(args: argparse.Namespace) -> None:
         expected_rows=args.expected_rows,
         random_state=_SEED,
     )
-    with _Steps():
+    with _Steps(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the report says them all
         _checked(advisor.fit, X, queries=queries)
     if args.html is not None:
         _write(args.html, _page(advisor))
@@ -117,7 +122,10 @@ def _run_advise(args: argparse.Namespace) -> None:
         print_lines([json.dumps(_as_json(advisor, args.export), indent=1)])
         return
     lines = [advisor.report()]
-    if args.file is not None:
+    if args.file is None:
+        lines.insert(0, f"{_SHIPPED}\n")
+        lines += ["", "Of your own vectors", "skbq advise FILE.npy --queries Q.npy"]
+    else:
         lines += ["", "Encode with", _encode_command(advisor, args.file)]
     if args.export is not None:
         lines += ["", str(advisor.export(args.export))]

@@ -47,6 +47,23 @@ def test_advise_a_file(folder, capsys):
     assert repr(index.quantizer) == repr(expected.quantizer)
 
 
+def test_advise_without_a_file(capsys):
+    assert main(["advise", "--max-bytes", "48"]) == 0
+    first, rest = capsys.readouterr().out.split("\n\n", 1)
+    assert "5,000 WordNet glosses" in first
+    assert rest.startswith("Recommended: 1 bit, ")
+    assert rest.rstrip().endswith("skbq advise FILE.npy --queries Q.npy")
+
+
+def test_few_rows_are_warned_of_in_the_report_alone(folder, capsys, recwarn):
+    np.save("few.npy", np.load("rows.npy")[:15])
+    assert main(["advise", "few.npy"]) == 0
+    out, err = capsys.readouterr()
+    assert "- Only 12 rows are left to search" in out
+    assert "Only 12 rows" not in err
+    assert not recwarn
+
+
 def test_advise_as_json(folder, capsys):
     argv = ["advise", "rows.npy", "--json", "--export", "faiss", "--max-bytes", "11"]
     assert main([*argv, "--neighbors", "5", "--expected-rows", "300"]) == 0
