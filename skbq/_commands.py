@@ -22,7 +22,9 @@ from .exports import ENGINES
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _SEED = 0
-_SHIPPED = "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 to ask."
+_SHIPPED = (
+    "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 to ask."
+)
 # Queries that are searched between two lines of progress.
 _BATCH = 1000
 
