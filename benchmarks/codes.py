@@ -32,8 +32,10 @@ from skbq._measuring import Truth, best_rows, mean_interval
 K = 10
 OVERSAMPLING = np.array([1, 3, 5, 10])
 SEED = 0
-# Learning a rotation for PQ takes long; more rows than these would take longer.
-OPQ_ROWS = 6000
+# Learning codebooks takes long: iterations of k-means, and for OPQ rounds and rows.
+PQ_ITERATIONS = 10
+OPQ_ROUNDS = 5
+OPQ_ROWS = 5000
 # Levels and thresholds of least squared error for N(0, 1): Max (1960), table I.
 LLOYD_MAX = {
     1: np.array([-0.7979, 0.7979]),
@@ -94,11 +96,13 @@ def product_quantizer(
     d = n_bytes * per_byte
     code = faiss.IndexPQ(d, n_bytes, 8, faiss.METRIC_INNER_PRODUCT)
     code.pq.cp.min_points_per_centroid = 1  # no warnings of few rows
+    code.pq.cp.niter = PQ_ITERATIONS
     if not rotate:
         return Faiss(rows, code, code, rows.mean(axis=0) if centred else 0.0)
     rotation, inner = faiss.OPQMatrix(d, n_bytes), faiss.ProductQuantizer(d, n_bytes, 8)
     inner.cp.min_points_per_centroid = 1
-    rotation.pq, rotation.niter, rotation.max_train_points = inner, 8, OPQ_ROWS
+    rotation.pq, rotation.niter, rotation.niter_pq_0 = inner, OPQ_ROUNDS, PQ_ITERATIONS
+    rotation.max_train_points = OPQ_ROWS
     made = Faiss(rows, faiss.IndexPreTransform(rotation, code), code)
     rotation.pq = None  # faiss holds no reference of its own
     return made
@@ -422,12 +426,12 @@ the 8 bytes of corrections that float queries need, "of its bytes or fewer" does
 recommend the other number of bits.
 
 Bytes are those for each row; codebooks of PQ (256 d numbers) and rotations (d x d) are
-not counted, nor are vectors for reranking. OPQ learns its rotation in 8 iterations on
-{OPQ_ROWS:,} rows, ITQ in 20. RaBitQ gets a random rotation first; with 2 bits faiss
-compares float queries in both rows. sentence-transformers
-sorts its candidates by the float query's product with their bits, which needs no
-vectors and is its "alone" here. Levels of TurboQuant are fixed and its rows not
-centred, as published. Codes of Elasticsearch, Lucene, TurboQuant and
+not counted, nor are vectors for reranking. PQ learns in {PQ_ITERATIONS} iterations, OPQ
+its rotation in {OPQ_ROUNDS} rounds on {OPQ_ROWS:,} rows, ITQ in 20. RaBitQ gets a random
+rotation first; with 2 bits faiss compares float queries in both rows.
+sentence-transformers sorts its candidates by the float query's product with their bits,
+which needs no vectors and is its "alone" here. Levels of TurboQuant are fixed and its
+rows not centred, as published. Codes of Elasticsearch, Lucene, TurboQuant and
 sentence-transformers are written here in numpy after their publications and sources;
 those of faiss are its own."""
 
