@@ -426,9 +426,9 @@ the 8 bytes of corrections that float queries need, "of its bytes or fewer" does
 recommend the other number of bits.
 
 Bytes are those for each row; codebooks of PQ (256 d numbers) and rotations (d x d) are
-not counted, nor are vectors for reranking. PQ learns in {PQ_ITERATIONS} iterations, OPQ
-its rotation in {OPQ_ROUNDS} rounds on {OPQ_ROWS:,} rows, ITQ in 20. RaBitQ gets a random
-rotation first; with 2 bits faiss compares float queries in both rows.
+not counted, nor are vectors for reranking. PQ learns in {PQ_ITERATIONS} iterations,
+OPQ its rotation in {OPQ_ROUNDS} rounds on {OPQ_ROWS:,} rows, ITQ in 20. RaBitQ gets a
+random rotation first; with 2 bits faiss compares float queries in both rows.
 sentence-transformers sorts its candidates by the float query's product with their bits,
 which needs no vectors and is its "alone" here. Levels of TurboQuant are fixed and its
 rows not centred, as published. Codes of Elasticsearch, Lucene, TurboQuant and
