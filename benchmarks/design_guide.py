@@ -1,7 +1,6 @@
 """What each choice of a quantizer adds, and whether the advisor chooses well.
 
-    python benchmarks/design_guide.py --out benchmarks/results/design_guide.md \
-        mine.npy others.npz
+    python benchmarks/design_guide.py [mine.npy others.npz ...] [--out TABLES.md]
 
 measures all strategies on generated vectors, on the embeddings that ship with skbq and
 on files: ``.npy`` (rows; a tenth, 500 at most, is held out at random) or ``.npz`` with
