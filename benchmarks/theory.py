@@ -336,6 +336,11 @@ def stress_table(d=384):
     ]
 
 
+def marked(name, lines):
+    """Lines between marks, which the documentation finds them by."""
+    return [f"<!-- {name} -->", "", *lines, "", f"<!-- end of {name} -->", ""]
+
+
 def rows_in(path):
     arrays = np.load(path)
     return arrays["base"] if path.suffix == ".npz" else arrays
@@ -354,7 +359,8 @@ def sets_tables(named):
     ]
     head = ["set", "strategy", "measured F (95 % interval)", "predicted F"]
     head += ["difference", "valid"]
-    lines = [*verdicts(compared), "", *table(list(descriptions[0]), cells)]
+    lines = marked("verdicts", [*verdicts(compared), ""])
+    lines += table(list(descriptions[0]), cells)
     return [*lines, *table(head, rows_of(compared))], descriptions, compared
 
 
@@ -366,7 +372,7 @@ def recall_lines(paths):
         for name, base, queries in recall_benchmark.sets(arguments)
         for result in recall_benchmark.compare(name, base, queries, arguments)
     ]
-    return recall_benchmark.summaries(results)
+    return marked("recall", recall_benchmark.summaries(results))
 
 
 def main():

@@ -10,6 +10,7 @@ copyright = author
 release = version = skbq.__version__
 
 extensions = [
+    "matplotlib.sphinxext.plot_directive",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
@@ -40,6 +41,10 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
+plot_formats = [("png", 120)]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"skbq {release}"
 html_static_path = ["_static"]
@@ -48,7 +53,16 @@ html_show_sourcelink = False
 # Only the reference is deep enough for a list of pages at its side.
 html_sidebars = {
     page: []
-    for page in ("install", "user_guide", "exports", "changes", "auto_examples/*")
+    for page in (
+        "install",
+        "user_guide",
+        "theory",
+        "design_guide",
+        "benchmarks",
+        "exports",
+        "changes",
+        "auto_examples/*",
+    )
 }
 html_theme_options = {
     "show_prev_next": False,

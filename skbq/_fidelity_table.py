@@ -113,7 +113,7 @@ def _reason(
     if not strategy.rotated and normal_share < _NORMAL_SHARE:
         causes.append(f"only {normal_share:.0%} of the coordinates look normal")
     found, expected = length_variation
-    if found > 1.5 * expected:
+    if law.metric == "inner_product" and found > 1.5 * expected:
         causes.append(
             f"lengths vary by {found:.0%} of their mean, by {expected:.0%} if normal"
         )

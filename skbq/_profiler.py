@@ -272,8 +272,8 @@ class HeterogeneityProfiler(
         -----
         Rotated strategies are predicted for the rotation that
         ``RandomRotation(random_state=0)`` makes; in dozens of dimensions or more,
-        one is like another. Under "cosine" vectors whose lengths differ are taken for
-        normal before they are scaled: scale them first for better predictions.
+        one is like another. Under "cosine", moments are those of all vectors where
+        these have one length, else those of the sample, scaled to unit length.
 
         The time grows as the cube of the number of coordinates: seconds for some
         hundreds, a minute or two for 1,536.

@@ -13,8 +13,8 @@ from ._inputs import check_choice, check_moments
 from ._projected_normal import fit_projected_normal
 from ._spearman import Pairs, sample_rows, similarity_pairs
 
-# Rows whose lengths differ less are taken for unit rows.
-_UNIT_LENGTHS = 1e-3
+# Rows whose lengths vary less, as a share of their mean, are taken for unit rows.
+_ONE_LENGTH = 0.01
 # Sampled rows whose similarities shape the step from Pearson to Spearman.
 _SHAPE_ROWS = 1400
 
@@ -57,7 +57,7 @@ class RowLaw:
     metric : {"cosine", "inner_product"}
         The true similarity.
     residual : float
-        What :func:`fit_projected_normal` leaves; 0 where nothing was fitted.
+        What :func:`fit_projected_normal` leaves; 0 under "inner_product".
 
     Examples
     --------
@@ -76,7 +76,7 @@ class RowLaw:
     covariance: np.ndarray
     sample: np.ndarray
     metric: str
-    residual: float
+    residual: float = 0.0
 
     @classmethod
     def fit(
@@ -100,8 +100,9 @@ class RowLaw:
         sample : array-like of shape (n, d)
             Some of the rows, at least 20, better 2,000, drawn at random.
         metric : {"cosine", "inner_product"}, default="cosine"
-            Under "cosine" the sample is scaled to unit length; if its rows have it
-            already, the law is that of :func:`fit_projected_normal`.
+            Under "cosine" the sample is scaled to unit length, and the law is that of
+            :func:`fit_projected_normal`; where lengths differ, with the moments of
+            the scaled sample.
 
         Returns
         -------
@@ -114,16 +115,18 @@ class RowLaw:
         """
         mean, covariance = check_moments(mean, covariance)
         check_choice(metric, "metric", ("cosine", "inner_product"))
-        covariance = denoised_covariance(covariance, n_samples)
-        rows, residual = sample_rows(sample, mean), 0.0
-        if metric == "cosine":
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows = rows / np.where(length > 0, length, 1.0)
-            typical = length.mean()
-            if np.ptp(length) < _UNIT_LENGTHS * typical:
-                fit = fit_projected_normal(mean / typical, covariance / typical**2)
-                mean, covariance, residual = fit.mean, fit.covariance, fit.residual
-        return cls(mean, covariance, rows, metric, residual)
+        rows = sample_rows(sample, mean)
+        if metric == "inner_product":
+            return cls(mean, denoised_covariance(covariance, n_samples), rows, metric)
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows = rows / np.where(length > 0, length, 1.0)
+        if length.std() < _ONE_LENGTH * length.mean():
+            mean, covariance = mean / length.mean(), covariance / length.mean() ** 2
+        else:
+            n_samples = len(rows)
+            mean, covariance = rows.mean(axis=0), np.cov(rows.T, bias=True)
+        fit = fit_projected_normal(mean, denoised_covariance(covariance, n_samples))
+        return cls(fit.mean, fit.covariance, rows, metric, fit.residual)
 
     def rotated(self, rotation: Any) -> Self:
         """Return the law of rows x R.
