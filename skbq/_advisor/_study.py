@@ -126,6 +126,7 @@ class Study:
         self._grid = oversampling_grid(task.n_neighbors, task.expected_rows)
         self._settled: dict[Kind, Settled] = {}
         self._evaluations: dict[Strategy, Evaluation] = {}
+        self._measured: set[Strategy] = set()  # curves, on all rows
         some = slice(0, min(_SCREEN_QUERIES, len(first_look.queries)))
         truth = first_look.truth(some)
         self.similarities = truth.similarities
@@ -149,6 +150,8 @@ class Study:
             members = self._members(kind)
             if min(e.curve.needed(self._task.target)[0] for e in members) > limit:
                 continue
+            if kind not in self._settled and not self._promises(members, limit):
+                continue
             chosen = self._settle(kind).chosen
             safe = self._evaluations[chosen].curve.needed(self._task.target)[2]
             if safe <= limit:
@@ -157,6 +160,15 @@ class Study:
         best = max(self._allowed(), key=lambda e: (e.curve.at(largest)[0], e.recall[0]))
         kind = kind_of(best.strategy)
         return self._findings(self._settle(kind).chosen, float(largest), False)
+
+    def _promises(self, members: list[Evaluation], limit: float) -> bool:
+        """Whether the best at first sight reaches the target on all rows.
+
+        A few queries say so before many compare it with the others.
+        """
+        best = max(members, key=lambda e: e.recall[0]).strategy
+        self._measure_curve(best)
+        return self._evaluations[best].curve.needed(self._task.target)[1] <= limit
 
     def _findings(
         self, chosen: Strategy, oversampling: float | None, reached: bool
@@ -236,6 +248,9 @@ class Study:
             yield {s: truth.found(bench.scores(s, some), depth)[:, 0] for s in running}
 
     def _measure_curve(self, strategy: Strategy) -> None:
+        if strategy in self._measured:
+            return
+        self._measured.add(strategy)
         _log.info("recall by oversampling: %s", strategy.words)
         some = slice(0, _CURVE_QUERIES)
         scores = self._whole.scores(strategy, some)
