@@ -139,9 +139,13 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
     (more of few rows) held out from those that are searched; up to 25 million numbers
     are searched. Recall on up to 1.5 times as many rows is measured with as many times
     fewer neighbors, which lie as deep among the rows that are there; on more rows it
-    is predicted by :func:`skbq.theory.predict_recall`. Intervals are at 90 %,
-    differences between strategies at 95 %: queries are added until the half-width is
-    0.005 or all are used.
+    is predicted by :func:`skbq.theory.predict_recall`. Intervals are at 90 %.
+
+    Differences between strategies are known to a half-width of 0.005 (at 95 %) or as
+    well as all queries tell; then rows ask, each left out of its own neighbors, up to
+    4,000. Beside queries of the user's own, rows decide only among strategies that
+    those queries cannot tell apart. What is not better than a simpler strategy beyond
+    its interval is not chosen.
 
     An oversampling above 20 is not recommended. If none up to that reaches the target,
     ``warnings_`` says so, and the recommendation is what comes nearest.
