@@ -51,7 +51,7 @@ STRATEGIES = {
     "2 bits per row, at 0": (TwoBitQuantizer("zero"), "codes", "auto"),
     "penalty per row": (TwoBitQuantizer(levels=(1, 2)), "codes", "penalty"),
 }
-ROWS = {16: 30_000, 64: 30_000, 256: 20_000, 768: 10_000, 3072: 6_000}
+ROWS = {16: 30_000, 64: 30_000, 256: 20_000, 768: 40_000, 3072: 6_000}
 N_PAIR_ROWS = 3_000  # Spearman and penalty: pairs of half of these with the others
 
 

@@ -13,6 +13,8 @@ from .theory import RowLaw
 _TOLERANCE = 0.03
 _CONFIDENCE = 0.95
 _N_BOOTSTRAP = 500
+# Lengths that vary less, as a share of their mean, are taken for one length.
+_ONE_LENGTH = 0.01
 # Rows for the shape of the law of similarities.
 _SAMPLE_ROWS = 2000
 
@@ -146,7 +148,7 @@ def predict_index(
     metric = index.metric
     lengths = np.linalg.norm(vectors, axis=1)
     if metric == "euclidean":
-        if np.ptp(lengths) > 1e-3 * lengths.mean():
+        if lengths.std() > _ONE_LENGTH * lengths.mean():
             return np.nan, "euclidean distances of rows whose lengths differ"
         metric = "cosine"
     seen = np.asarray(seen, dtype=np.float64)

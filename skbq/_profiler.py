@@ -24,8 +24,8 @@ _NORMALITY_ROWS = 2000
 # Upper 5 % point of A*^2 when mean and variance are estimated [Stephens 1986].
 _NORMALITY_LIMIT = 0.752
 _FEWEST_TO_PREDICT = 20
-# Lengths that vary less are taken for one length.
-_ONE_LENGTH = 1e-3
+# Lengths that vary less, as a share of their mean, are taken for one length.
+_ONE_LENGTH = 0.01
 
 
 def _binary_entropy(p: np.ndarray) -> np.ndarray:

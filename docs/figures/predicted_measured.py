@@ -5,7 +5,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-results = Path(__file__).parents[2] / "benchmarks" / "results" / "theory.json"
+# Scripts of figures run in their own folder.
+results = Path("../../benchmarks/results/theory.json")
 compared = json.loads(results.read_text())["fidelity"]
 
 _, ax = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
