@@ -1,5 +1,6 @@
 """From vectors to what an index keeps: codes, and corrections for float queries."""
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from .codes import CodeArray, code_bytes, empty_codes, is_codes, squared_lengths
 _FIT_ROWS = 2**17
 # Vectors encoded at a time, as float32: what stays within a second-level cache.
 _BLOCK_BYTES = 2**20
+
+_log = logging.getLogger("skbq")
 
 
 def check_lengths(X: np.ndarray, metric: str) -> None:
@@ -148,6 +151,8 @@ def encode_rows(
                         "The rows are too long for query='vectors', which keeps "
                         "float32 numbers of each: scale X down."
                     )
+            n_rows = rows.stop - rows.start
+            _log.debug("encoded %d rows", n_rows, extra={"rows": n_rows})
 
     map_slices(fill, len(X), n_jobs)
     return codes, (kept if corrections else None)
