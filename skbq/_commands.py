@@ -7,6 +7,7 @@ import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ._neighbors import BinaryNeighbors
 from ._parallel import row_blocks
 from ._profiler import HeterogeneityProfiler
 from ._strategies import Strategy
-from ._terminal import InputError, load_vectors, print_lines, progress
+from ._terminal import Bar, InputError, load_vectors, print_lines, progress
 from .datasets import load_wordnet_minilm
 from .exports import ENGINES
 
@@ -25,8 +26,10 @@ _SEED = 0
 _SHIPPED = (
     "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 to ask."
 )
-# Queries that are searched between two lines of progress.
+# Queries that are searched between two looks at the bar of progress.
 _BATCH = 1000
+# Columns of a text.
+_WIDTH = 88
 
 Commands = Any  # what add_subparsers gives
 
@@ -100,13 +103,16 @@ def _run_advise(args: argparse.Namespace) -> None:
     if args.html is not None:
         _write(args.html, "")  # refused now rather than after the work
     progress("loading embeddings")
-    queries = None if args.queries is None else load_vectors(args.queries)
+    zeros = args.metric != "cosine"
+    queries = None
+    if args.queries is not None:
+        queries = load_vectors(args.queries, zeros=zeros)
     if args.file is None:
         glosses = load_wordnet_minilm()
         X = glosses.data
         queries = glosses.queries if queries is None else queries
     else:
-        X = load_vectors(args.file)
+        X = load_vectors(args.file, zeros=zeros)
     advisor = QuantizationAdvisor(
         metric=args.metric,
         n_neighbors=args.neighbors,
@@ -115,7 +121,7 @@ def _run_advise(args: argparse.Namespace) -> None:
         expected_rows=args.expected_rows,
         random_state=_SEED,
     )
-    with _Steps(), warnings.catch_warnings():
+    with _Steps(logging.INFO), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the report says them all
         _checked(advisor.fit, X, queries=queries)
     if args.html is not None:
@@ -135,16 +141,24 @@ def _run_advise(args: argparse.Namespace) -> None:
 
 
 class _Steps(logging.Handler):
-    """Shows what the library logs as progress, for a while."""
+    """Shows what the library logs as progress, for a while; rows on a bar."""
+
+    def __init__(self, level: int, bar: Bar | None = None) -> None:
+        super().__init__(level)
+        self._bar = bar
 
     def emit(self, record: logging.LogRecord) -> None:
-        progress(record.getMessage())
+        rows = getattr(record, "rows", 0)
+        if rows and self._bar is not None:
+            self._bar.add(rows)
+        elif not rows:
+            progress(record.getMessage())
 
     def __enter__(self) -> None:
         self._logger = logging.getLogger("skbq")
         self._before = self._logger.level
         self._logger.addHandler(self)
-        self._logger.setLevel(logging.INFO)
+        self._logger.setLevel(self.level)
 
     def __exit__(self, *_: object) -> None:
         self._logger.removeHandler(self)
@@ -236,15 +250,17 @@ def _add_profile(commands: Commands) -> None:
 
 
 def _run_profile(args: argparse.Namespace) -> None:
-    X = load_vectors(args.file)
+    X = load_vectors(args.file, zeros=True)
     if len(X) < 2:
         raise InputError(f"{args.file} has one row, of which nothing varies")
     profiler = HeterogeneityProfiler(random_state=_SEED)
-    for rows in row_blocks(len(X), X.shape[1] * 8):
-        progress(f"profiling {rows.stop:,} of {len(X):,} rows")
-        profiler.partial_fit(X[rows])
+    bar = Bar("profiling", len(X))
+    for rows in row_blocks(len(X), X.shape[1] * 8, shares=8):
+        _checked(profiler.partial_fit, X[rows])
+        bar.add(rows.stop - rows.start)
     if not args.json:
-        print_lines([profiler.report()])
+        lines = profiler.report().splitlines()
+        print_lines([fill(line, _WIDTH, subsequent_indent="  ") for line in lines])
         return
     figures = {
         name: _plain(value)
@@ -287,14 +303,15 @@ def _add_encode(commands: Commands) -> None:
 def _run_encode(args: argparse.Namespace) -> None:
     if args.lloyd_max and args.bits == 1:
         raise InputError("--lloyd-max is for two bits: leave it out, or use --bits 2")
-    X = load_vectors(args.file)
+    X = load_vectors(args.file, zeros=args.metric != "cosine")
     levels = "lloyd_max" if args.lloyd_max else (1, 3)
     strategy = Strategy(args.bits, args.query, args.rotate, args.threshold, levels)
     index = strategy.make_index(
         10, metric=args.metric, oversampling=args.oversampling, n_jobs=-1
     )
-    progress(f"encoding {len(X):,} rows")
-    _checked(index.fit, X)
+    progress(f"learning from {len(X):,} rows")
+    with _Steps(logging.DEBUG, Bar("encoding", len(X))):
+        _checked(index.fit, X)
     progress(f"writing {args.out}")
     _checked(index.save, args.out)
     kept = index.vector_bytes_per_row_
@@ -335,7 +352,7 @@ def _run_search(args: argparse.Namespace) -> None:
         raise InputError(message) from None
     except ValueError as error:
         raise InputError(" ".join(str(error).split())) from None
-    queries = load_vectors(args.queries)
+    queries = load_vectors(args.queries, zeros=index.metric != "cosine")
     found = _search(index, queries, args.neighbors)
     if args.out is None:
         for start, distances, rows in found:
@@ -355,10 +372,12 @@ def _search(
     index: BinaryNeighbors, queries: np.ndarray, k: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Search batch by batch; yield the first query's number, distances and rows."""
+    bar = Bar("searching", len(queries), "queries")
     for start in range(0, len(queries), _BATCH):
         batch = queries[start : start + _BATCH]
-        progress(f"searching {start + len(batch):,} of {len(queries):,} queries")
-        yield start, *_checked(index.kneighbors, batch, k)
+        answer = _checked(index.kneighbors, batch, k)
+        bar.add(len(batch))
+        yield start, *answer
 
 
 def _as_lines(start: int, distances: np.ndarray, rows: np.ndarray) -> Iterator[str]:

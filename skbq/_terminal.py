@@ -1,29 +1,36 @@
 """What commands share: files of vectors, progress on stderr, one-line errors."""
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from ._parallel import row_blocks
 
+_BAR = 20
+# Seconds between two lines of progress where they do not overwrite each other.
+_PAUSE = 2.0
+
 
 class InputError(Exception):
     """Something that the user gave cannot be used; the text is one line."""
 
 
-def load_vectors(path: str) -> np.ndarray:
+def load_vectors(path: str, *, zeros: bool = False) -> np.ndarray:
     """Map a file of vectors into memory, after a look at every row.
 
     Parameters
     ----------
     path : str
         A .npy file.
+    zeros : bool, default=False
+        Whether rows may be all zeros, which have no cosine.
 
     Returns
     -------
     vectors : memmap of shape (n_samples, n_features)
-        Floats or signed integers, as stored; finite, no row all zeros.
+        Floats or signed integers, as stored; finite.
 
     Raises
     ------
@@ -52,20 +59,22 @@ def load_vectors(path: str) -> np.ndarray:
         raise InputError(
             f"{path} has shape {vectors.shape}, but expected is (rows, coordinates)"
         )
-    _refuse_bad_rows(vectors, path)
+    _refuse_bad_rows(vectors, path, zeros)
     return vectors
 
 
-def _refuse_bad_rows(vectors: np.ndarray, path: str) -> None:
-    for some in row_blocks(len(vectors), vectors.shape[1] * 8):
+def _refuse_bad_rows(vectors: np.ndarray, path: str, zeros: bool) -> None:
+    bar = Bar(f"reading {path}:", len(vectors))
+    for some in row_blocks(len(vectors), vectors.shape[1] * 8, shares=8):
         block = vectors[some]
-        for bad, what in (
-            (~np.isfinite(block).all(axis=1), "holds NaN or infinity"),
-            (~block.any(axis=1), "is all zeros, which have no direction"),
-        ):
+        found = [(~np.isfinite(block).all(axis=1), "holds NaN or infinity")]
+        if not zeros:
+            found.append((~block.any(axis=1), "is all zeros, which have no direction"))
+        for bad, what in found:
             if bad.any():
                 first = some.start + int(np.flatnonzero(bad)[0])
                 raise InputError(f"{path}: row {first} {what}; leave such rows out")
+        bar.add(some.stop - some.start)
 
 
 def progress(text: str) -> None:
@@ -74,6 +83,36 @@ def progress(text: str) -> None:
         print(f"\r\x1b[K{text} ...", end="", file=sys.stderr, flush=True)
     else:
         print(f"{text} ...", file=sys.stderr, flush=True)
+
+
+class Bar:
+    """A bar of progress; where lines pile up, a line now and then.
+
+    Parameters
+    ----------
+    text : str
+        What is being done.
+    total : int
+        How many there are.
+    what : str, default="rows"
+        Of what.
+    """
+
+    def __init__(self, text: str, total: int, what: str = "rows") -> None:
+        self._text, self._total, self._what = text, total, what
+        self._done = 0
+        self._said = float("-inf")
+
+    def add(self, count: int) -> None:
+        """Move on by so many."""
+        self._done += count
+        text = f"{self._text} {self._done:,} of {self._total:,} {self._what}"
+        if sys.stderr.isatty():
+            filled = _BAR * self._done // self._total
+            progress(f"[{'#' * filled:.<{_BAR}}] {text}")
+        elif self._done == self._total or time.monotonic() - self._said > _PAUSE:
+            self._said = time.monotonic()
+            progress(text)
 
 
 def clear_progress() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from skbq import BinaryNeighbors, QuantizationAdvisor
+from skbq._terminal import Bar
 from skbq.cli import main
 
 
@@ -88,7 +89,9 @@ def test_profile(folder, capsys):
 @pytest.mark.parametrize("options", [[], ["--rotate", "--query", "vectors"]])
 def test_encode_and_search(folder, capsys, options):
     assert main(["encode", "rows.npy", "index", "--oversampling", "3", *options]) == 0
-    assert "index: 400 rows, 2 bits" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "index: 400 rows, 2 bits" in out
+    assert "encoding 400 of 400 rows" in err
     assert main(["search", "index", "queries.npy", "--neighbors", "4"]) == 0
     out, err = capsys.readouterr()
     assert "searching 30 of 30 queries" in err
@@ -101,6 +104,38 @@ def test_encode_and_search(folder, capsys, options):
     found = np.load("found.npy")
     assert found.shape == (30, 4)
     assert (found.ravel() == table[:, 2]).all()
+
+
+def test_rows_of_zeros_have_a_place_without_a_cosine(folder, capsys):
+    rows = np.load("rows.npy")
+    rows[7] = 0
+    np.save("zeros.npy", rows)
+    for argv in (["advise", "zeros.npy"], ["encode", "zeros.npy", "index"]):
+        assert main(argv) == 2
+        assert "row 7 is all zeros" in capsys.readouterr().err
+        assert main([*argv, "--metric", "euclidean"]) == 0
+    assert main(["search", "index", "zeros.npy"]) == 0
+    assert main(["profile", "zeros.npy"]) == 0
+
+
+def test_a_bar_on_terminals(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    bar = Bar("reading", 2000)
+    bar.add(500)
+    bar.add(1500)
+    quarter, whole = capsys.readouterr().err.split("\r\x1b[K")[1:]
+    assert quarter == "[#####...............] reading 500 of 2,000 rows ..."
+    assert whole == "[####################] reading 2,000 of 2,000 rows ..."
+
+
+def test_few_lines_where_they_pile_up(capsys):
+    bar = Bar("searching", 50, "queries")
+    for _ in range(50):
+        bar.add(1)
+    assert capsys.readouterr().err.splitlines() == [
+        "searching 1 of 50 queries ...",
+        "searching 50 of 50 queries ...",
+    ]
 
 
 BAD = [
