@@ -1,15 +1,16 @@
 """Codes of equal bytes, side by side: those of skbq and the strongest of others.
 
-    python benchmarks/codes.py [SET.npz ...] [--only TEXT] [--out TABLE.md]
+    python benchmarks/codes.py [SET.npz ...] [--keep FOLDER] [--out TABLE.md]
 
-Needs ``pip install '.[bench]'``. A set holds the arrays ``base`` and ``queries``;
-without any, the shipped embeddings are used. ``--only`` leaves out other libraries'
-codes whose names do not hold that text. Cosine, recall@10 on all rows: by the
-code alone, and after 30, 50 or 100 candidates of the code were reranked with the
-vectors (oversampling 3, 5, 10). Nothing here is timed.
+Needs ``pip install '.[bench]'``. A set holds the arrays ``base`` and ``queries``; the
+shipped embeddings come first. ``--keep`` keeps what was found on each set in a folder,
+and takes from there what is kept already, so that a long run can be made in parts.
+Cosine, recall@10 on all rows: by the code alone, and after 30, 50 or 100 candidates of
+the code were reranked with the vectors (oversampling 3, 5, 10). Nothing here is timed.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -264,6 +265,9 @@ def rotated(quantizer):
 
 
 Codes = dict[str, Callable[[np.ndarray], object]]
+# A set, bits, bytes and recall of each query by oversampling of each code, and which
+# code of ours the advisor takes, if of these bits.
+Entry = tuple[str, int, dict[str, tuple[int, np.ndarray]], str]
 
 
 def our_codes(bits: int) -> Codes:
@@ -392,7 +396,7 @@ def write_set(name: str, bits: int, figures: dict, advised: str) -> list[str]:
     return [f"### {name}, {bits} bit{'s' * (bits > 1)}", "", *table(header, rows)]
 
 
-def write_summary(done: list[tuple[str, int, dict, str]], bits: int) -> list[str]:
+def write_summary(done: list[Entry], bits: int) -> list[str]:
     """Put recall of the best of skbq and what others add to it side by side."""
     rows, names = [], []
     for name, some_bits, figures, _ in done:
@@ -421,7 +425,7 @@ def advised_code(rows: np.ndarray) -> str:
     return f"{advice['bits']}: skbq {', '.join(parts)}, {kind} queries"
 
 
-def report(names: list[str], done: list[tuple[str, int, dict, str]]) -> str:
+def report(names: list[str], done: list[Entry]) -> str:
     lines = ["# Codes of equal bytes", "", str(__doc__).strip(), ""]
     lines += [*describe_run(names, SEED), "", NOTES, ""]
     for bits in (1, 2):
@@ -454,29 +458,71 @@ sentence-transformers are written here in numpy after their publications and sou
 those of faiss are its own."""
 
 
+def compare(name: str, rows: np.ndarray, queries: np.ndarray) -> list[Entry]:
+    """Measure all codes of one set, and ask the advisor which of ours it takes."""
+    print(name, flush=True)
+    rows, queries = unit(rows), unit(queries)
+    truth = Truth.of(queries, rows, "cosine", K)
+    advised_bits, _, advised = advised_code(rows).partition(": ")
+    entries = []
+    for bits in (1, 2):
+        figures = measure(
+            {**our_codes(bits), **other_codes(bits)}, rows, queries, truth
+        )
+        entries.append(
+            (name, bits, figures, advised if int(advised_bits) == bits else "")
+        )
+    return entries
+
+
+def save(entries: list[Entry], path: Path) -> None:
+    """Keep what was found; recall of a query as neighbors of K."""
+    kept = [
+        (
+            *of,
+            {n: (b, np.rint(r * K).astype(int).tolist()) for n, (b, r) in f.items()},
+            a,
+        )
+        for *of, f, a in entries
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(kept))
+
+
+def load(path: Path) -> list[Entry]:
+    return [
+        (
+            name,
+            bits,
+            {n: (b, np.array(r) / K) for n, (b, r) in figures.items()},
+            advised,
+        )
+        for name, bits, figures, advised in json.loads(path.read_text())
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="*", type=Path, metavar="SET.npz")
-    parser.add_argument("--only", default="", metavar="TEXT")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, help="write the tables there")
     arguments = parser.parse_args()
-    done, names = [], []
-    for name, rows, queries in load_sets(arguments.sets):
-        print(name, flush=True)
-        rows, queries = unit(rows), unit(queries)
-        truth = Truth.of(queries, rows, "cosine", K)
-        advised_bits, _, advised = advised_code(rows).partition(": ")
+    done: list[Entry] = []
+    names = []
+    for name, rows, queries in (*load_sets([]), *load_sets(arguments.sets)):
+        kept = arguments.keep and arguments.keep / f"{name}.json"
+        if kept and kept.exists():
+            entries = load(kept)
+        else:
+            entries = compare(name, rows, queries)
+            if kept:
+                save(entries, kept)
         names.append(name)
-        for bits in (1, 2):
-            others = {n: c for n, c in other_codes(bits).items() if arguments.only in n}
-            figures = measure({**our_codes(bits), **others}, rows, queries, truth)
-            marked = advised if int(advised_bits) == bits else ""
-            done.append((name, bits, figures, marked))
-        text = report(names, done)
+        done += entries
         if arguments.out:  # after each set, so that nothing is lost
-            arguments.out.write_text(text)
+            arguments.out.write_text(report(names, done))
     if not arguments.out:
-        print(text)
+        print(report(names, done))
 
 
 if __name__ == "__main__":
