@@ -399,6 +399,7 @@ def test_whole_scan_compiles_for_avx512():
     environment = {
         "NUMBA_CPU_NAME": "icelake-server",
         "NUMBA_CPU_FEATURES": "+avx2,+avx512f,+avx512bw,+avx512vl",
+        "SKBQ_KERNEL": "",
         "SKBQ_NUMBA_CACHE": "0",
     }
     assert run_python(AVX512, **environment) == ["avx512", "True"]

@@ -845,55 +845,6 @@ def scan_exact(codes, bits, tables, group, allowed, found):
         _sort_heaps(found)
 
 
-@kernel
-def _bit_count(x):  # LLVM makes the population count instruction of this
-    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    pairs = np.uint64(0x3333333333333333)
-    x = (x & pairs) + ((x >> np.uint64(2)) & pairs)
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
-
-
-@kernel
-def _count_differing(codes, first, query, counts):
-    """Count the bits in which rows from ``first`` on differ from a query."""
-    for r in range(counts.size):
-        count = 0
-        for w in range(query.size):
-            count += _bit_count(codes[first + r, w] ^ query[w])
-        counts[r] = count
-
-
-@kernel
-def scan_words(codes, queries, agree, differ, allowed, found):
-    """Find rows by counts of differing bits: for few queries, which share no tile.
-
-    Parameters
-    ----------
-    codes, queries : uint64 arrays (n_rows, n_words) and (n_queries, n_words)
-        One-bit codes, read-only.
-    agree, differ : int
-        What a bit adds to the distance where row and query agree, or differ.
-    allowed : Allowed
-    found : Found
-        Changed. Distances and limits are sums of what bits add.
-    """
-    same = agree * 64 * codes.shape[1]
-    counts = np.empty(BLOCK, np.int64)
-    for first in range(0, codes.shape[0], BLOCK):
-        some = counts[: min(BLOCK, codes.shape[0] - first)]
-        for q in range(queries.shape[0]):
-            _count_differing(codes, first, queries[q], some)
-            limit = found.limits[q]
-            for r in range(some.size):
-                distance = np.float64(same + (differ - agree) * some[r])
-                if distance < limit:
-                    _take(distance, first + r, q, allowed, found)
-                    limit = found.limits[q]
-    if not found.keep_all:
-        _sort_heaps(found)
-
-
 class Bounds(NamedTuple):
     """How sums of rounded tables bound distances.
 

@@ -19,15 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ._compiling import kernel
-from .lookup import (
-    Allowed,
-    Bounds,
-    Found,
-    Queries,
-    scan_bounded,
-    scan_exact,
-    scan_words,
-)
+from .lookup import Allowed, Bounds, Found, Queries, scan_bounded, scan_exact
+from .planes import scan_planes, scan_words
 
 # Tables of one batch of queries, and the part of them that is float64 at a time.
 _TABLE_BYTES = 16 * 2**20
@@ -93,10 +86,14 @@ def between_codes(
 
     words = _as_words(rows)
 
-    def run_words(some: slice, allowed: Allowed, found: Found) -> None:
+    def run_counts(some: slice, allowed: Allowed, found: Found) -> None:
         assert multiples is not None
-        few = _as_words(np.array(query_bytes[some]))
-        scan_words(words, few, multiples[0], multiples[3], allowed, found)
+        agree, differ = multiples[0], multiples[3]
+        if words is not None and some.stop - some.start <= _FEW_QUERIES:
+            few = _as_words(np.array(query_bytes[some]))
+            scan_words(words, few, agree, differ, allowed, found)
+        else:
+            scan_planes(rows, query_bytes[some], agree, differ, allowed, found)
 
     def run_exact(some: slice, allowed: Allowed, found: Found) -> None:
         tables = by_nibble.astype(np.uint8)[_nibbles(query_bytes[some], bits)]
@@ -120,9 +117,19 @@ def between_codes(
     if multiples is None:
         return Scan(*size, run_bounded)
     group = 255 // max(1, int(by_nibble.max())) // 2 * 2
-    count_bits = bits == 1 and len(queries) <= _FEW_QUERIES and words is not None
-    run = run_words if count_bits else run_exact
+    run = run_counts if _counts_bits(multiples, bits) else run_exact
     return Scan(*size, run, True, unit, padding * multiples[0])
+
+
+def _counts_bits(costs: Sequence[int], bits: int) -> bool:
+    """Tell whether the distance counts stored bits that differ, each alike."""
+    agree, differ = costs[0], costs[3]
+    if bits == 1:
+        return differ > agree
+    each = differ - agree
+    return each > 0 and list(costs) == [
+        agree + each * count for count in (0, 1, 0, 1, 2, 1)
+    ]
 
 
 def from_vectors(
