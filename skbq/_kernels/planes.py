@@ -649,6 +649,21 @@ def scan_planes(codes, queries, agree, differ, allowed, found):
         _sort_heaps(found)
 
 
+@inlined
+def _count_words(codes, row, queries, q):
+    count = 0
+    for w in range(codes.shape[1]):
+        count += _bit_count(codes[row, w] ^ queries[q, w])
+    return count
+
+
+@inlined
+def _prefetch_row(codes, row):
+    size = 8 * codes.shape[1]
+    for start in range(0, size, _CACHE_LINE):
+        _prefetch(codes, row * size + start)
+
+
 @kernel
 def scan_words(codes, queries, agree, differ, allowed, found):
     """Find rows by counts of differing bits, row by row: for few queries.
@@ -668,12 +683,9 @@ def scan_words(codes, queries, agree, differ, allowed, found):
             least = limit
             for r in range(count):
                 if q == 0:
-                    ahead = min(first + r + _ROWS_AHEAD, n_rows - 1) * n_words * 8
-                    for start in range(0, 8 * n_words, _CACHE_LINE):
-                        _prefetch(codes, ahead + start)
-                counts[r] = 0
-                for w in range(n_words):
-                    counts[r] += _bit_count(codes[first + r, w] ^ queries[q, w])
+                    ahead = min(first + r + _ROWS_AHEAD, n_rows - 1)
+                    _prefetch_row(codes, ahead)
+                counts[r] = _count_words(codes, first + r, queries, q)
                 least = min(least, counts[r])
             if least == limit:
                 continue

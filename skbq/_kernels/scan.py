@@ -31,8 +31,8 @@ _ROUNDED_GROUP = 12
 # The sum of a group may reach at least this many standard deviations above its mean
 # before it is cut off. Near rows stay below; a short reach makes the rounding finer.
 _REACH = 1.0
-# So many queries of one-bit codes are faster by counting bits than by making tiles.
-_FEW_QUERIES = 3
+# So many queries are faster by counting the bits of each row than in planes of rows.
+_FEW_QUERIES = 7
 # Rows of a query that have room before their number is known.
 _FIRST_ROOM = 64
 
