@@ -50,6 +50,14 @@ def _checked(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         raise InputError(" ".join(str(error).split())) from None
 
 
+def _keep_inputs(out: str | None, *inputs: str | None) -> None:
+    """Refuse to write over a file that is read."""
+    for path in inputs:
+        there = out and path and Path(out).exists() and Path(path).exists()
+        if there and Path(str(out)).samefile(str(path)):
+            raise InputError(f"{out} is read and would be written over")
+
+
 # skbq advise
 
 
@@ -100,6 +108,7 @@ def _add_advise(commands: Commands) -> None:
 
 
 def _run_advise(args: argparse.Namespace) -> None:
+    _keep_inputs(args.html, args.file, args.queries)
     if args.html is not None:
         _write(args.html, "")  # refused now rather than after the work
     progress("loading embeddings")
@@ -303,6 +312,7 @@ def _add_encode(commands: Commands) -> None:
 def _run_encode(args: argparse.Namespace) -> None:
     if args.lloyd_max and args.bits == 1:
         raise InputError("--lloyd-max is for two bits: leave it out, or use --bits 2")
+    _keep_inputs(args.out, args.file)
     X = load_vectors(args.file, zeros=args.metric != "cosine")
     levels = "lloyd_max" if args.lloyd_max else (1, 3)
     strategy = Strategy(args.bits, args.query, args.rotate, args.threshold, levels)
@@ -345,6 +355,7 @@ def _add_search(commands: Commands) -> None:
 
 
 def _run_search(args: argparse.Namespace) -> None:
+    _keep_inputs(args.out, args.index, args.queries)
     try:
         index = BinaryNeighbors.load(args.index, mmap_mode="r", verify=False)
     except OSError as error:

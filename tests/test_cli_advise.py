@@ -149,6 +149,9 @@ BAD = [
     (["encode", "rows.npy", "no/index"], "No such file"),
     (["encode", "rows.npy", "index", "--oversampling", "0.5"], "'oversampling'"),
     (["search", "gone", "queries.npy"], "cannot read gone"),
+    (["encode", "rows.npy", "rows.npy"], "rows.npy is read and would be"),
+    (["advise", "rows.npy", "--html", "rows.npy"], "rows.npy is read and would be"),
+    (["search", "i", "rows.npy", "--out", "./rows.npy"], "is read and would be"),
     (["search", "rows.npy", "queries.npy"], "is no index of skbq"),
 ]
 
