@@ -8,7 +8,7 @@ from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from ._base import Quantizer, float_rows
+from ._base import Quantizer, float_dtype, float_rows
 from ._kernels.rows import correct_rows, scale_to_unit
 from ._parallel import cache_blocks, map_slices
 from .codes import CodeArray, code_bytes, empty_codes, is_codes, squared_lengths
@@ -54,16 +54,20 @@ def scaled_rows(X: np.ndarray, metric: str) -> np.ndarray:
     return out
 
 
-def rows_to_learn_from(X: np.ndarray) -> np.ndarray:
-    """Return all rows, or a random sample of them where they are many.
+def rows_to_learn_from(X: np.ndarray, metric: str) -> np.ndarray:
+    """Return rows to fit a quantizer on: all, or a random sample where they are many.
 
-    The sample is the same at every fit, and never the head of the array, which may be
-    sorted.
+    Under "cosine" scaled to unit length. The sample is the same at every fit, and never
+    the head of the array, which may be sorted.
     """
     if len(X) <= _FIT_ROWS:
-        return X
+        return scaled_rows(X, metric)
     rows = np.random.default_rng(0).choice(len(X), _FIT_ROWS, replace=False)
-    return X[np.sort(rows)]
+    rows.sort()
+    sample = np.empty((_FIT_ROWS, X.shape[1]), float_dtype(X))
+    for part in cache_blocks(_FIT_ROWS, X[:1].nbytes):
+        sample[part] = scaled_rows(X[rows[part]], metric)
+    return sample
 
 
 def split_quantizer(quantizer: Any) -> tuple[Any, Any]:

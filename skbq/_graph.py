@@ -117,9 +117,7 @@ class BinaryNeighborsTransformer(
         self : object
         """
         self._check_mode(self.mode)
-        super().fit(X)
-        self._n_features_out = self.n_samples_fit_
-        return self
+        return super().fit(X)
 
     def transform(self, X: Any) -> Any:
         """Give the graph of the nearest fitted rows of each row of X.
@@ -138,6 +136,10 @@ class BinaryNeighborsTransformer(
         self._check_mode(self.mode)
         n_neighbors = self.n_neighbors + (self.mode == "distance")
         return self.kneighbors_graph(X, n_neighbors, self.mode)
+
+    def _count_rows(self) -> None:
+        super()._count_rows()
+        self._n_features_out = self.n_samples_fit_
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

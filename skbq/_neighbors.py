@@ -10,12 +10,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import DocLinkMixin, check_vectors
 from ._checks import check_int, check_option, check_real
-from ._encoding import check_lengths, encode_rows, rows_to_learn_from, scaled_rows
+from ._encoding import check_lengths, encode_rows, rows_to_learn_from
 from ._files import FileError, read_file, write_file
+from ._growing import extend
 from ._persistence import from_state, to_state
 from ._quantizers import TwoBitQuantizer
 from ._queries import NeighborQueries
-from .codes import CodeArray, as_codes, is_codes, stack_codes
+from .codes import CodeArray, is_codes, wrap_codes
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
@@ -161,7 +162,8 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or CodeArray
-            Vectors, or the codes that a quantizer made of them.
+            Vectors, or the codes that a quantizer made of them. Codes are copied unless
+            they are read-only, such as a memory map, which stays on disk.
         y : None
             Ignored.
 
@@ -173,27 +175,32 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
         if is_codes(X):
             self._check_codes_make_sense()
             self.n_features_in_ = X.n_features
-            self.quantizer_ = self._vectors = None
-            self._append(X.copy(), None, first=True)
+            self.__dict__.pop("feature_names_in_", None)
+            self.quantizer_ = None
+            self._set_rows(X.copy() if X.flags.writeable else X, None, None)
             return self
         X = check_vectors(self, X, reset=True)
         check_lengths(X, self.metric)
         quantizer = self.quantizer
         quantizer = TwoBitQuantizer() if quantizer is None else clone(quantizer)
         with config_context(transform_output="default"):
-            sample = scaled_rows(rows_to_learn_from(X), self.metric)
-            self.quantizer_ = quantizer.fit(sample, None)
-        self._vectors = None if self.oversampling is None else X
-        self._append(*self._encoded(X), first=True)
+            self.quantizer_ = quantizer.fit(rows_to_learn_from(X, self.metric), None)
+        kept = None if self.oversampling is None else X
+        self._set_rows(*self._encoded(X, self.query == "vectors"), kept)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Add rows; what the quantizer has learned stays as it is.
 
+        Room is made for more rows than come, so that adding few at a time stays cheap.
+        Rows of a memory-mapped index, or kept vectors on disk, are read into memory by
+        the first addition.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or CodeArray
-            Rows of the kind given to :meth:`fit`, which the first call stands for.
+            Rows of the kind given to :meth:`fit`, which the first call stands for. If
+            vectors are kept, in a type that holds them and the former ones.
         y : None
             Ignored.
 
@@ -203,40 +210,49 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
         """
         if not hasattr(self, "codes_"):
             return self.fit(X)
-        self._check_parameters()
+        self._check_ready()
         if self.quantizer_ is None:
-            self._append(self._check_codes(X), None, first=False)
+            self._add_rows(self._check_codes(X), None, None)
             return self
         X = check_vectors(self, X, reset=False)
         check_lengths(X, self.metric)
-        added = self._encoded(X)
-        if self._vectors is not None:
-            self._vectors = np.concatenate([self._vectors, X])
-        self._append(*added, first=False)
+        self._add_rows(*self._encoded(X, self._corrections is not None), X)
         return self
 
-    def _encoded(self, X: np.ndarray) -> tuple[CodeArray, np.ndarray | None]:
+    def _encoded(
+        self, X: np.ndarray, corrections: bool
+    ) -> tuple[CodeArray, np.ndarray | None]:
         return encode_rows(
             self.quantizer_,
             X,
             self.metric,
-            corrections=self.query == "vectors",
+            corrections=corrections,
             n_jobs=self.n_jobs,
         )
 
-    def _append(
-        self, codes: CodeArray, corrections: np.ndarray | None, *, first: bool
+    def _set_rows(
+        self, codes: CodeArray, corrections: np.ndarray | None, vectors: Any
     ) -> None:
-        if first:
-            self._removed = None
-        else:
-            n_added = len(codes)
-            codes = stack_codes(self.codes_, codes)
-            if corrections is not None:
-                corrections = np.concatenate([self._corrections, corrections], axis=1)
-            if self._removed is not None:
-                self._removed = np.append(self._removed, np.zeros(n_added, bool))
-        self.codes_, self._corrections = codes, corrections
+        self.codes_, self._corrections, self._vectors = codes, corrections, vectors
+        self._removed: Any = None
+        self._metric = self.metric
+        self._room: dict[str, np.ndarray] = {}
+        self._count_rows()
+
+    def _add_rows(
+        self, codes: CodeArray, corrections: np.ndarray | None, vectors: Any
+    ) -> None:
+        room = self._room
+        plain = extend(room, "codes", np.asarray(self.codes_), np.asarray(codes))
+        if self._corrections is not None and corrections is not None:
+            columns = self._corrections.T, corrections.T
+            self._corrections = extend(room, "corrections", *columns).T
+        if self._vectors is not None:
+            self._vectors = extend(room, "vectors", self._vectors, vectors)
+        if self._removed is not None:
+            none = np.zeros(len(codes), bool)
+            self._removed = extend(room, "removed", self._removed, none)
+        self.codes_ = wrap_codes(plain, codes.n_features, codes.levels)
         self._count_rows()
 
     def _count_rows(self) -> None:
@@ -246,6 +262,11 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
             self.bytes_per_row_ += self._corrections[:, :1].nbytes
         kept = self._vectors
         self.vector_bytes_per_row_ = 0 if kept is None else kept[:1].nbytes
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Room for more rows is neither shared with copies nor worth saving.
+        state = super().__getstate__()
+        return {**state, "_room": {}} if "_room" in state else state
 
     def remove(self, rows: Any) -> Self:
         """Take rows out of the index; all others keep their numbers.
@@ -270,17 +291,18 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
                 f"Got an array of dtype {rows.dtype} and shape {rows.shape} instead."
             )
         rows = rows.astype(np.int64)
-        n = self.n_samples_fit_
-        removed = np.zeros(n, bool) if self._removed is None else self._removed.copy()
+        n, removed = self.n_samples_fit_, self._removed
         there = (rows >= 0) & (rows < n)
-        there[there] = ~removed[rows[there]]
+        if removed is not None:
+            there[there] = ~removed[rows[there]]
         if not there.all():
             raise ValueError(
                 f"Rows {rows[~there][:5].tolist()} cannot be removed: the index has "
                 f"rows 0 to {n - 1}, and each can be removed once."
             )
-        removed[rows] = True
-        self._removed = removed
+        # A new array: copies of the index may hold the former one.
+        self._removed = np.zeros(n, bool) if removed is None else removed.copy()
+        self._removed[rows] = True
         return self
 
     def save(self, path: str | os.PathLike) -> None:
@@ -303,6 +325,7 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
         arrays: list[np.ndarray] = []
         attributes = dict(vars(self))
         codes = attributes.pop("codes_")
+        del attributes["_room"]
         state = {
             "class": type(self).__name__,
             "n_features": codes.n_features,
@@ -353,11 +376,12 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
         index = cls()
         for name, value in state["attributes"].items():
             setattr(index, name, from_state(value, arrays))
-        index.codes_ = as_codes(
+        index.codes_ = wrap_codes(
             from_state(state["codes"], arrays),
             state["n_features"],
             from_state(state["levels"], arrays),
         )
+        index._room = {}
         return index
 
     def _check_parameters(self) -> None:

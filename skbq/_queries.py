@@ -1,6 +1,5 @@
 """What a fitted index answers: neighbors, radius neighbors, graphs."""
 
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -10,27 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ._base import check_vectors
 from ._checks import check_int, check_option, check_real
-from ._encoding import (
-    centred_queries,
-    check_lengths,
-    encode_rows,
-    estimate_spread,
-    split_quantizer,
-)
-from ._search import (
-    MakeScan,
-    code_scan,
-    estimate_scan,
-    exact_within,
-    lower_bound_scan,
-    nearest,
-    rerank,
-    within,
-)
+from ._comparing import Comparison
+from ._encoding import check_lengths
 from .codes import CodeArray, describe_codes, is_codes
-
-# RaBitQ's epsilon_0: standard deviations of the estimate's error within its bound.
-_BOUND_FACTOR = 1.9
 
 
 class NeighborQueries:
@@ -50,6 +31,7 @@ class NeighborQueries:
     _vectors: Any
     _corrections: Any
     _removed: Any
+    _metric: str
 
     def kneighbors(
         self,
@@ -90,27 +72,16 @@ class NeighborQueries:
         """
         self._check_ready()
         if return_bound:
-            return self._kneighbors_with_bounds(X, n_neighbors, mask)
+            self._check_estimates()
         k = self._check_n_neighbors(X, n_neighbors)
-        shown = self._check_mask(mask)
-        X = self._check_queries(X)
-        depth = k
-        if self.oversampling == "bound":
-            depth = min(2 * k, self.n_samples_fit_)
-        elif self.oversampling is not None:
-            depth = min(ceil(self.oversampling * k), self.n_samples_fit_)
-        make_scan, constants = self._first_stage(X)
-        size = (self.n_samples_fit_, self._n_queries(X))
-        found, rows = nearest(make_scan, *size, depth, **self._counting(X, shown))
-        if self.oversampling is not None:
-            found, rows = self._rerank(X, rows, k)
-            if self.oversampling == "bound":
-                found, rows = self._rerank(X, self._within_bound(X, found, shown), k)
-        elif constants is not None:
-            found = self._finished(found, constants[:, None])
+        asked = Comparison(self, self._check_queries(X), self._check_mask(mask))
+        found, rows = asked.nearest(k)
         if X is None and self._removed is not None:
             found[self._removed], rows[self._removed] = np.inf, -1
-        return (found, rows) if return_distance else rows
+        answer = (found, rows) if return_distance else (rows,)
+        if return_bound:
+            answer = (*answer, asked.lower_bounds(found, rows))
+        return answer if len(answer) > 1 else rows
 
     def radius_neighbors(
         self,
@@ -151,9 +122,8 @@ class NeighborQueries:
             raise ValueError("return_distance must be True if sort_results is True.")
         limit = self.radius if radius is None else radius
         limit = check_real(limit, "radius", self, low=-np.inf)
-        shown = self._check_mask(mask)
-        X = self._check_queries(X)
-        found, rows = self._within(X, limit, shown)
+        asked = Comparison(self, self._check_queries(X), self._check_mask(mask))
+        found, rows = asked.within(limit)
         if X is None and self._removed is not None:
             for row in np.flatnonzero(self._removed):
                 found[row], rows[row] = found[row][:0], rows[row][:0]
@@ -251,6 +221,11 @@ class NeighborQueries:
                     f"{name}={value!r} was set after fit, which kept nothing for it. "
                     "Fit again."
                 )
+        if self.metric != self._metric:
+            raise ValueError(
+                f"metric={self.metric!r} was set after fit, whose codes stand for "
+                f"{self._metric!r}. Fit again."
+            )
 
     def _check_n_neighbors(self, X: Any, n_neighbors: Any) -> int:
         given = self.n_neighbors if n_neighbors is None else n_neighbors
@@ -279,6 +254,15 @@ class NeighborQueries:
                 f"{mask.shape} instead."
             )
         return mask if kept is None else mask & kept
+
+    def _check_estimates(self) -> None:
+        """Refuse to bound distances that are no estimates."""
+        if self.query != "vectors" or self.oversampling is not None:
+            raise ValueError(
+                "return_bound=True is for estimated distances: query='vectors' and "
+                f"oversampling=None. Got query={self.query!r} and "
+                f"oversampling={self.oversampling!r} instead."
+            )
 
     def _check_queries(self, X: Any) -> Any:
         if X is None:
@@ -316,120 +300,6 @@ class NeighborQueries:
                 f"{X.shape}) while a minimum of 1 is required."
             )
         return X
-
-    # What is compared.
-
-    def _first_stage(self, X: Any) -> tuple[MakeScan, np.ndarray | None]:
-        """Return what to scan, and what its distances lack for each query."""
-        if self.query == "codes":
-            codes = self._query_codes(X)
-            return code_scan(self.codes_, codes, self._code_metric()), None
-        queries = self._vectors if X is None else X
-        y, constants = centred_queries(self.quantizer_, queries, self.metric)
-        scale, offset = self._corrections[:2]
-        return estimate_scan(self.codes_, scale, offset, y), constants
-
-    def _query_codes(self, X: Any) -> CodeArray:
-        if X is None:
-            return self.codes_
-        if self.quantizer_ is None:
-            return X
-        return encode_rows(self.quantizer_, X, self.metric, n_jobs=self.n_jobs)[0]
-
-    def _code_metric(self) -> str:
-        if self.code_metric != "auto":
-            return self.code_metric
-        return "hamming" if self.codes_.bits == 1 else "dot"
-
-    def _finished(self, found: np.ndarray, constants: Any) -> np.ndarray:
-        """Add what estimated distances lack."""
-        distances = found + constants
-        if self.metric == "euclidean":
-            return np.sqrt(np.maximum(distances, 0))
-        return distances
-
-    def _within(
-        self, X: Any, radius: float, mask: np.ndarray | None
-    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        counting = self._counting(X, mask)
-        if self.oversampling is not None:
-            queries = self._vectors if X is None else X
-            return exact_within(self._vectors, queries, self.metric, radius, **counting)
-        make_scan, constants = self._first_stage(X)
-        size = (self.n_samples_fit_, self._n_queries(X))
-        if constants is None:
-            radii = np.full(self._n_queries(X), radius)
-            return within(make_scan, *size, radii, **counting)
-        # A little farther, and then by the distance that users see.
-        reach = radius
-        if self.metric == "euclidean":
-            reach = radius * radius if radius >= 0 else -np.inf
-        room = 1e-9 * (abs(reach) + np.abs(constants))
-        found, rows = within(make_scan, *size, reach - constants + room, **counting)
-        for q, constant in enumerate(constants):
-            distances = self._finished(found[q], constant)
-            inside = distances <= radius
-            found[q], rows[q] = distances[inside], rows[q][inside]
-        return found, rows
-
-    def _n_queries(self, X: Any) -> int:
-        return self.n_samples_fit_ if X is None else len(X)
-
-    def _counting(self, X: Any, mask: np.ndarray | None) -> dict[str, Any]:
-        """Say which rows count, and how many threads there are."""
-        left_out = np.arange(self.n_samples_fit_) if X is None else None
-        return {"left_out": left_out, "mask": mask, "n_jobs": self.n_jobs}
-
-    def _rerank(self, X: Any, candidates: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
-        queries = self._vectors if X is None else X
-        return rerank(
-            self._vectors, queries, candidates, self.metric, k, n_jobs=self.n_jobs
-        )
-
-    # The error bound of estimates.
-
-    def _spread_and_reach(self, X: Any) -> tuple[np.ndarray, np.ndarray, tuple]:
-        """Return the factors of the error bound, of rows and of queries."""
-        queries = self._vectors if X is None else X
-        y, constants = centred_queries(self.quantizer_, queries, self.metric)
-        _, last = split_quantizer(self.quantizer_)
-        spread = estimate_spread(
-            self.codes_, self._corrections, last.thresholds_, self.metric
-        )
-        lengths = np.sqrt(np.square(y.astype(np.float64)).sum(axis=1))
-        reach = _BOUND_FACTOR * lengths / np.sqrt(max(self.codes_.n_features - 1, 1))
-        return spread, reach, (y, constants)
-
-    def _within_bound(
-        self, X: Any, found: np.ndarray, mask: np.ndarray | None
-    ) -> list[np.ndarray]:
-        """Return all rows that may be nearer than the k-th distance found so far."""
-        spread, reach, (y, constants) = self._spread_and_reach(X)
-        limits = np.max(found, axis=1)
-        if self.metric == "euclidean":
-            limits = limits * limits
-        scale, offset = self._corrections[:2]
-        make_scan = lower_bound_scan(self.codes_, scale, offset, y, spread, reach)
-        room = 1e-6 * (np.abs(limits) + np.abs(constants))  # float32 rounds
-        limits = np.where(np.isfinite(limits), limits - constants + room, np.inf)
-        size = (self.n_samples_fit_, len(y))
-        return within(make_scan, *size, limits, step=1, **self._counting(X, mask))[1]
-
-    def _kneighbors_with_bounds(
-        self, X: Any, n_neighbors: Any, mask: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if self.query != "vectors" or self.oversampling is not None:
-            raise ValueError(
-                "return_bound=True is for estimated distances: query='vectors' and "
-                f"oversampling=None. Got query={self.query!r} and "
-                f"oversampling={self.oversampling!r} instead."
-            )
-        found, rows = self.kneighbors(X, n_neighbors, mask=mask)
-        spread, reach, _ = self._spread_and_reach(self._check_queries(X))
-        slack = reach[:, None] * spread[rows]
-        if self.metric == "euclidean":
-            return found, rows, np.sqrt(np.maximum(np.square(found) - slack, 0))
-        return found, rows, found - slack
 
     # Graphs.
 

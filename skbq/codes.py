@@ -177,7 +177,7 @@ class CodeArray(np.ndarray):
 
     def __reduce__(self) -> tuple:
         # joblib memory-maps plain arrays only, so the bits travel as one.
-        return _rebuild, (np.asarray(self), self.n_features, self.levels)
+        return wrap_codes, (np.asarray(self), self.n_features, self.levels)
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return self.__reduce__()
@@ -218,9 +218,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _rebuild(
+def wrap_codes(
     array: np.ndarray, n_features: int, levels: tuple[float, float] | None
 ) -> CodeArray:
+    """Wrap an array that is known to hold codes; :func:`as_codes` checks any other."""
     codes = array.view(CodeArray)
     codes.n_features, codes.levels = n_features, levels
     return codes
@@ -315,7 +316,7 @@ def as_codes(
             f"{faulty.size} rows, first {faulty[:5].tolist()}: is n_features right, "
             "and are the bits in the order of numpy.packbits?"
         )
-    return _rebuild(array, n_features, levels)
+    return wrap_codes(array, n_features, levels)
 
 
 def _padding_mask(n_features: int, bits: int) -> int:
@@ -347,19 +348,13 @@ def pack_codes(
     packed = pack(positive)
     if strong is not None:
         packed = packed | pack(strong).astype(np.uint16) << 8
-    return _rebuild(packed, positive.shape[1], levels)
+    return wrap_codes(packed, positive.shape[1], levels)
 
 
 def empty_codes(n_samples: int, like: CodeArray) -> CodeArray:
     """Return an uninitialised array of codes, of the kind of ``like``."""
     array = np.empty((n_samples, like.shape[1]), like.dtype)
-    return _rebuild(array, like.n_features, like.levels)
-
-
-def stack_codes(first: CodeArray, second: CodeArray) -> CodeArray:
-    """Return the rows of both, codes of one kind."""
-    rows = np.concatenate([first.view(np.ndarray), second.view(np.ndarray)])
-    return _rebuild(rows, first.n_features, first.levels)
+    return wrap_codes(array, like.n_features, like.levels)
 
 
 def squared_lengths(codes: CodeArray) -> np.ndarray:
@@ -386,25 +381,3 @@ def code_bytes(codes: CodeArray) -> np.ndarray:
     plain : ndarray of shape (n_samples, bits * ceil(d / 8)), dtype uint8
     """
     return np.ascontiguousarray(codes.view(np.ndarray)).view(np.uint8)
-
-
-def code_words(codes: CodeArray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the bit planes as 64-bit words, for popcount kernels.
-
-    Returns
-    -------
-    signs, magnitudes : ndarray of shape (n_samples, n_words), dtype uint64
-        Zero-padded; ``magnitudes`` has no columns for one bit. A bit keeps the same
-        place in both planes; which place is of no concern to a popcount.
-    """
-
-    def words(plane: np.ndarray) -> np.ndarray:
-        n, width = plane.shape
-        padded = np.zeros((n, -(-width // 8) * 8), np.uint8)
-        padded[:, :width] = plane
-        return padded.view(np.uint64)
-
-    magnitudes = codes.magnitudes
-    if magnitudes is None:
-        return words(codes.signs), np.zeros((len(codes), 0), np.uint64)
-    return words(codes.signs), words(magnitudes)

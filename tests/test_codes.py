@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skbq import CodeArray, as_codes
-from skbq.codes import code_words, is_codes, pack_codes, stack_codes
+from skbq.codes import is_codes, pack_codes
 
 
 def make(rng, bits, n=20, d=13, levels=(1.0, 3.0)):
@@ -123,25 +123,6 @@ def test_in_place_assignment_keeps_codes(codes):
     codes[0] = codes[1]
     assert is_codes(codes)
     assert_array_equal(codes[:1], codes[1:2])
-
-
-def test_stack(rng):
-    a, b = make(rng, 2, n=3), make(rng, 2, n=4)
-    both = stack_codes(a, b)
-    assert is_codes(both)
-    assert_array_equal(both.unpack(), np.concatenate([a.unpack(), b.unpack()]))
-
-
-@pytest.mark.parametrize("d", [1, 8, 63, 64, 65, 200])
-def test_words_hold_every_bit_once(rng, d):
-    codes = make(rng, 2, d=d)
-    for plane, words in zip(
-        (codes.signs, codes.magnitudes), code_words(codes), strict=True
-    ):
-        assert words.shape == (len(codes), -(-d // 64))
-        assert_array_equal(
-            np.bitwise_count(words).sum(axis=1), np.bitwise_count(plane).sum(axis=1)
-        )
 
 
 class TestAsCodes:

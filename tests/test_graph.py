@@ -121,3 +121,8 @@ def test_downstream(X, consumer):
     groups = [set(found[labels == c]) for c in range(3)]
     assert len(set().union(*groups)) >= 3
     assert all(len(g) == 1 for g in groups)
+
+
+def test_names_of_columns_after_rows_were_added(X):
+    graph = BinaryNeighborsTransformer().fit(X).partial_fit(X[:3])
+    assert len(graph.get_feature_names_out()) == graph.transform(X).shape[1] == 93

@@ -1,3 +1,4 @@
+import copy
 import pickle
 
 import joblib
@@ -249,15 +250,29 @@ class TestReranking:
         index = BinaryNeighbors(10, quantizer=BinaryQuantizer(), oversampling=3).fit(X)
         assert_array_equal(hits(index.kneighbors(Y)[1]), hits(coarse, 30))
 
-    def test_working_memory_does_not_matter(self, X, Y):
-        index = BinaryNeighbors(5, oversampling=4, query="vectors").fit(X)
-        expected = index.kneighbors(Y)
-        with config_context(working_memory=0.001):
-            assert_array_equal(index.kneighbors(Y), expected)
-            assert_array_equal(clone(index).fit(X).kneighbors(Y), expected)
+    @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int8])
+    def test_vectors_are_kept_as_they_came(self, X, Y, dtype):
+        X, Y = (20 * X).astype(dtype), (20 * Y).astype(dtype)
+        for metric in METRICS:
+            index = BinaryNeighbors(6, metric=metric, oversampling=1e3).fit(X)
+            assert index.vector_bytes_per_row_ == 40 * X.itemsize
+            found, where = index.kneighbors(Y)
+            exact = naive.exact_distances(X, Y, metric)
+            expected, expected_rows = naive.nearest(exact, 6)
+            assert_allclose(found, expected, atol=1e-6)
+            assert_array_equal(where, expected_rows)
+
+    def test_memory_map_stays_on_disk(self, X, Y, tmp_path):
+        np.save(tmp_path / "X.npy", X)
+        mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+        index = BinaryNeighbors(6, query="vectors", oversampling=3).fit(mapped)
+        assert np.shares_memory(index._vectors, mapped)
+        expected = clone(index).fit(X).kneighbors(Y)
+        assert_array_equal(index.kneighbors(Y), expected)
 
 
 CONFIGURATIONS = [
+    BinaryNeighbors(7, quantizer=rotated(), query="vectors", oversampling="bound"),
     BinaryNeighbors(7),
     BinaryNeighbors(7, quantizer=BinaryQuantizer()),
     BinaryNeighbors(7, quantizer=BinaryQuantizer(), query="vectors"),
@@ -330,12 +345,47 @@ class TestSameAnswer:
         assert not mapped.codes_.flags.writeable
         assert_array_equal(mapped.kneighbors(Y), expected)
 
+    def test_working_memory_does_not_matter(self, index, X, Y):
+        mask = np.arange(len(X)) % 3 > 0
+
+        def answers(index):
+            yield from index.kneighbors(Y)
+            yield from index.kneighbors(Y, mask=mask)
+            for part in index.radius_neighbors(Y, 0.9, mask=mask):
+                yield np.concatenate(part)
+            if index.query == "codes" or index.oversampling:
+                yield from index.kneighbors()
+
+        expected = list(answers(index))
+        with config_context(working_memory=0.001):
+            for one, other in zip(answers(index), expected, strict=True):
+                assert_array_equal(one, other)
+            assert_array_equal(clone(index).fit(X).kneighbors(Y), expected[:2])
+
     def test_partial_fit_adds_rows(self, index, X, Y):
         frozen = clone(index).set_params(quantizer=FrozenEstimator(index.quantizer_))
         grown = clone(frozen).partial_fit(X[:50]).partial_fit(X[50:90])
         grown.partial_fit(X[90:])
         assert grown.n_samples_fit_ == len(X)
         assert_array_equal(grown.kneighbors(Y), index.kneighbors(Y))
+
+    def test_rows_added_one_by_one(self, index, X, Y):
+        frozen = clone(index).set_params(quantizer=FrozenEstimator(index.quantizer_))
+        grown = frozen.fit(X[:60]).remove([2])
+        held, before = grown.codes_, grown.codes_.copy()
+        for row in range(60, len(X)):
+            grown.partial_fit(X[[row]])
+            if row == 80:
+                early = copy.copy(grown)
+        assert_array_equal(grown.kneighbors(Y), index.remove([2]).kneighbors(Y))
+        # What was handed out, and copies, have their own rows.
+        assert_array_equal(held, before)
+        early.partial_fit(X[:3])
+        assert early.n_samples_fit_ == 84
+        assert_array_equal(early.codes_[81:], index.codes_[:3])
+        assert_array_equal(grown.kneighbors(Y), index.kneighbors(Y))
+        again = pickle.loads(pickle.dumps(grown))
+        assert_array_equal(again.kneighbors(Y), index.kneighbors(Y))
 
     def test_partial_fit_never_relearns(self, index, X):
         before = pickle.dumps(index.quantizer_)
@@ -575,6 +625,18 @@ class TestRefused:
         with pytest.raises(ValueError, match="oversampling=3 was set after fit"):
             index.set_params(query="codes", oversampling=3).kneighbors(Y)
 
+        index.set_params(oversampling=None, metric="euclidean")
+        for method in (index.kneighbors, index.radius_neighbors, index.partial_fit):
+            with pytest.raises(ValueError, match=r"'euclidean' was set .* 'cosine'"):
+                method(Y)
+
+    def test_rows_added_for_another_query(self, X, Y):
+        index = BinaryNeighbors(query="vectors").fit(X[:90])
+        index.set_params(query="codes").partial_fit(X[90:]).set_params(query="vectors")
+        frozen = FrozenEstimator(index.quantizer_)
+        again = BinaryNeighbors(query="vectors", quantizer=frozen).fit(X)
+        assert_array_equal(index.kneighbors(Y), again.kneighbors(Y))
+
     def test_sorting_needs_distances(self, X, Y):
         index = BinaryNeighbors().fit(X)
         with pytest.raises(ValueError, match="return_distance must be True"):
@@ -599,6 +661,27 @@ def test_codes_of_others_are_copied(rng):
     index = BinaryNeighbors(3).fit(as_codes(packed, n_features=64))
     packed[:] = 0
     assert index.codes_.any()
+
+
+def test_mapped_codes_are_not_copied(rng, tmp_path):
+    packed = rng.integers(0, 256, size=(50, 8), dtype=np.uint8)
+    np.save(tmp_path / "codes.npy", packed)
+    mapped = np.load(tmp_path / "codes.npy", mmap_mode="r")
+    index = BinaryNeighbors(3).fit(as_codes(mapped, n_features=64))
+    assert np.shares_memory(index.codes_, mapped)
+    assert_array_equal(
+        index.kneighbors(as_codes(packed, n_features=64))[1][:, 0], range(50)
+    )
+    index.partial_fit(as_codes(packed[:2], n_features=64))
+    assert_array_equal(index.codes_[50:], packed[:2])
+
+
+def test_names_of_columns_are_forgotten(X):
+    index = BinaryNeighbors().fit(pd.DataFrame(X, columns=[f"c{i}" for i in range(40)]))
+    assert len(index.feature_names_in_) == 40
+    assert not hasattr(
+        index.fit(TwoBitQuantizer().fit_transform(X)), "feature_names_in_"
+    )
 
 
 def test_recall_on_real_embeddings(glosses):
@@ -738,6 +821,19 @@ class TestBound:
         mask = np.zeros(len(X) + 3, bool)
         mask[:4] = True
         assert (np.sort(index.kneighbors(Y, 6, mask=mask)[1])[:, 2:] < 4).all()
+
+    def test_bounds_are_computed_in_blocks(self, X, Y):
+        index = BinaryNeighbors(5, query="vectors").fit(X)
+        expected = index.kneighbors(Y, return_bound=True)
+        with config_context(working_memory=0.001):
+            assert_array_equal(index.kneighbors(Y, return_bound=True), expected)
+        rows, bounds = index.kneighbors(Y, return_distance=False, return_bound=True)
+        assert_array_equal(rows, expected[1])
+        assert_array_equal(bounds, expected[2])
+        mask = np.arange(len(X)) < 3
+        assert np.isinf(
+            index.kneighbors(Y, mask=mask, return_bound=True)[2][:, 3:]
+        ).all()
 
     def test_length_is_kept_where_it_cannot_be_told(self, X):
         index = BinaryNeighbors(quantizer=BinaryQuantizer(), query="vectors")
