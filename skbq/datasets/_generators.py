@@ -12,6 +12,9 @@ from .._checks import check_int, check_real
 
 Floats = NDArray[np.float64]
 
+# Rows drawn at a time, in float64: millions of them fit into memory as float32.
+_BLOCK_ROWS = 16_384
+
 
 def _check_sizes(owner: str, n_samples: Any, n_features: Any) -> tuple[int, int]:
     return (
@@ -174,10 +177,14 @@ def make_low_rank_clusters(
     centroids = _scale_rows_to_unit(rng.standard_normal((n_clusters, rank)))
     latent = centroids[_zipf_labels(rng, n, n_clusters, exponent)]
     latent += spread * rng.standard_normal((n, rank))
-    rows = rng.standard_normal((n, d))
-    rows *= noise
-    rows += latent @ directions.T
-    return _scale_rows_to_unit(rows).astype(dtype, copy=False)
+    X = np.empty((n, d), dtype)
+    for start in range(0, n, _BLOCK_ROWS):
+        some = slice(start, min(start + _BLOCK_ROWS, n))
+        rows = rng.standard_normal((some.stop - start, d))
+        rows *= noise
+        rows += latent[some] @ directions.T
+        X[some] = _scale_rows_to_unit(rows)
+    return X
 
 
 def _eigenvalues(spectrum: Any, d: int) -> Floats:
