@@ -1,291 +1,281 @@
 """Search over codes, side by side with other libraries in one run.
 
-    python benchmarks/search.py [--rows 1000000] [--dims 768] [--threads 1 2]
-        [--queries 1 256] [--k 10 100] [--rounds 5] [--float] [--out TABLE.md]
+    python benchmarks/search.py [--out benchmarks/results/search.json]
+        [--sizes 1000000x768 ...] [--threads 1 2] [--queries 1 256] [--k 10 100]
+        [--rounds 3] [--render]
 
-Needs ``pip install '.[bench]'``. Vectors are drawn in low-rank clusters (the paper's
-Synthetic-LR), of unit length; recall@k is against exact search by cosine. In every
-round each method searches the same queries once, in turn; the ratio of queries
-per second is taken within a round, against faiss IndexBinaryFlat for codes and against
-faiss IndexRaBitQFastScan of the same bits for float queries, and its median, smallest
-and largest value are given. Bytes are those for each row, vectors for reranking
-included. Peak memory of a search is measured by ``--memory METHOD`` in a process of its
-own.
+Needs ``pip install '.[bench]'``; the whole takes a quarter of an hour on two cores and
+up to 9 GiB. Each size (rows x coordinates) is measured by itself, written at once, and
+takes the place of the same size in the file: run some sizes anew by ``--sizes``. The
+tables and the targets go beside the file, as ``.md``; ``--render`` only writes these.
+
+Vectors are drawn in low-rank clusters (the paper's Synthetic-LR), of unit length;
+recall@k is against exact search by cosine. In every round each method searches the same
+queries once, in turn: a batch in one call, or 16 queries one by one. Methods that are
+far slower than the rest get a sixteenth of them. The ratio of queries per second is
+taken within a round, against faiss IndexBinaryFlat for codes and against faiss
+IndexRaBitQFastScan of the same bits for float queries; its median, smallest and largest
+value are given. Bytes are those for each row, vectors for reranking included. Peak
+memory is what the largest search adds while it runs, by Linux' high-water mark.
 """
 
 import argparse
+import contextlib
+import json
+import os
 import platform
-import resource
+import tempfile
+import threading
 import time
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import faiss
-import numkong
 import numpy as np
-import usearch.index
-from _sets import describe_run
-from sklearn.neighbors import NearestNeighbors
+from _peers import (
+    BINARY_FLAT,
+    INNER,
+    REFERENCES,
+    SLOW,
+    builders,
+    exact_neighbors,
+    recall,
+)
+from _search_report import report
+from sklearn import config_context
 
-from skbq import BinaryNeighbors, BinaryQuantizer, TwoBitQuantizer
+from skbq import BinaryNeighbors, BinaryQuantizer
+from skbq._kernels.lookup import INSTRUCTIONS
 from skbq.datasets import make_low_rank_clusters
 
 SEED = 0
-OVERSAMPLING = 4
+SIZES = ["100000x768", "1000000x128", "1000000x384", "1000000x768", "500000x1536"]
+SINGLE_QUERIES = 16
+SLOW_SHARE = 16
+# MiB that a search over a memory-mapped file is given.
+WORKING_MEMORY = 64
+FLAGS = ("avx2", "avx512bw", "avx512_vpopcntdq", "avx512_vbmi", "asimd", "sve")
+PACKAGES = ("skbq", "numpy", "scikit-learn", "numba", "faiss-cpu", "usearch", "numkong")
 
 
-def draw(n_rows, d, n_queries):
-    X = make_low_rank_clusters(
-        n_rows + n_queries, d, dtype="float32", random_state=SEED
-    )
-    return X[:n_rows], X[n_rows:]
-
-
-class Skbq:
-    def __init__(self, X, quantizer, **parameters):
-        self.index = BinaryNeighbors(quantizer=quantizer, **parameters).fit(X)
-        vectors = self.index.vector_bytes_per_row_
-        self.bytes_per_row = self.index.bytes_per_row_ + vectors
-
-    def search(self, queries, k, threads):
-        return self.index.set_params(n_jobs=threads).kneighbors(queries, k)[1]
-
-
-class FaissBinaryFlat:
-    def __init__(self, X):
-        self.quantizer = BinaryQuantizer().fit(X)
-        self.index = faiss.IndexBinaryFlat(-(-X.shape[1] // 8) * 8)
-        self.index.add(np.asarray(self.quantizer.transform(X)))
-        self.bytes_per_row = self.index.code_size
-
-    def search(self, queries, k, threads):
-        faiss.omp_set_num_threads(threads)
-        codes = np.asarray(self.quantizer.transform(queries))
-        return self.index.search(codes, k)[1]
-
-
-class Faiss:
-    def __init__(self, X, index, bytes_per_row):
-        self.index, self.bytes_per_row = index, bytes_per_row
-        self.index.train(X[:: max(1, len(X) // 100_000)])
-        self.index.add(X)
-
-    def search(self, queries, k, threads):
-        faiss.omp_set_num_threads(threads)
-        return self.index.search(queries, k)[1]
-
-
-class Usearch:
-    def __init__(self, X):
-        self.quantizer = BinaryQuantizer().fit(X)
-        self.codes = np.asarray(self.quantizer.transform(X))
-        self.bytes_per_row = self.codes.shape[1]
-
-    def search(self, queries, k, threads):
-        matches = usearch.index.search(
-            self.codes,
-            np.asarray(self.quantizer.transform(queries)),
-            k,
-            usearch.index.MetricKind.Hamming,
-            exact=True,
-            threads=threads,
-            dtype=usearch.index.ScalarKind.B1,
-        )
-        return np.atleast_2d(matches.keys).astype(np.int64)
-
-
-class NumKong:
-    """Its packed Hamming distances and numpy's selection; one thread."""
-
-    def __init__(self, X):
-        self.quantizer = BinaryQuantizer().fit(X)
-        codes = np.asarray(self.quantizer.transform(X))
-        self.parts = [
-            numkong.hammings_pack(codes[start : start + 65_536], "uint1")
-            for start in range(0, len(codes), 65_536)
-        ]
-        self.bytes_per_row = codes.shape[1]
-
-    def search(self, queries, k, threads):
-        codes = np.asarray(self.quantizer.transform(queries))
-        near, rows, first = [], [], 0
-        for part in self.parts:
-            distances = np.asarray(numkong.hammings_packed(codes, part))
-            some = min(k, distances.shape[1])
-            best = np.argpartition(distances, some - 1, axis=1)[:, :some]
-            near.append(np.take_along_axis(distances, best, axis=1))
-            rows.append(best + first)
-            first += distances.shape[1]
-        near, rows = np.concatenate(near, axis=1), np.concatenate(rows, axis=1)
-        order = np.argsort(near, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(rows, order, axis=1)
-
-
-class ScikitLearn:
-    def __init__(self, X):
-        self.index = NearestNeighbors(algorithm="brute").fit(X)
-        self.bytes_per_row = X[:1].nbytes
-
-    def search(self, queries, k, threads):
-        return self.index.set_params(n_jobs=threads).kneighbors(queries, k)[1]
-
-
-def methods(d):
-    """Return, by name: what makes it of vectors, and what it is held against."""
-    width, inner = -(-d // 8), faiss.METRIC_INNER_PRODUCT
-    codes, one, two = (
-        "faiss IndexBinaryFlat",
-        "faiss IndexRaBitQFastScan, 1 bit",
-        "faiss IndexRaBitQFastScan, 2 bits",
-    )
-    floats = {"query": "vectors"}
-
-    def ours(quantizer, **parameters):
-        return lambda X: Skbq(X, quantizer, **parameters)
-
-    def theirs(make, bytes_per_row):
-        return lambda X: Faiss(X, make(), bytes_per_row)
-
+def describe_machine():
+    info = {}
+    with contextlib.suppress(OSError):  # Linux only
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            key, _, value = line.partition(":")
+            info[key.strip()] = value.strip()
+    features = info.get("flags", info.get("Features", "")).split()
     return {
-        codes: (FaissBinaryFlat, codes),
-        "skbq 1 bit, hamming": (ours(BinaryQuantizer()), codes),
-        "skbq 2 bits, dot": (ours(TwoBitQuantizer()), codes),
-        "skbq 2 bits, penalty": (ours(TwoBitQuantizer(), code_metric="penalty"), codes),
-        "usearch exact b1": (Usearch, codes),
-        "NumKong packed hamming": (NumKong, codes),
-        "faiss IndexPQFastScan, bytes of 1 bit": (
-            theirs(lambda: faiss.IndexPQFastScan(d, 2 * width, 4, inner), width),
-            one,
+        "processor": info.get("model name", platform.processor()),
+        "features": [flag for flag in FLAGS if flag in features],
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(
+            os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
         ),
-        "faiss IndexRaBitQ, 1 bit": (
-            theirs(lambda: faiss.IndexRaBitQ(d, inner), width + 8),
-            one,
-        ),
-        one: (
-            theirs(lambda: faiss.IndexRaBitQFastScan(d, inner), width + 8),
-            one,
-        ),
-        "skbq 1 bit, float queries": (ours(BinaryQuantizer(), **floats), one),
-        two: (
-            theirs(lambda: faiss.IndexRaBitQFastScan(d, inner, 32, 2), 2 * width + 20),
-            two,
-        ),
-        "skbq 2 bits, float queries": (
-            ours(TwoBitQuantizer(levels="lloyd_max"), **floats),
-            two,
-        ),
-        f"skbq 1 bit, float queries, {OVERSAMPLING}x reranked": (
-            ours(BinaryQuantizer(), oversampling=OVERSAMPLING, **floats),
-            one,
-        ),
-        "scikit-learn brute force, floats": (ScikitLearn, codes),
+        "kernel": INSTRUCTIONS,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
     }
 
 
-def exact_neighbors(X, queries, k):
-    index = faiss.IndexFlatIP(X.shape[1])
-    faiss.omp_set_num_threads(2)
-    index.add(X)
-    return index.search(queries, k)[1]
+# Memory, on Linux.
 
 
-def recall(true, found):
-    hits = [len(set(a) & set(b)) for a, b in zip(true, found, strict=True)]
-    return np.mean(hits) / true.shape[1]
+def memory(field):
+    """Return a field of the process's status in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) / 1024
+    raise OSError(f"/proc/self/status has no {field}")
 
 
-def compare(built, queries, k, threads, rounds):
-    """Return queries per second by method, one figure for each round."""
-    speeds = {name: [] for name in built}
-    for method in built.values():
-        method.search(queries, k, threads)
+def added_at_peak(call):
+    """Return how many MiB more than before are resident while ``call`` runs."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        before = memory("VmRSS")
+        call()
+        return memory("VmHWM") - before
+    except OSError:
+        return None
+
+
+def anonymous_at_peak(call):
+    """Return the same without the pages of mapped files, looked at every 0.5 ms."""
+    try:
+        before = highest = memory("RssAnon")
+    except OSError:
+        return None
+    done = threading.Event()
+
+    def watch():
+        nonlocal highest
+        while not done.wait(0.0005):
+            highest = max(highest, memory("RssAnon"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    call()
+    done.set()
+    watcher.join()
+    return highest - before
+
+
+# Measuring.
+
+
+def seconds(call):
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def build(X, d):
+    methods, built = {}, {}
+    for make in builders(d):
+        faiss.omp_set_num_threads(1)
+        start = time.perf_counter()
+        made = make(X)
+        spent = time.perf_counter() - start
+        methods |= made
+        built["; ".join(made)] = spent
+        print(f"  {'; '.join(made)}: {spent:.1f} s", flush=True)
+    return methods, built
+
+
+def ask(method, queries, k, threads, *, single):
+    if not single:
+        return method.search(queries, k, threads)
+    rows = [method.search(queries[[q]], k, threads) for q in range(len(queries))]
+    return np.concatenate(rows)
+
+
+def compare(methods, queries, true, k, threads, rounds, *, single):
+    """Return recall and, for each round, queries per second of every method."""
+    asked = {
+        name: len(queries) // SLOW_SHARE if name in SLOW else len(queries)
+        for name in methods
+    }
+    if single:
+        asked = {name: max(2, n) for name, n in asked.items()}
+    results = {name: {"asked": n, "queries_per_s": []} for name, n in asked.items()}
+    for method in methods.values():  # compile, and touch the memory
+        method.search(queries[:2], k, threads)
     for _ in range(rounds):
-        for name, method in built.items():
+        for name, method in methods.items():
+            some = queries[: asked[name]]
             start = time.perf_counter()
-            method.search(queries, k, threads)
-            speeds[name].append(len(queries) / (time.perf_counter() - start))
-    return {name: np.array(values) for name, values in speeds.items()}
+            found = ask(method, some, k, threads, single=single)
+            spent = time.perf_counter() - start
+            results[name]["queries_per_s"].append(round(len(some) / spent, 2))
+            results[name]["recall"] = recall(true[: len(some), :k], found)
+    return results
 
 
-def row(name, reference, speeds, method, found, true):
-    ratio = speeds[name] / speeds[reference]
-    return (
-        f"| {name} | {recall(true, found):.3f} | {method.bytes_per_row:,} "
-        f"| {np.median(speeds[name]):,.0f} "
-        f"| {np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f}) |"
-    )
+def compare_fits(X, rounds):
+    """Return seconds, one thread each, of our fit and of IndexRaBitQ.add."""
+    times = {"skbq fit, 1 bit": [], "faiss IndexRaBitQ.add": []}
+    peer = faiss.IndexRaBitQ(X.shape[1], INNER)
+    faiss.omp_set_num_threads(1)
+    peer.train(X[:: max(1, len(X) // 100_000)])
+    for _ in range(rounds):
+        index = BinaryNeighbors(quantizer=BinaryQuantizer(), n_jobs=1)
+        times["skbq fit, 1 bit"].append(seconds(lambda index=index: index.fit(X)))
+        peer.reset()
+        times["faiss IndexRaBitQ.add"].append(seconds(lambda: peer.add(X)))
+    return times
 
 
-def run(arguments):
-    for d in arguments.dims:
-        X, queries = draw(arguments.rows, d, max(arguments.queries))
-        true = exact_neighbors(X, queries, max(arguments.k))
-        listed = methods(d)
-        if not arguments.float:
-            del listed["scikit-learn brute force, floats"]
-        built, seconds = {}, []
-        for name, (make, _) in listed.items():
-            start = time.perf_counter()
-            built[name] = make(X)
-            seconds.append(f"{name} {time.perf_counter() - start:.1f} s")
-        yield f"\n## {arguments.rows:,} rows of {d} coordinates\n"
-        yield f"Built in: {'; '.join(seconds)}.\n"
-        for threads in arguments.threads:
-            for n_queries in arguments.queries:
-                for k in arguments.k:
-                    some = queries[:n_queries]
-                    speeds = compare(built, some, k, threads, arguments.rounds)
-                    yield f"### {n_queries} queries, k = {k}, {threads} threads\n"
-                    yield "| method | recall | bytes/row | queries/s | ratio |"
-                    yield "|---|---:|---:|---:|---|"
-                    for name, (_, reference) in listed.items():
-                        found = built[name].search(some, k, threads)
-                        yield row(
-                            name,
-                            reference,
-                            speeds,
-                            built[name],
-                            found,
-                            true[:n_queries, :k],
-                        )
-                    yield ""
+def search_mapped(X, queries):
+    """Return what a search over a memory-mapped file adds in anonymous memory."""
+    index = BinaryNeighbors(10, quantizer=BinaryQuantizer(), query="vectors").fit(X)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index.skbq"
+        index.save(path)
+        del index
+        mapped = BinaryNeighbors.load(path, mmap_mode="r", verify=False)
+        mapped.kneighbors(queries[:2])
+        with config_context(working_memory=WORKING_MEMORY):
+            added = anonymous_at_peak(partial(mapped.kneighbors, queries))
+        size = path.stat().st_size / 2**20
+        del mapped
+    return {"added_mib": added, "file_mib": size, "working_memory": WORKING_MEMORY}
 
 
-def peak_memory(arguments):
-    (d,) = arguments.dims
-    X, queries = draw(arguments.rows, d, max(arguments.queries))
-    method = methods(d)[arguments.memory][0](X)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    method.search(queries, arguments.k[0], arguments.threads[0])
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield f"{arguments.memory}: a search adds {(after - before) / 1024:.0f} MiB at peak"
+def measure(size, arguments):
+    rows, d = (int(number) for number in size.split("x"))
+    n_queries = max(arguments.queries)
+    X = make_low_rank_clusters(rows + n_queries, d, dtype="float32", random_state=SEED)
+    X, queries = X[:rows], X[rows:]
+    true = exact_neighbors(X, queries, max(arguments.k))
+    fits, mapped = compare_fits(X, arguments.rounds), search_mapped(X, queries)
+    methods, built = build(X, d)
+    cells = []
+    for threads in arguments.threads:
+        for k in arguments.k:
+            for n in arguments.queries:
+                single = n == 1
+                some = queries[: SINGLE_QUERIES if single else n]
+                results = compare(
+                    methods, some, true, k, threads, arguments.rounds, single=single
+                )
+                cells.append(
+                    {"threads": threads, "k": k, "queries": n, "results": results}
+                )
+                print(f"  {n} queries, k = {k}, {threads} threads", flush=True)
+    most = (max(arguments.k), max(arguments.threads))
+    peaks = {
+        name: added_at_peak(lambda m=m, q=queries: m.search(q, *most))
+        for name, m in methods.items()
+        if name not in SLOW
+    }
+    return {
+        "rows": rows,
+        "d": d,
+        "machine": describe_machine(),
+        "references": {name: REFERENCES.get(name, BINARY_FLAT) for name in methods},
+        "bytes_per_row": {name: m.bytes_per_row for name, m in methods.items()},
+        "built_s": built,
+        "peak_mib": peaks,
+        "fit_s": fits,
+        "mapped": mapped,
+        "cells": cells,
+    }
+
+
+def write(path, text):
+    """Write a file at once, so that a run that is cut leaves a whole one."""
+    part = path.with_suffix(path.suffix + ".part")
+    part.write_text(text)
+    part.replace(path)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--dims", type=int, nargs="+", default=[768])
+    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="ROWSxD")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--queries", type=int, nargs="+", default=[1, 256])
     parser.add_argument("--k", type=int, nargs="+", default=[10, 100])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--float", action="store_true", help="scikit-learn's too")
-    parser.add_argument("--memory", metavar="METHOD")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--render", action="store_true", help="of --out, unmeasured")
     arguments = parser.parse_args()
-    lines = [
-        "# Search over codes",
-        "",
-        "Made by `python benchmarks/search.py`; its first lines say how.",
-        f"{platform.processor() or platform.machine()}, faiss {faiss.__version__}, "
-        f"usearch {usearch.__version__}, NumKong {numkong.__version__}.",
-        *describe_run([], SEED),
-    ]
-    print(*lines, sep="\n")
-    for line in peak_memory(arguments) if arguments.memory else run(arguments):
-        lines.append(line)
-        print(line, flush=True)
-    if arguments.out:
-        arguments.out.write_text("\n".join(lines) + "\n")
+    out, sets = arguments.out, {}
+    if out and out.exists():
+        sets = json.loads(out.read_text())
+    for size in [] if arguments.render else arguments.sizes:
+        start = time.perf_counter()
+        print(size, flush=True)
+        sets[size] = measure(size, arguments)
+        print(f"  {time.perf_counter() - start:.0f} s in all\n", flush=True)
+        if out:
+            write(out, json.dumps(sets, indent=1))
+    text = report(sets)
+    if out:
+        write(out.with_suffix(".md"), text)
+    print(text)
 
 
 if __name__ == "__main__":
