@@ -6,11 +6,11 @@ in a fraction of a millisecond where joblib's take ten or more.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 from joblib import effective_n_jobs
 from sklearn import config_context, get_config
-from sklearn.utils import gen_even_slices
 
 _CACHE_BYTES = 2**20
 
@@ -50,7 +50,9 @@ def count_jobs(n_jobs: int | None) -> int:
 
 def even_slices(n: int, parts: int) -> list[slice]:
     """Cut a range into at most ``parts`` slices of nearly equal length."""
-    return list(gen_even_slices(n, min(parts, n))) if n else [slice(0, 0)]
+    parts = max(1, min(parts, n))
+    ends = [n * part // parts for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
 def run_threads(function: Callable[[Any], Any], parts: Sequence[Any]) -> list[Any]:
