@@ -98,6 +98,8 @@ def choose_instructions(forced: str | None) -> str:
 _FORCED = os.environ.get("SKBQ_KERNEL")
 INSTRUCTIONS = choose_instructions(_FORCED)
 kernel = numba.njit(nogil=True) if _FORCED else cached_kernel
+# Vectors stay in registers, and arrays uncounted, where calls are inlined.
+inlined = numba.njit(nogil=True, forceinline=True)
 
 
 # Vectors as numba values. Each operation is one line of LLVM code.
@@ -570,7 +572,7 @@ def _sum_plain(tile, tables, q, group, sums):
                 sums[block * BLOCK + r] += min(total, np.int32(255))
 
 
-@kernel
+@inlined
 def _add_pair(small, tables, t, first, second):
     """Add the entries of two nibbles, of 127 at most, to sums that stop at 255.
 
@@ -609,7 +611,7 @@ def _sum_one(tile, tables, q, group, sums):
             _add_to_sums(sums, block * BLOCK * 4, even, odd)
 
 
-@kernel
+@inlined
 def _sum_four(tile, tables, q, group, sums):
     """Do the same for the queries q, q + 1, q + 2, q + 3, which share the nibbles."""
     n_nibbles = tile.shape[1]
@@ -652,14 +654,14 @@ def _sum_four(tile, tables, q, group, sums):
             _add_to_sums(sums, out, _subtract(both3, _times_256(odd3)), odd3)
 
 
-@kernel
+@inlined
 def _sum_each_plain(tile, tables, first, stop, group, sums):
     sums[:] = 0
     for q in range(first, stop):
         _sum_plain(tile, tables, q, group, sums[q - first])
 
 
-@kernel
+@inlined
 def _sum_each_vector(tile, tables, first, stop, group, sums):
     sums[:] = 0
     if stop - first == 4:
@@ -767,7 +769,7 @@ def _tile_rows(n_rows, n_nibbles):
     return min(fitting, -(-n_rows // BLOCK) * BLOCK)
 
 
-@kernel
+@inlined
 def _mask_below_plain(sums, i, start, limit):
     """Compare the sums i of a block with a limit; bit r of the mask is row r."""
     mask = np.uint64(0)
@@ -776,7 +778,7 @@ def _mask_below_plain(sums, i, start, limit):
     return mask
 
 
-@kernel
+@inlined
 def _mask_below_vector(sums, i, start, limit):
     return _below(sums, (i * sums.shape[1] + start) * 4, limit)
 
@@ -784,29 +786,23 @@ def _mask_below_vector(sums, i, start, limit):
 _mask_below = _mask_below_plain if INSTRUCTIONS == "portable" else _mask_below_vector
 
 
-@kernel
+@inlined
 def _is_in(mask, r):
     return (mask >> np.uint64(r)) & np.uint64(1) != 0
 
 
-@kernel
+@inlined
 def _whole_limit(limit):
     """Return the integer that whole sums below the limit are below as well."""
     return np.int32(max(0.0, min(np.ceil(limit), _LARGEST_SUM)))
 
 
 @kernel
-def _take_below(sums, i, count, first, q, allowed, found):
-    """Take the rows of a tile whose sum is below the limit: sums are distances."""
-    limit = _whole_limit(found.limits[q])
-    for start in range(0, count, BLOCK):
-        mask = _mask_below(sums, i, start, limit)
-        if mask == 0:
-            continue
-        for r in range(start, min(start + BLOCK, count)):
-            if _is_in(mask, r - start) and sums[i, r] < found.limits[q]:
-                _take(np.float64(sums[i, r]), first + r, q, allowed, found)
-        limit = _whole_limit(found.limits[q])
+def _take_below(mask, sums, i, start, stop, first, q, allowed, found):
+    """Take the rows of a block whose sum is below the limit: sums are distances."""
+    for r in range(start, stop):
+        if _is_in(mask, r - start) and sums[i, r] < found.limits[q]:
+            _take(np.float64(sums[i, r]), first + r, q, allowed, found)
 
 
 @kernel
@@ -840,7 +836,15 @@ def scan_exact(codes, bits, tables, group, allowed, found):
             stop = min(q + 4, tables.shape[0])
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
-                _take_below(sums, one - q, count, first, one, allowed, found)
+                for start in range(0, count, BLOCK):
+                    limit = _whole_limit(found.limits[one])
+                    mask = _mask_below(sums, one - q, start, limit)
+                    if mask == 0:
+                        continue  # as mostly: calls with many arrays take long
+                    _take_below(
+                        mask, sums, one - q, start, min(start + BLOCK, count), first,
+                        one, allowed, found,
+                    )  # fmt: skip
     if not found.keep_all:
         _sort_heaps(found)
 
@@ -975,7 +979,7 @@ def _load_scales(bounds, first, count, offset, size):
     return np.float64(largest) * 2.0**-21
 
 
-@kernel
+@inlined
 def _mask_near_plain(sums, i, start, offset, size, bound, limit):
     """Compute the lower bounds of a block; the mask has those not above the limit."""
     step, base = bound
@@ -987,7 +991,7 @@ def _mask_near_plain(sums, i, start, offset, size, bound, limit):
     return mask
 
 
-@kernel
+@inlined
 def _mask_near_vector(sums, i, start, offset, size, bound, limit):
     place = (i * sums.shape[1] + start) * 4
     return _not_above(sums, place, offset, size, start * 4, bound[0], bound[1], limit)
@@ -996,7 +1000,7 @@ def _mask_near_vector(sums, i, start, offset, size, bound, limit):
 _mask_near = _mask_near_plain if INSTRUCTIONS == "portable" else _mask_near_vector
 
 
-@kernel
+@inlined
 def _padded_limit(limit, room):
     """Limit in float32, for lower bounds computed in float32."""
     return np.float32(limit + abs(limit) * 2.0**-22 + room)
@@ -1004,22 +1008,14 @@ def _padded_limit(limit, room):
 
 @kernel
 def _take_near(
-    sums, i, count, offset, size, room, first, q, codes, bits, bounds, queries,
-    allowed, found,
-):  # fmt: skip
-    """Take the rows of a tile that are below the limit, by bound, then by distance."""
-    bound = (bounds.queries[q, 0], bounds.queries[q, 1])
-    limit = _padded_limit(found.limits[q], room)
-    for start in range(0, count, BLOCK):
-        mask = _mask_near(sums, i, start, offset, size, bound, limit)
-        if mask == 0:
-            continue
-        for r in range(start, min(start + BLOCK, count)):
-            if _is_in(mask, r - start):
-                distance = _distance(codes, first + r, bits, q, bounds, queries)
-                if distance < found.limits[q]:
-                    _take(distance, first + r, q, allowed, found)
-        limit = _padded_limit(found.limits[q], room)
+    mask, start, stop, first, q, codes, bits, bounds, queries, allowed, found
+):
+    """Take the rows of a block that are below the limit by their distance."""
+    for r in range(start, stop):
+        if _is_in(mask, r - start):
+            distance = _distance(codes, first + r, bits, q, bounds, queries)
+            if distance < found.limits[q]:
+                _take(distance, first + r, q, allowed, found)
 
 
 @kernel
@@ -1048,9 +1044,15 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
             stop = min(q + 4, tables.shape[0])
             _sum_each(tile, tables, q, stop, group, sums)
             for one in range(q, stop):
-                _take_near(
-                    sums, one - q, count, offset, size, room, first, one, codes, bits,
-                    bounds, queries, allowed, found,
-                )  # fmt: skip
+                bound = (bounds.queries[one, 0], bounds.queries[one, 1])
+                for start in range(0, count, BLOCK):
+                    limit = _padded_limit(found.limits[one], room)
+                    mask = _mask_near(sums, one - q, start, offset, size, bound, limit)
+                    if mask == 0:
+                        continue
+                    _take_near(
+                        mask, start, min(start + BLOCK, count), first, one, codes, bits,
+                        bounds, queries, allowed, found,
+                    )  # fmt: skip
     if not found.keep_all:
         _sort_heaps(found)

@@ -34,15 +34,22 @@ def scale_to_unit(rows, out):
         Filled.
     """
     for r in range(rows.shape[0]):
-        squared, largest = _squared_length(rows[r]), 1.0
-        if not 1e-200 < squared < 1e200:  # it may have overflowed or vanished
-            largest = np.float64(np.abs(rows[r]).max())
-            if largest == 0:
-                largest = 1.0
-            squared = _squared_length(rows[r] / largest)
+        squared = _squared_length(rows[r])
+        if 1e-200 < squared < 1e200:
+            inverse = 1 / np.sqrt(squared)
+            for j in range(rows.shape[1]):
+                out[r, j] = rows[r, j] * inverse
+            continue
+        # It may have overflowed or vanished: divide by the largest value before.
+        largest = 0.0
+        for j in range(rows.shape[1]):
+            largest = max(largest, abs(np.float64(rows[r, j])))
+        for j in range(rows.shape[1]):
+            out[r, j] = rows[r, j] / largest if largest > 0 else 0.0
+        squared = _squared_length(out[r])
         inverse = 1 / np.sqrt(squared) if squared > 0 else 0.0
         for j in range(rows.shape[1]):
-            out[r, j] = rows[r, j] / largest * inverse
+            out[r, j] *= inverse
 
 
 @kernel
