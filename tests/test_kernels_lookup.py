@@ -13,7 +13,7 @@ from llvmlite import binding, ir
 from numba import config
 from numpy.testing import assert_array_equal
 
-from skbq._kernels import lookup
+from skbq._kernels import lookup, vectors
 from skbq._kernels.scan import (
     between_codes,
     from_vectors,
@@ -299,13 +299,13 @@ def test_rounded_tables_bound_from_below(rng, group, reach):
 
 
 def test_forced_instructions():
-    available = lookup._available_instructions()
+    available = vectors.available_instructions()
     assert available[-1] == "portable"
-    assert lookup.choose_instructions(None) == available[0]
-    assert lookup.choose_instructions("portable") == "portable"
+    assert vectors.choose_instructions(None) == available[0]
+    assert vectors.choose_instructions("portable") == "portable"
     for name in {"avx512", "avx2", "neon", "sse9"} - set(available):
         with pytest.raises(ValueError, match=f"SKBQ_KERNEL .*portable.*Got '{name}'"):
-            lookup.choose_instructions(name)
+            vectors.choose_instructions(name)
 
 
 def digest_of_results():
@@ -321,7 +321,7 @@ RESULTS = """
 import sys
 sys.path.insert(0, {tests!r})
 import test_kernels_lookup as tests
-print(tests.lookup.INSTRUCTIONS, tests.digest_of_results())
+print(tests.vectors.INSTRUCTIONS, tests.digest_of_results())
 """
 
 
@@ -339,7 +339,7 @@ def run_python(source, **environment):
 @needs_compiler
 def test_results_do_not_depend_on_the_instructions():
     source, expected = RESULTS.format(tests=os.path.dirname(__file__)), None
-    for name in set(lookup._available_instructions()) - {lookup.INSTRUCTIONS}:
+    for name in set(vectors.available_instructions()) - {vectors.INSTRUCTIONS}:
         expected = expected or digest_of_results()
         assert run_python(source, SKBQ_KERNEL=name) == [name, expected]
 
@@ -380,20 +380,20 @@ def test_look_up_compiles_to_its_instruction(instructions, triple, features, exp
 
 AVX512 = """
 import numpy as np
-from skbq._kernels import lookup
+from skbq._kernels import lookup, vectors
 tile, tables = np.zeros((1, 4, 64), np.uint8), np.zeros((4, 4, 16), np.uint8)
 lookup._sum_four.compile(tuple(map(
     __import__("numba").typeof,
     (tile, tables, 0, 2, np.zeros((4, 64), np.int32)),
 )))
 (assembly,) = lookup._sum_four.inspect_asm().values()
-print(lookup.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
+print(vectors.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
 """
 
 
 @needs_compiler
 @pytest.mark.skipif(
-    "avx2" not in lookup._available_instructions(), reason="compiles for x86"
+    "avx2" not in vectors.available_instructions(), reason="compiles for x86"
 )
 def test_whole_scan_compiles_for_avx512():
     environment = {
@@ -408,8 +408,8 @@ def test_whole_scan_compiles_for_avx512():
 @needs_compiler
 def test_import_compiles_nothing():
     source = """
-from skbq._kernels import lookup, scan
-kernels = [x for x in (*vars(lookup).values(), *vars(scan).values())
+from skbq._kernels import lookup, planes, scan
+kernels = [x for part in (lookup, planes, scan) for x in vars(part).values()
            if hasattr(x, "signatures")]
 print(len(kernels) > 10, sum(len(x.signatures) for x in kernels))
 """

@@ -1,9 +1,15 @@
-"""One place that says how kernels are compiled."""
+"""One place that says how kernels are compiled, and where they are kept."""
 
+import hashlib
 import os
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
+
+# The instruction set that the tests force: see ``vectors``.
+FORCED = os.environ.get("SKBQ_KERNEL")
 
 
 def _nothing() -> None: ...
@@ -13,9 +19,10 @@ def _can_cache() -> bool:
     """Tell whether numba finds a folder to keep compiled kernels in.
 
     Where neither the package nor the home folder can be written, numba refuses
-    ``cache=True`` at decoration, which would break the import.
+    ``cache=True`` at decoration, which would break the import. Forced instruction sets
+    are not kept, since the cache would not see the choice.
     """
-    if os.environ.get("SKBQ_NUMBA_CACHE", "1") == "0":
+    if FORCED or os.environ.get("SKBQ_NUMBA_CACHE", "1") == "0":
         return False
     try:
         numba.njit(cache=True)(_nothing)
@@ -24,6 +31,31 @@ def _can_cache() -> bool:
     return True
 
 
-# Threads share a kernel (nogil); parallelism is joblib's, never numba's, whose
-# workqueue layer kills the process when two Python threads call it.
-kernel: Any = numba.njit(nogil=True, cache=_can_cache())
+def _hash_sources() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+_CACHE = _can_cache()
+_SOURCES = _hash_sources()
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function at its first call, or take it from numba's cache.
+
+    Threads share a kernel (nogil); parallelism is that of Python's threads, never
+    numba's, whose workqueue layer kills the process when two of them call it.
+    """
+    compiled = numba.njit(nogil=True, cache=_CACHE)(function)
+    # numba takes a kept kernel for fresh while its own file is the same, though it
+    # calls functions of other files: make it a matter of all of them.
+    file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(file, "_source_stamp"):
+        file._source_stamp = (file._source_stamp, _SOURCES)
+    return compiled
+
+
+# Vectors stay in registers, and arrays uncounted, where calls are inlined.
+inlined: Any = numba.njit(nogil=True, forceinline=True)

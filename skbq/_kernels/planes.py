@@ -21,30 +21,25 @@ Rows that can enter are counted on their own. Rows come in their order and must 
 strictly nearer than the k-th to enter, so that ties go to the lower row.
 """
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .lookup import (
+from ._compiling import inlined, kernel
+from .found import sort_heaps, take
+from .tiles import transpose
+from .vectors import (
     BLOCK,
     INSTRUCTIONS,
-    _add,
-    _as_mask,
-    _load,
-    _pointer,
-    _sort_heaps,
-    _splat,
-    _take,
-    _transpose,
-    _Vector,
-    kernel,
+    Vector,
+    add,
+    as_mask,
+    load,
+    pointer,
+    splat,
 )
-
-# Vectors stay in registers only where functions are not called but inlined.
-inlined = numba.njit(nogil=True, forceinline=True)
 
 # 64-bit words of a plane: one register.
 WORDS = {"avx512": 8, "avx2": 4, "neon": 2, "portable": 1}[INSTRUCTIONS]
@@ -60,7 +55,7 @@ _ROWS_AHEAD = 128
 
 # Planes as numba values.
 
-_PLANE = _Vector(f"{WORDS} uint64", ir.VectorType(ir.IntType(64), WORDS))
+_PLANE = Vector(f"{WORDS} uint64", ir.VectorType(ir.IntType(64), WORDS))
 
 
 def _place(context, builder, array_type, array, i, target):
@@ -180,7 +175,7 @@ def _all_rows_if_vector(typing, number):
     def emit(context, builder, signature, args):
         (number,) = args
         bit = builder.and_(number, ir.Constant(number.type, 1))
-        return _splat(builder, builder.neg(bit), WORDS)
+        return splat(builder, builder.neg(bit), WORDS)
 
     return _PLANE(types.int64), emit
 
@@ -214,7 +209,7 @@ def _top_bits(typing, x):
 
     def emit(context, builder, signature, args):
         zero = ir.Constant(args[0].type, None)
-        return _as_mask(builder, builder.icmp_signed("<", args[0], zero))
+        return as_mask(builder, builder.icmp_signed("<", args[0], zero))
 
     return types.uint64(x), emit
 
@@ -224,7 +219,7 @@ def _prefetch_vector(typing, array, offset):
     """Have the cache line at ``offset`` bytes fetched into the second-level cache."""
 
     def emit(context, builder, signature, args):
-        place = _pointer(context, builder, signature.args[0], *args, ir.IntType(8))
+        place = pointer(context, builder, signature.args[0], *args, ir.IntType(8))
         code = ir.IntType(32)
         function = cgutils.get_or_insert_function(
             builder.module,
@@ -389,11 +384,11 @@ def _cut_block_plain(tile, word, planes):
 def _cut_block_vector(tile, word, planes):
     """Do the same, 64 bytes at a time."""
     for b in range(tile.shape[1] // 2):
-        byte = _load(tile, 2 * b * BLOCK)
+        byte = load(tile, 2 * b * BLOCK)
         place = 8 * b * WORDS + word
         for i in range(8):
             planes[place + i * WORDS] = _top_bits(byte)
-            byte = _add(byte, byte)
+            byte = add(byte, byte)
 
 
 _cut_block = _cut_block_plain if INSTRUCTIONS == "portable" else _cut_block_vector
@@ -404,7 +399,7 @@ def _cut_planes(codes, first, count, tile, planes):
     """Write the bits of rows into planes; rows beyond ``count`` hold anything."""
     for word in range((count + BLOCK - 1) // BLOCK):
         some = min(BLOCK, count - word * BLOCK)
-        _transpose(codes, first + word * BLOCK, some, tile)
+        transpose(codes, first + word * BLOCK, some, tile)
         _cut_block(tile, word, planes)
 
 
@@ -587,7 +582,7 @@ def _take_marked(marks, first, count, codes, queries, agree, differ, q, allowed,
             counted = _count_row(codes, first + r, queries, q)
             distance = np.float64(same + (differ - agree) * counted)
             if distance < found.limits[q]:
-                _take(distance, first + r, q, allowed, found)
+                take(distance, first + r, q, allowed, found)
 
 
 @inlined
@@ -646,7 +641,7 @@ def scan_planes(codes, queries, agree, differ, allowed, found):
                 marks, first, count, codes, queries, agree, differ, q, allowed, found
             )
     if not found.keep_all:
-        _sort_heaps(found)
+        sort_heaps(found)
 
 
 @inlined
@@ -692,6 +687,6 @@ def scan_words(codes, queries, agree, differ, allowed, found):
             for r in range(count):
                 distance = np.float64(same + (differ - agree) * counts[r])
                 if distance < found.limits[q]:
-                    _take(distance, first + r, q, allowed, found)
+                    take(distance, first + r, q, allowed, found)
     if not found.keep_all:
-        _sort_heaps(found)
+        sort_heaps(found)

@@ -19,7 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ._compiling import kernel
-from .lookup import Allowed, Bounds, Found, Queries, scan_bounded, scan_exact
+from .distances import Bounds, Queries
+from .found import Allowed, Found
+from .lookup import scan_bounded, scan_exact
 from .planes import scan_planes, scan_words
 
 # Tables of one batch of queries, and the part of them that is float64 at a time.

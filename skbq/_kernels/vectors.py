@@ -1,0 +1,197 @@
+"""Which vector instructions are used, and vectors as numba values.
+
+The choice is made once, from the processor that numba compiles for. The environment
+variable ``SKBQ_KERNEL`` forces "portable" (plain loops), "avx2", "avx512",
+"avx512vbmi" or "neon". All give the same results. Instruction sets that a machine does
+not have are compiled and inspected by the tests.
+"""
+
+import platform
+
+import numba
+from llvmlite import ir
+from numba import types
+from numba.core import codegen
+from numba.core.datamodel import models
+from numba.extending import intrinsic, register_model
+
+from ._compiling import FORCED
+
+# Rows of a block: the bytes of one AVX-512 register, two of AVX2, four of NEON.
+BLOCK = 64
+
+
+def available_instructions() -> list[str]:
+    """Return the instruction sets that numba may compile for here, best first."""
+    if numba.config.DISABLE_JIT:
+        return ["portable"]
+    features = numba.config.CPU_FEATURES
+    if features is None:
+        features = codegen.get_host_cpu_features()
+    enabled = features.split(",")
+    is_arm = platform.machine().lower() in ("arm64", "aarch64")
+    found = {
+        "avx512": "+avx512bw" in enabled,
+        "avx2": "+avx2" in enabled,
+        "neon": is_arm and "-neon" not in enabled,  # 64-bit Arm always has it
+    }
+    return [name for name, is_there in found.items() if is_there] + ["portable"]
+
+
+def choose_instructions(forced: str | None) -> str:
+    """Return the instruction set to use: the best one here, or the forced one.
+
+    Raises
+    ------
+    ValueError
+        If the forced one is unknown or cannot be used here.
+    """
+    available = available_instructions()
+    if not forced:
+        return available[0]
+    if forced not in available:
+        raise ValueError(
+            "The environment variable SKBQ_KERNEL must be one of the instruction sets "
+            f"that can be used here, {available}. Got {forced!r} instead."
+        )
+    return forced
+
+
+INSTRUCTIONS = choose_instructions(FORCED)
+
+
+# Vectors as numba values. Each operation is one line of LLVM code.
+
+
+def vector(bits, count):
+    return ir.VectorType(ir.IntType(bits), count)
+
+
+class Vector(types.Type):
+    """A vector of 64 bytes."""
+
+    def __init__(self, name, llvm_type):
+        self.llvm_type = llvm_type
+        super().__init__(name=f"vector of {name}")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector):
+        super().__init__(manager, vector, vector.llvm_type)
+
+
+BYTES = Vector("64 uint8", vector(8, BLOCK))
+SHORTS = Vector("32 uint16", vector(16, BLOCK // 2))
+DOUBLES = Vector("8 float64", ir.VectorType(ir.DoubleType(), 8))
+
+
+def shuffle(builder, first, second, lanes):
+    mask = ir.Constant(vector(32, len(lanes)), lanes)
+    return builder.shuffle_vector(first, second, mask)
+
+
+def pointer(context, builder, array_type, array, offset, target):
+    """Point at ``offset`` bytes behind the start of an array."""
+    start = context.make_array(array_type)(context, builder, array).data
+    start = builder.bitcast(start, ir.PointerType(ir.IntType(8)))
+    moved = builder.gep(start, [offset], source_etype=ir.IntType(8))
+    return builder.bitcast(moved, ir.PointerType(target))
+
+
+def load_bytes(context, builder, signature, args, count):
+    """Load ``count`` bytes; args are an array and an offset in bytes."""
+    target = vector(8, count)
+    place = pointer(context, builder, signature.args[0], *args, target)
+    return builder.load(place, align=1, typ=target)
+
+
+@intrinsic
+def load(typing, array, offset):
+    """Load the 64 bytes that start ``offset`` bytes into an array."""
+
+    def emit(context, builder, signature, args):
+        return load_bytes(context, builder, signature, args, BLOCK)
+
+    return BYTES(array, types.int64), emit
+
+
+@intrinsic
+def store(typing, array, offset, x):
+    """Store 64 bytes ``offset`` bytes into an array."""
+
+    def emit(context, builder, signature, args):
+        array, offset, x = args
+        place = pointer(context, builder, signature.args[0], array, offset, x.type)
+        builder.store(x, place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, BYTES), emit
+
+
+def zeros_of(vector):
+    """Make the intrinsic that returns a vector of zeros."""
+
+    @intrinsic
+    def zeros(typing):
+        def emit(context, builder, signature, args):
+            return ir.Constant(vector.llvm_type, None)
+
+        return vector(), emit
+
+    return zeros
+
+
+zeros, zero_doubles = zeros_of(BYTES), zeros_of(DOUBLES)
+
+
+@intrinsic
+def add(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.add(*args)
+
+    return x(x, x), emit
+
+
+@intrinsic
+def or_(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.or_(*args)
+
+    return x(x, x), emit
+
+
+@intrinsic
+def subtract(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.sub(*args)
+
+    return x(x, x), emit
+
+
+def with_constant(operation, value):
+    """Make the intrinsic ``x -> operation(x, value)`` on every element."""
+
+    @intrinsic
+    def apply(typing, x):
+        def emit(context, builder, signature, args):
+            kind = args[0].type
+            constant = ir.Constant(kind, [value] * kind.count)
+            return getattr(builder, operation)(args[0], constant)
+
+        return x(x), emit
+
+    return apply
+
+
+def as_mask(builder, conditions):
+    """Return 64 conditions as an integer, the first one in the lowest bit."""
+    return builder.bitcast(conditions, ir.IntType(BLOCK))
+
+
+def splat(builder, value, count):
+    kind = ir.VectorType(value.type, count)
+    one = builder.insert_element(
+        ir.Constant(kind, None), value, ir.Constant(ir.IntType(32), 0)
+    )
+    return shuffle(builder, one, one, [0] * count)
