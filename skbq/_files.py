@@ -6,7 +6,7 @@ Layout of version 1, all integers little-endian:
 bytes    content
 ======== ====================================================================
 0-7      ``SKBQ`` and four bytes of 0
-8-11     version of the format, uint32
+8-11     version of the format, uint32, from 1
 12-15    CRC-32 of the header, uint32
 16-23    length of the header in bytes, uint64
 24-      the header, JSON in UTF-8; then arrays, each at a multiple of 64 bytes
@@ -52,6 +52,8 @@ def write_file(path: str | os.PathLike, state: Any, arrays: list[np.ndarray]) ->
         Numbers of any type.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {path.parent} to write to.")
     stored = [_little_endian(array) for array in arrays]
     header, size = _header(state, stored)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -99,6 +101,7 @@ def read_file(
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         header = _read_header(file, size, path)
+        end = file.tell()
         whole: Any
         if mapped:
             whole = _mmap.mmap(file.fileno(), 0, access=_mmap.ACCESS_READ)
@@ -108,11 +111,13 @@ def read_file(
     arrays = []
     for number, entry in enumerate(header["arrays"]):
         array = _array_at(whole, entry)
-        if verify and _checksum(array) != entry["crc32"]:
+        gap = bytes(whole[end : entry["offset"]])
+        if any(gap) or (verify and _checksum(array) != entry["crc32"]):
             raise FileError(
                 f"{path} was altered: array {number} does not match its checksum. "
                 "Save the index again, or get a fresh copy of the file."
             )
+        end = entry["offset"] + array.nbytes
         arrays.append(array)
     return header["state"], arrays
 
@@ -154,7 +159,8 @@ def _read_header(file: Any, size: int, path: Any) -> dict:
             f"{_VERSION}. Upgrade skbq."
         )
     text = file.read(min(length, size))
-    if len(text) != length or zlib.crc32(text) != checksum:
+    whole = len(text) == length and zlib.crc32(text) == checksum
+    if version < 1 or not whole:
         raise FileError(f"{path} was cut short or altered: its header is damaged.")
     header = json.loads(text)
     if header["size"] != size:
