@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+from _theory_parts import bound
 from scipy.stats import kurtosis
 from sklearn.frozen import FrozenEstimator
 
@@ -130,3 +131,20 @@ def verdicts(compared):
         raw = errors(compared, set=name, threshold="zero")
         lines.append(f"- {name}, not centred: largest difference {raw.max():.3f}.")
     return lines
+
+
+def bounds_of(descriptions, compared):
+    """List what must hold of the predictions."""
+    valid = errors(compared, valid=True)
+    centred = errors(compared, valid=True, threshold="mean")
+    bounds = [
+        bound("Sets: valid and centred, mean difference of F", centred.mean(), 0.015),
+        bound("Sets: valid, largest difference of F", valid.max(), 0.03),
+    ]
+    for one in descriptions:
+        # Elsewhere normal laws are not the ones to ask, and are flagged.
+        if one["normal"] > 0.5:
+            raw = errors(compared, set=one["set"], threshold="zero").max()
+            what = f"{one['set']} looks normal, not centred: largest difference of F"
+            bounds.append(bound(what, raw, 0.03))
+    return bounds

@@ -79,6 +79,7 @@ predicted_s = perf_counter() - start
 names = list(candidates)
 print(f"grid search: {names[np.argmax(measured)]!r} in {searched_s:.1f} s")
 print(f"theory:      {names[np.argmax(predicted)]!r} in {predicted_s:.1f} s")
+print(f"That is {predicted_s / searched_s:.0%} of the time of the search.")
 
 # %%
 # The same choice, and the same order.

@@ -251,11 +251,11 @@ class HeterogeneityProfiler(
             * ``predicted_fidelity`` : Spearman correlation over random pairs that a
               normal law of these moments has; ``predicted_pearson`` : Pearson's.
             * ``sampled_fidelity`` : Spearman correlation measured by coding the
-              sample of ``normality_sample_size_`` rows, halves against each other.
-              Its standard error is about 0.01 with 2,000 rows.
-            * ``valid`` : whether the two agree within 0.02, so that the law may be
-              believed. On eight sets of real embeddings every valid prediction was
-              within 0.03 of the fidelity over all rows.
+              sample of ``normality_sample_size_`` rows, halves against each other;
+              ``standard_error`` : its own, as an estimate for all rows.
+            * ``valid`` : whether the two agree within 0.02, on a sample large enough
+              to say that the prediction is within 0.03 of the fidelity over all rows
+              (95 %, one side).
             * ``reason`` : what is not as in a normal law, where not valid; else "".
 
         Raises

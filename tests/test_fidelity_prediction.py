@@ -142,6 +142,20 @@ def test_the_law_of_rotated_rows_measures_rotated_rows(glosses):
     assert law.predict(quantizer).sampled == pytest.approx(expected.statistic, abs=1e-3)
 
 
+def test_the_standard_error_is_the_spread_over_samples():
+    """Over 30 samples of a law: within a third of their standard deviation."""
+    mean, covariance = np.full(24, 0.3), np.diag(np.arange(1.0, 25) ** -1)
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(30):
+        X = rng.multivariate_normal(mean, covariance, size=400)
+        law = RowLaw.fit(mean, covariance, 10**6, sample=X, metric="inner_product")
+        checked = law.predict(BinaryQuantizer("zero"))
+        found.append((checked.sampled, checked.standard_error))
+    sampled, errors = np.transpose(found)
+    assert np.mean(errors) == pytest.approx(sampled.std(ddof=1), rel=0.34)
+
+
 def test_the_table_has_every_strategy_once(table):
     assert {len(column) for column in table.values()} == {24}
     settings = ("threshold", "rotate", "bits", "query", "code_metric")

@@ -139,6 +139,41 @@ def test_spearman_of_normal_rows_on_the_sphere(energy, centred):
     assert abs(predicted.spearman_normal - measured) < 0.02
 
 
+@pytest.mark.parametrize("metric", ["inner_product", "cosine"])
+@pytest.mark.parametrize("query", ["codes", "vectors"])
+def test_spearman_needs_no_sample(metric, query):
+    """Similarities of few effective dimensions are not normal: Kruskal may be off."""
+    mean, covariance = make_moments(32, power=1.5)
+    X = draw(mean, covariance, 4000)
+    if metric == "cosine":
+        X /= np.linalg.norm(X, axis=1, keepdims=True)
+    codes = levels_of(ONE, X)
+    left = codes if query == "codes" else X
+    measured = spearmanr(
+        (X[:2000] @ X[2000:].T).ravel(), (left[:2000] @ codes[2000:].T).ravel()
+    ).statistic
+    predicted = predict_fidelity(ONE, mean, covariance, metric=metric, query=query)
+    assert abs(predicted.spearman - measured) < 0.015
+    if metric == "inner_product":
+        assert abs(predicted.spearman_normal - measured) > 0.015
+
+
+def test_linked_scales_bend_the_score():
+    """One strong factor: its sign is all that most bits say, however large it is."""
+    d, linked = 128, 24
+    rho = np.full((d, d), 0.05)
+    rho[:linked, :linked] = 0.9
+    np.fill_diagonal(rho, 1.0)
+    X = draw(np.zeros(d), rho, 3000)
+    codes = levels_of(ONE, X)
+    measured = spearmanr(
+        (X[:1500] @ X[1500:].T).ravel(), (codes[:1500] @ codes[1500:].T).ravel()
+    ).statistic
+    for sample in (None, X[:1000]):
+        predicted = predict_fidelity(ONE, np.zeros(d), rho, sample=sample)
+        assert abs(predicted.spearman - measured) < 0.02
+
+
 def test_sample_corrects_similarities_that_are_not_normal():
     # Clusters: similarities of a few close pairs and of many far ones.
     rng = np.random.default_rng(0)

@@ -5,7 +5,7 @@ Nothing here imports another part of the package, and nothing is an estimator.
 
 from ._denoised import denoised_covariance
 from ._drawn import simulated_fidelity
-from ._fidelity import Fidelity, isotropic_fidelity, predict_fidelity
+from ._fidelity import isotropic_fidelity, predict_fidelity
 from ._laws import (
     MagnitudeGain,
     SteinSignal,
@@ -20,6 +20,7 @@ from ._laws import (
 )
 from ._local_law import LocalLaw, local_law, model_scores
 from ._measured import pairwise_fidelity
+from ._moments import Fidelity
 from ._projected_normal import ProjectedNormal, fit_projected_normal
 from ._recall import (
     OversamplingPrediction,

@@ -1,36 +1,27 @@
 """Fidelity on rows drawn from a law: for scores without a closed form."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any, Self
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from ._fidelity import (
-    Fidelity,
-    check_rotation,
-    code_steps,
-    length_power,
-    row_factor,
-    score_features,
-    set_by_row,
-)
 from ._inputs import check_choice, check_moments
-from ._moments import Sums
+from ._moments import Fidelity, Sums, summarise
+from ._rotations import check_rotation
 from ._rows import Normal
-from ._spearman import (
-    Pairs,
-    sample_rows,
-    similarity_pairs,
-    spearman_from_pearson,
-)
+from ._scores import code_steps, length_power, row_factor, score_features, set_by_row
+from ._spearman import Pairs, sample_rows, similarity_pairs
 
+# Rows half of which are paired with the other half.
+PAIR_ROWS = 1000
 _MOST_ROWS = 8192
 _VALUES = 2**23  # of the rows: 64 MB
 _FEWEST_ROWS = 2048
 _SEED = (2605, 17524)
+# Scales below this share of their root mean square are those of constants.
+_CONSTANT = 1e-5
 
 
 def simulated_fidelity(
@@ -113,23 +104,47 @@ def simulated_fidelity(
     rows = draw_rows(mean, covariance, metric)
     if rotation is not None:
         rows = rows @ check_rotation(rotation, len(mean))
-    pairs_of = None
+    asked = "corrected" if query == "vectors" else "codes"
+    few, drawn = CodedRows(rows[:PAIR_ROWS]), CodedRows(rows)
+    powers = few.powers(quantizer, asked, metric)
+    pairs = similarity_pairs(few.rows, metric, False, powers)
+    bend = few.bend(quantizer, asked, code_metric, pairs)
     if sample is not None:
-        pairs_of = partial(similarity_pairs, sample_rows(sample, mean), metric, False)
-    return CodedRows.of(rows).fidelity(quantizer, query, code_metric, metric, pairs_of)
+        pairs = similarity_pairs(sample_rows(sample, mean), metric, False, powers)
+    return summarise([drawn.sums(quantizer, asked, code_metric)], pairs, bend)
 
 
-def draw_rows(mean: np.ndarray, covariance: np.ndarray, metric: str) -> np.ndarray:
+def draw_rows(
+    mean: np.ndarray, covariance: np.ndarray, metric: str, n_rows: int | None = None
+) -> np.ndarray:
     """Draw rows of N(mean, covariance), of unit length under "cosine"."""
     d = len(mean)
-    n_rows = int(np.clip(_VALUES // d, _FEWEST_ROWS, _MOST_ROWS))
-    spectrum, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(spectrum, 0.0))
-    normal = np.random.default_rng(_SEED).standard_normal((n_rows, d))
-    rows = mean + normal @ root.T
+    if n_rows is None:
+        n_rows = int(np.clip(_VALUES // d, _FEWEST_ROWS, _MOST_ROWS))
+    scale = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    live = np.flatnonzero(scale > _CONSTANT * np.sqrt(np.mean(scale**2)))
+    normal = np.random.default_rng(_SEED).standard_normal((n_rows, len(live)))
+    varying = mean[live] + normal @ _root(covariance[np.ix_(live, live)]).T
+    size = 1.0
     if metric == "cosine":
-        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        length = np.sqrt(
+            np.square(varying).sum(axis=1) + mean @ mean - mean[live] @ mean[live]
+        )
+        varying /= length[:, None]
+        size = length.mean()
+    rows = np.tile(mean / size, (n_rows, 1))
+    rows[:, live] = varying
     return rows
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Return a matrix R with R R' = covariance, or nearly so if it is indefinite."""
+    jitter = 1e-12 * np.trace(covariance)
+    try:
+        return np.linalg.cholesky(covariance + jitter * np.eye(len(covariance)))
+    except np.linalg.LinAlgError:
+        spectrum, vectors = np.linalg.eigh(covariance)
+        return vectors * np.sqrt(np.maximum(spectrum, 0.0))
 
 
 @dataclass(frozen=True)
@@ -137,69 +152,89 @@ class CodedRows:
     """Rows to be coded, and moments of their similarity over pairs of rows.
 
     ``similarity`` and ``core`` hold mean and variance of <x, y> and of <x - m, y - m>,
-    m the mean.
+    m the mean. Queries are "codes", "vectors" as they are (less their mean, if
+    ``centred``), or "corrected".
     """
 
     rows: np.ndarray
-    mean: np.ndarray
-    scale: np.ndarray
-    similarity: tuple[float, float]
-    core: tuple[float, float]
+    centred: bool = False
 
-    @classmethod
-    def of(cls, rows: np.ndarray) -> Self:
-        """Measure the rows, given in float64."""
-        mean = rows.mean(axis=0)
-        return cls(
-            rows,
-            mean,
-            rows.std(axis=0),
-            _mean_and_variance(rows, rows),
-            _mean_and_variance(rows - mean, rows - mean),
-        )
+    @cached_property
+    def mean(self) -> np.ndarray:
+        return self.rows.mean(axis=0)
 
-    def fidelity(
-        self,
-        quantizer: Any,
-        query: str,
-        code_metric: str,
-        metric: str,
-        pairs_of: Callable[[tuple[float, float]], Pairs] | None,
-    ) -> Fidelity:
-        """Code the rows and compare them.
+    @cached_property
+    def scale(self) -> np.ndarray:
+        return self.rows.std(axis=0)
 
-        ``pairs_of`` gives sampled pairs for the powers of their lengths that reach
-        the score.
+    @cached_property
+    def similarity(self) -> tuple[float, float]:
+        return _mean_and_variance(self.rows, self.rows)
+
+    @cached_property
+    def core(self) -> tuple[float, float]:
+        return _mean_and_variance(self.rows - self.mean, self.rows - self.mean)
+
+    def powers(self, quantizer: Any, query: str, metric: str) -> tuple[float, float]:
+        """Powers of the lengths of query and row that reach the score."""
+        if metric == "cosine" or query == "corrected":
+            # Unit rows hardly differ in length, and codes see them all.
+            return 1.0, 1.0
+        law = Normal(self.mean, np.empty((0, 0)), self.scale)
+        power = length_power(quantizer, law)
+        return (1.0 if query == "vectors" else power), power
+
+    def bend(self, quantizer: Any, query: str, code_metric: str, pairs: Pairs) -> float:
+        """Spearman fidelity of pairs less what their moments say of it.
+
+        ``pairs`` are those of the rows: halves, as :func:`similarity_pairs` has them.
         """
-        if query == "vectors":
-            _, levels = code_steps(quantizer, self.mean, self.scale)
-            score_features(levels, query, code_metric)  # refuses what it cannot be
-            sums, powers = self._sums(*self._corrected(quantizer)), (1.0, 1.0)
-        else:
-            sums = self._sums(*self._coded(quantizer, code_metric))
-            law = Normal(self.mean, np.empty((0, 0)), self.scale)
-            power = 1.0 if metric == "cosine" else length_power(quantizer, law)
-            powers = (power, power)
-        pearson = sums.pearson
-        if not -1.0 <= pearson <= 1.0:
-            return Fidelity(pearson, float("nan"), float("nan"))
-        normal = spearman = spearman_from_pearson(pearson)
-        if pairs_of is not None:
-            spearman = sums.spearman(pairs_of(powers))
-        return Fidelity(pearson, spearman, normal)
+        score = self._pair_scores(quantizer, query, code_metric)
+        guess = Sums.of_pairs(pairs, score).spearman(pairs)
+        bend = _rank_correlation(rankdata(score), pairs.position) - guess
+        return bend if np.isfinite(bend) else 0.0
 
-    def sampled_fidelity(self, quantizer: Any, query: str, code_metric: str) -> float:
-        """Spearman fidelity between one half of the rows and the other."""
-        if query == "vectors":
-            left, right = self._corrected(quantizer)
-        else:
-            left, right = self._coded(quantizer, code_metric)
+    def sampled_fidelity(
+        self, quantizer: Any, query: str, code_metric: str
+    ) -> tuple[float, float]:
+        """Spearman fidelity of one half of the rows with the other; standard error.
+
+        Pairs share rows: the error is that of the means over the pairs of each row.
+        """
+        ranks = rankdata(self._pair_scores(quantizer, query, code_metric))
+        found = _rank_correlation(ranks, self.similarity_ranks)
+        if not np.isfinite(found):
+            return found, float("nan")
+        a, b = (
+            ((r - r.mean()) / r.std()).reshape(len(self.rows) // 2, -1)
+            for r in (ranks, self.similarity_ranks)
+        )
+        influence = a * b - found / 2 * (a**2 + b**2)
+        means = influence.mean(axis=0), influence.mean(axis=1)
+        return found, float(np.sqrt(sum(m.var() / len(m) for m in means)))
+
+    def sums(self, quantizer: Any, query: str, code_metric: str) -> Sums:
+        """Moments of score and similarity over all pairs of different rows."""
+        return self._sums(*self._sides(quantizer, query, code_metric))
+
+    def _pair_scores(self, quantizer: Any, query: str, code_metric: str) -> np.ndarray:
+        """Score one half of the rows against the other, flat."""
+        left, right = self._sides(quantizer, query, code_metric)
         half = len(self.rows) // 2
-        score = left[:half] @ right[half:].T
-        ranks = rankdata(score.ravel())
-        if np.ptp(ranks) == 0:
-            return float("nan")
-        return float(np.corrcoef(ranks, self.similarity_ranks)[0, 1])
+        return (left[:half] @ right[half:].T).ravel()
+
+    def _sides(
+        self, quantizer: Any, query: str, code_metric: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return left and right whose products are the score."""
+        if query == "codes":
+            return self._coded(quantizer, code_metric)
+        places, levels, centre = self._places(quantizer)
+        score_features(levels, "vectors", code_metric)  # refuses what it cannot be
+        if query == "vectors":
+            asked = self.rows - self.mean if self.centred else self.rows
+            return asked, levels[places]
+        return self._corrected(levels[places], centre)
 
     @cached_property
     def similarity_ranks(self) -> np.ndarray:
@@ -232,14 +267,15 @@ class CodedRows:
         signs = [w * f[places] for f, w in zip(features, weights, strict=True)]
         return left, np.hstack(signs)
 
-    def _corrected(self, quantizer: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _corrected(
+        self, codes: np.ndarray, centre: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return left and right whose products are the corrected estimate of <x, y>."""
-        places, levels, centre = self._places(quantizer)
-        around, codes = self.rows - centre, levels[places]
+        around = self.rows - centre
         along = np.einsum("nd,nd->n", codes, around)
         length = np.einsum("nd,nd->n", around, around)
         factor = np.divide(length, along, out=np.zeros_like(along), where=along > 0)
-        codes *= factor[:, None]
+        codes = codes * factor[:, None]
         # <left_x, right_y> = <x - c, code of y> + <c, x - c> + <c, y - c>
         shift, one = (around @ centre)[:, None], np.ones((len(around), 1))
         return np.hstack([around, shift, one]), np.hstack([codes, one, shift])
@@ -279,3 +315,9 @@ def _mean_and_variance(left: np.ndarray, right: np.ndarray) -> tuple[float, floa
     table = left.T @ left
     square = np.vdot(table, table if right is left else right.T @ right) - own @ own
     return float(mean), float(square / pairs - mean**2)
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(a, b)[0, 1])

@@ -9,6 +9,7 @@ chapter.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -39,6 +40,11 @@ _CELL_ERROR = 5e-3
 _PRIOR_MEAN = np.array([0.0, -0.05, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 _PRIOR_SCALE = np.array([100.0, 0.1, 0.3, 0.3, 0.1, 0.05, 0.03, 0.05])
 _CURVATURE = 6
+# Log depth, log k and log oversampling over which what the terms leave changes.
+_LEFT_SCALE = np.array([0.7, 1.4, 0.7])
+# How much larger it may be at the k asked for than in the cells: clusters of the size
+# of k look in a sample as smaller ones.
+_LEFT_DOUBT = 2.0
 _N_BLOCKS = 10
 _MAX_STEPS = 60
 
@@ -107,7 +113,13 @@ class Extrapolation:
         )
         fitted, _ = interpolate(tables, design @ self._terms)
         misfit = np.average((observed - fitted) ** 2, weights=kernel)
-        self._misfit = max(1.0, misfit / np.average(variance, weights=kernel))
+        typical = np.average(variance, weights=kernel)
+        self._misfit = max(1.0, misfit / typical)
+        self._left = _Left.of(
+            _places(log_depth, cells.neighbors / n_neighbors, cells.oversampling),
+            observed - fitted,
+            variance,
+        )
 
     def evaluate(self, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Recall among so many candidates, and its standard error.
@@ -123,6 +135,9 @@ class Extrapolation:
         wanted = _terms(here - self._origin, here, np.log(oversampling))
         tables = _tables(here + self.n_neighbors, oversampling)
         recall, slope = interpolate(tables, wanted @ self._terms)
+        left, left_variance = self._left.at(
+            _places(here - self._origin, here + 1.0, oversampling)
+        )
         pull = slope[:, None] * wanted @ self._inverse
         influence = pull @ (self._jacobian.T * self._weights)
         queries = _query_variance(influence @ cells.recall, self.n_neighbors)
@@ -131,8 +146,57 @@ class Extrapolation:
         model += (slope * _PRIOR_SCALE[_CURVATURE] * self._origin**2 / 2) ** 2
         rows = blocks + recall * (1 - recall) / (self.n_neighbors * self._n_queries)
         variance = queries + self._unseen_share * rows + self._misfit**2 * model
+        variance += left_variance
+        recall = np.clip(recall + left, 0.0, 1.0)
         everything = candidates >= self.expected_rows
         return np.where(everything, 1.0, recall), np.sqrt(variance)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """What the smooth terms leave of recall, as a normal process around them.
+
+    Small clusters make recall a function of depth that bends too sharply for the
+    terms; what is left is then alike in cells of nearly the same depth and
+    oversampling (kriging).
+    """
+
+    places: np.ndarray
+    weights: np.ndarray  # of the cells' residuals, (n_cells,)
+    inverse: np.ndarray  # of their covariance, (n_cells, n_cells)
+    variance: float  # of the process
+
+    @classmethod
+    def of(
+        cls,
+        places: np.ndarray,
+        residuals: np.ndarray,
+        noise: np.ndarray,
+    ) -> Self:
+        near = np.exp(-0.5 * np.square(places[:, 0]))
+        variance = max(np.average(residuals**2 - noise, weights=near), 0.0)
+        covariance = variance * _likeness(places, places) + np.diag(noise)
+        inverse = np.linalg.inv(covariance)
+        return cls(places, inverse @ residuals, inverse, variance)
+
+    def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return expected value and variance, (n_places,) each."""
+        covariance = self.variance * _likeness(places, self.places)
+        known = np.einsum("ij,jk,ik->i", covariance, self.inverse, covariance)
+        return covariance @ self.weights, _LEFT_DOUBT**2 * self.variance - known
+
+
+def _places(
+    log_depth: np.ndarray, neighbors: np.ndarray, oversampling: np.ndarray
+) -> np.ndarray:
+    """Coordinates of cells, (n, 3), in units over which what is left changes."""
+    places = np.column_stack([log_depth, np.log(neighbors), np.log(oversampling)])
+    return places / _LEFT_SCALE
+
+
+def _likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Correlation of what is left at two sets of places."""
+    return np.exp(-0.5 * np.square(a[:, None] - b).sum(axis=-1))
 
 
 def _query_variance(recall: np.ndarray, n_neighbors: int) -> np.ndarray:

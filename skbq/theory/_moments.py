@@ -1,14 +1,39 @@
 """Fidelity from second moments: an identity, and its inputs under the models."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
 from ._codes import CodeModel, Feature, normal_density, standardised
 from ._rows import row_blocks
-from ._spearman import Pairs, joint_spearman
+from ._spearman import Pairs, joint_spearman, spearman_from_pearson
 from ._sphere import Tilts
 from ._step import step_mean
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Predicted correlation of score and true similarity over random pairs.
+
+    Attributes
+    ----------
+    pearson : float
+        Pearson correlation; nan where score or similarity is constant.
+    spearman : float
+        Spearman correlation, for similarities distributed as the law has them or, if
+        a ``sample`` is given, as in the sample.
+    spearman_normal : float
+        Spearman correlation if score and similarity were bivariate normal:
+        (6 / pi) arcsin(pearson / 2).
+    rotation_spread : float
+        Standard deviation of ``pearson`` over the rotations drawn; 0 if none.
+    """
+
+    pearson: float
+    spearman: float
+    spearman_normal: float
+    rotation_spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +57,18 @@ class Sums:
     score: float = 0.0
     cross_core: float = 0.0
     cross_linear: float = 0.0
+
+    @classmethod
+    def of_pairs(cls, pairs: Pairs, score: np.ndarray) -> Self:
+        """Measure them on pairs, given the score of each."""
+        score = score - score.mean()
+        return cls(
+            core=float(pairs.core.var()),
+            linear=float(pairs.linear.var()),
+            score=float(score.var()),
+            cross_core=float(np.mean(score * pairs.core)),
+            cross_linear=float(np.mean(score * pairs.linear)),
+        )
 
     @property
     def pearson(self) -> float:
@@ -62,6 +99,17 @@ class Sums:
             explained += strength**2
         noise = max(1.0 - explained / self.score, 0.0)
         return joint_spearman(pairs.position, signal, noise)
+
+
+def summarise(results: list[Sums], pairs: Pairs, bend: float) -> Fidelity:
+    """Return the mean over rotations; ``bend`` is what :meth:`Sums.spearman` misses."""
+    pearson = np.array([sums.pearson for sums in results])
+    typical, spread = float(pearson.mean()), float(pearson.std())
+    if not -1.0 <= typical <= 1.0:
+        return Fidelity(typical, float("nan"), float("nan"), spread)
+    spearman = np.mean([sums.spearman(pairs) for sums in results]) + bend
+    normal = spearman_from_pearson(typical)
+    return Fidelity(typical, float(np.clip(spearman, -1.0, 1.0)), normal, spread)
 
 
 def fidelity_sums(

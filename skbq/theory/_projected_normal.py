@@ -10,7 +10,8 @@ from ._sphere import Tilts
 
 _TOLERANCE = 3e-4
 _MAX_ITERATIONS = 40
-_PATIENCE = 6
+_PATIENCE = 4
+_GAIN = 0.02  # an iteration that gains less, as a share of the error, counts as none
 _NEARLY_CONSTANT = 1e-3  # of the root mean square of the scales
 
 
@@ -103,7 +104,7 @@ def _fixed_point(
     a: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float, int]:
     """Mean, covariance, residual and number of iterations."""
-    lowest, stale, n_iter = np.inf, 0, 0
+    lowest, stale, n_iter, step = np.inf, 0, 0, 1.0
     mu, spectrum, vectors = a, *_positive(v)
     best = (mu, spectrum, vectors, v)
     while n_iter < _MAX_ITERATIONS:
@@ -111,13 +112,14 @@ def _fixed_point(
         mu, spectrum = _unit_energy(mu, spectrum)
         tilts = Tilts.of(mu, spectrum, vectors)
         left_mean, left, error = _residuals(tilts, a, v, mu)
+        stale = 0 if error < (1.0 - _GAIN) * lowest else stale + 1
         if error < lowest:
-            lowest, best, stale = error, (mu, spectrum, vectors, left), 0
+            lowest, best = error, (mu, spectrum, vectors, left)
         else:
-            stale += 1
+            step = 0.5  # the response is not as linear as a whole step takes it
         if error < _TOLERANCE or stale >= _PATIENCE:
             break
-        sigma = (vectors * spectrum) @ vectors.T + 0.5 * _amplify(left, mu)
+        sigma = (vectors * spectrum) @ vectors.T + step * _amplify(left, mu)
         mu = mu + left_mean
         spectrum, vectors = _positive(sigma)
     mu, spectrum, vectors, left = best

@@ -1,4 +1,6 @@
-"""Moments of randomly rotated vectors."""
+"""Rotations, and moments of randomly rotated vectors."""
+
+from typing import Any
 
 import numpy as np
 from scipy.fft import dct
@@ -38,3 +40,16 @@ def _cosine_rotated(
         half = dct(covariance * signs, norm="ortho", axis=1)
         covariance = dct(half * signs[:, None], norm="ortho", axis=0)
     return mean, 0.5 * (covariance + covariance.T)
+
+
+def check_rotation(rotation: Any, d: int) -> np.ndarray:
+    """Return an orthogonal matrix (d, d) as float64, refusing what is not one."""
+    matrix = np.asarray(rotation, dtype=np.float64)
+    if matrix.shape != (d, d) or not np.allclose(
+        matrix @ matrix.T, np.eye(d), atol=1e-4
+    ):
+        raise ValueError(
+            "rotation must be None, 'haar' or an orthogonal matrix of shape "
+            f"{(d, d)}. Got an array of shape {matrix.shape}."
+        )
+    return matrix

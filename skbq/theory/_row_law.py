@@ -7,10 +7,13 @@ from typing import Any, Self
 import numpy as np
 
 from ._denoised import denoised_covariance
-from ._drawn import CodedRows, check_rotation, draw_rows
-from ._fidelity import Fidelity, code_steps, predict_fidelity
+from ._drawn import PAIR_ROWS, CodedRows, draw_rows
+from ._fidelity import closed_sums
 from ._inputs import check_choice, check_moments
+from ._moments import Fidelity, summarise
 from ._projected_normal import fit_projected_normal
+from ._rotations import check_rotation
+from ._scores import code_steps
 from ._spearman import Pairs, sample_rows, similarity_pairs
 
 # Rows whose lengths vary less, as a share of their mean, are taken for unit rows.
@@ -29,10 +32,13 @@ class CheckedFidelity:
         What the law says.
     sampled : float
         Spearman fidelity measured between the two halves of the sample.
+    standard_error : float
+        Of ``sampled``, as an estimate of the fidelity over all rows.
     """
 
     predicted: Fidelity
     sampled: float
+    standard_error: float
 
     @property
     def gap(self) -> float:
@@ -168,37 +174,41 @@ class RowLaw:
         others: :func:`simulated_fidelity`, since thresholds of a row's own and the
         correction have closed forms to first order only.
         """
+        asked = "corrected" if query == "vectors" else query
         _, levels = code_steps(quantizer, self.mean, np.ones_like(self.mean))
         if query == "codes" and len(levels) == 2:
-            predicted = predict_fidelity(
-                quantizer,
-                self.mean,
-                self.covariance,
-                code_metric=code_metric,
-                metric=self.metric,
-                sample=self.sample[:_SHAPE_ROWS],
-            )
+            law = self.mean, self.covariance
+            sums = closed_sums(quantizer, *law, query, code_metric, self.metric)
         else:
-            predicted = self._drawn.fidelity(
-                quantizer, query, code_metric, self.metric, self._pairs_of
-            )
-        sampled = self._coded.sampled_fidelity(quantizer, query, code_metric)
-        return CheckedFidelity(predicted, sampled)
+            sums = self._drawn.sums(quantizer, asked, code_metric)
+        powers = self._few.powers(quantizer, asked, self.metric)
+        bend = self._few.bend(
+            quantizer, asked, code_metric, self._pairs_of(self._few, powers)
+        )
+        predicted = summarise([sums], self._pairs_of(self._coded, powers), bend)
+        sampled = self._coded.sampled_fidelity(quantizer, asked, code_metric)
+        return CheckedFidelity(predicted, *sampled)
 
-    def _pairs_of(self, powers: tuple[float, float]) -> Pairs:
-        if powers not in self._pairs:
-            rows = self.sample[:_SHAPE_ROWS]
-            self._pairs[powers] = similarity_pairs(rows, self.metric, False, powers)
-        return self._pairs[powers]
+    def _pairs_of(self, coded: CodedRows, powers: tuple[float, float]) -> Pairs:
+        key = id(coded), powers
+        if key not in self._pairs:
+            rows = coded.rows[:_SHAPE_ROWS]
+            self._pairs[key] = similarity_pairs(rows, self.metric, False, powers)
+        return self._pairs[key]
 
     @cached_property
-    def _pairs(self) -> dict[tuple[float, float], Pairs]:
+    def _pairs(self) -> dict[tuple[int, tuple[float, float]], Pairs]:
         return {}
 
     @cached_property
     def _drawn(self) -> CodedRows:
-        return CodedRows.of(draw_rows(self.mean, self.covariance, self.metric))
+        return CodedRows(draw_rows(self.mean, self.covariance, self.metric))
+
+    @cached_property
+    def _few(self) -> CodedRows:
+        """Drawn rows whose pairs are formed."""
+        return CodedRows(self._drawn.rows[:PAIR_ROWS])
 
     @cached_property
     def _coded(self) -> CodedRows:
-        return CodedRows.of(self.sample)
+        return CodedRows(self.sample)
