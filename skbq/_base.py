@@ -52,14 +52,19 @@ def check_vectors(
     Raises
     ------
     ValueError
-        For codes and other unsigned integers, NaN, infinity, wrong width, sparse,
-        complex, 1-d or empty input.
+        For codes and other unsigned integers, NaN, infinity, masked values, dates,
+        wrong width, sparse, complex, 1-d or empty input.
     """
     name = type(estimator).__name__
     if is_codes(X):
         raise ValueError(
             f"{name} takes vectors, but X holds codes already ({X.bits} bits for each "
             f"of {X.n_features} coordinates). Pass the vectors that were encoded."
+        )
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            f"{name} got a masked array, whose masked values would count as they are. "
+            "Fill them in by X.filled(...), or drop their rows."
         )
     refuse_unsigned(X, name)
     X = validate_data(
@@ -71,6 +76,10 @@ def check_vectors(
         ensure_all_finite=False,
     )
     refuse_unsigned(X, name)
+    if X.dtype.kind not in "bif":
+        raise ValueError(
+            f"{name} takes numbers. Got an array of dtype {X.dtype} instead."
+        )
     _refuse_non_finite(X, name)
     return X.astype(np.float32) if X.dtype.kind == "b" else X
 
@@ -119,9 +128,10 @@ def refuse_unsigned(X: Any, name: str) -> None:
 def float_dtype(X: np.ndarray) -> np.dtype:
     """Return the float type in which ``X`` is computed with.
 
-    float32 and float64 stay; 64-bit integers become float64, all else float32.
+    float32 and float64 stay; 64-bit integers and longer floats become float64, all else
+    float32.
     """
-    wide = X.dtype == np.float64 or (X.dtype.kind == "i" and X.dtype.itemsize == 8)
+    wide = X.dtype.kind in "if" and X.dtype.itemsize >= 8
     return np.dtype(np.float64 if wide else np.float32)
 
 

@@ -17,7 +17,7 @@ def _refuse(value: object, name: str, owner: object, expected: str) -> str:
 
 
 def _interval(low: float, high: float, kind: str, closed_low: bool) -> str:
-    left = "[" if closed_low else "("
+    left = "[" if closed_low and low > -float("inf") else "("
     right = ")" if high == float("inf") else "]"
     high_text = "inf" if high == float("inf") else f"{high}"
     return f"{kind} in the range {left}{low}, {high_text}{right}"
@@ -74,6 +74,22 @@ def check_real(
     if not (np.isfinite(number) and above and number <= high):
         raise ValueError(_refuse(value, name, owner, expected))
     return number
+
+
+def check_n_jobs(value: Any, owner: object) -> None:
+    """Refuse a number of threads that is neither None nor an int other than 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    expected = "None or an int other than 0, where -1 means all processors"
+    if value is None:
+        return
+    if not isinstance(value, Integral) or isinstance(value, bool | np.bool_):
+        raise TypeError(_refuse(value, "n_jobs", owner, expected))
+    if value == 0:
+        raise ValueError(_refuse(value, "n_jobs", owner, expected))
 
 
 def check_option(

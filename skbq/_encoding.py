@@ -229,7 +229,15 @@ def centred_queries(
     c = last.thresholds_
     y = apply_steps(before, scaled_rows(X, metric)).astype(np.float64)
     if metric == "euclidean":
-        constants = np.square(y - c).sum(axis=1)
+        with np.errstate(over="ignore"):
+            constants = np.square(y - c).sum(axis=1)
     else:
         constants = (metric == "cosine") - (y * c).sum(axis=1)
-    return (y - c).astype(np.float32), constants
+    with np.errstate(over="ignore"):
+        centred = (y - c).astype(np.float32)
+    if not (np.isfinite(centred).all() and np.isfinite(constants).all()):
+        raise ValueError(
+            "The queries are too long for query='vectors', which compares them in "
+            "float32: scale them, and the rows, down."
+        )
+    return centred, constants

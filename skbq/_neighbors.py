@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ._base import DocLinkMixin, check_vectors
-from ._checks import check_int, check_option, check_real
+from ._checks import check_int, check_n_jobs, check_option, check_real
 from ._encoding import check_lengths, encode_rows, rows_to_learn_from
 from ._files import FileError, read_file, write_file
 from ._growing import extend
@@ -387,6 +387,7 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
     def _check_parameters(self) -> None:
         check_int(self.n_neighbors, "n_neighbors", self, low=1)
         check_real(self.radius, "radius", self, low=-np.inf)
+        check_n_jobs(self.n_jobs, self)
         check_option(self.metric, "metric", self, _METRICS)
         check_option(self.query, "query", self, ["codes", "vectors"])
         check_option(self.code_metric, "code_metric", self, _CODE_METRICS)

@@ -202,7 +202,7 @@ def test_mapped_codes_are_not_read_at_load(X, path):
     index.save(path)
     whole = path.read_bytes()
     codes = np.asarray(index.codes_).tobytes()
-    place = whole.index(codes) + len(codes) - 2  # the signs of the last four coordinates
+    place = whole.index(codes) + len(codes) - 2  # signs of the last four
     path.write_bytes(whole[:place] + bytes([whole[place] | 1]) + whole[place + 1 :])
     loaded = BinaryNeighbors.load(path, mmap_mode="r", verify=False)
     assert np.any(loaded.codes_ != index.codes_)

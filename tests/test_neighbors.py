@@ -505,6 +505,8 @@ class TestRefused:
                 "X has 5 features, but BinaryNeighbors is expecting 40",
             ),
             (lambda Y: Y.astype(complex), "Complex data not supported"),
+            (lambda Y: Y.astype("i8").astype("M8[s]"), "takes numbers.*datetime64"),
+            (lambda Y: np.ma.masked_greater(Y, 1), "masked array"),
             (lambda Y: Y[:0], "minimum of 1 is required"),
             (lambda Y: np.abs(Y).astype(np.uint8), "as_codes.*astype"),
             (lambda Y: BinaryQuantizer().fit_transform(Y), "holds codes already"),
@@ -571,7 +573,10 @@ class TestRefused:
             ({"code_metric": "jaccard"}, ValueError, "Got 'jaccard'"),
             ({"oversampling": 0.5}, ValueError, "Got 0.5"),
             ({"oversampling": "2"}, ValueError, "Got '2'"),
-            ({"radius": np.nan}, ValueError, "Got nan"),
+            ({"radius": np.nan}, ValueError, r"range \(-inf, inf\). Got nan"),
+            ({"n_jobs": 0}, ValueError, "None or an int other than 0.*Got 0"),
+            ({"n_jobs": "2"}, TypeError, "Got '2'"),
+            ({"n_jobs": True}, TypeError, "Got True"),
             ({"quantizer": "two bits"}, TypeError, "Got 'two bits'"),
             (
                 {"quantizer": StandardScaler()},
@@ -617,6 +622,13 @@ class TestRefused:
         index = BinaryNeighbors(query="vectors").fit(X)
         with pytest.raises(ValueError, match="set oversampling"):
             index.kneighbors()
+
+    @pytest.mark.parametrize("metric", METRICS[1:])
+    def test_queries_that_float32_cannot_hold(self, X, Y, metric):
+        index = BinaryNeighbors(query="vectors", metric=metric).fit(X)
+        for size in (1e50, 1e300):
+            with pytest.raises(ValueError, match="queries are too long"):
+                index.kneighbors(Y * np.float64(size))
 
     def test_parameters_changed_after_fit(self, X, Y):
         index = BinaryNeighbors().fit(X)

@@ -39,7 +39,12 @@ def test_a_row_does_not_depend_on_its_neighbours(rng, method, dtype):
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [(np.float16, np.float32), (np.int8, np.float32), (np.int64, np.float64)],
+    [
+        (np.float16, np.float32),
+        (np.int8, np.float32),
+        (np.int64, np.float64),
+        (np.longdouble, np.float64),
+    ],
 )
 def test_other_types_become_floats(rng, given, expected):
     X = (rng.standard_normal((5, 8)) * 10).astype(given)
