@@ -304,13 +304,15 @@ def figures_of(results):
 def details(results):
     """Lines of a table, one for each set and code: its first sample."""
     first = {(r["set"], r["codes"]): r for r in reversed(results)}
+    names = list(dict.fromkeys(r["set"] for r in results))
+    first = sorted(reversed(first.values()), key=lambda r: names.index(r["set"]))
     return [
         "Oversampling 1, 2, 5, 10. Half: half the width of the 90 % interval. Form a: "
         "from the moments alone.",
         "",
         "| set | codes, query | measured | predicted (form b) | half | form a |",
         "|---|---|---|---|---|---|",
-        *(detail(r) for r in reversed(first.values())),
+        *(detail(r) for r in first),
     ]
 
 
