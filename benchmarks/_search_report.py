@@ -32,9 +32,11 @@ def report(sets):
         "<!-- targets -->",
         *target_lines(sets.get(TARGET_SIZE)),
         "<!-- end -->",
+        "",
+        "<!-- tables -->",
     ]
-    for size, one in sets.items():
-        lines += ["", f"<!-- {size} -->", *size_lines(one), "<!-- end -->"]
+    for one in sets.values():
+        lines += size_lines(one)
     return "\n".join(lines) + "\n"
 
 
@@ -59,7 +61,7 @@ def machine_lines(sets):
 
 def size_lines(one):
     yield ""
-    yield f"## {one['rows']:,} rows of {one['d']} coordinates"
+    yield f"**{one['rows']:,} rows of {one['d']} coordinates**"
     yield ""
     yield "| method | bytes/row | built in | search adds at peak |"
     yield "|---|---:|---:|---:|"
@@ -78,7 +80,7 @@ def size_lines(one):
 def cell_lines(one, cell):
     queries = "Single queries" if cell["queries"] == 1 else f"{cell['queries']} queries"
     threads = "one thread" if cell["threads"] == 1 else f"{cell['threads']} threads"
-    yield f"### {queries}, k = {cell['k']}, {threads}"
+    yield f"**{queries}, k = {cell['k']}, {threads}**"
     yield ""
     yield "| method | recall | queries/s | ratio |"
     yield "|---|---:|---:|---|"
