@@ -290,6 +290,30 @@ class TestPredictRecall:
         with pytest.raises(ValueError, match="At least 2 queries"):
             predict_recall(values[:1], values[:1])
 
+    def test_clusters_of_near_copies_widen_the_interval(self):
+        """Clusters of eight, a quarter of the rows seen: recall bends with depth."""
+        rng = np.random.default_rng(5)
+        spread = np.arange(1, 49) ** -0.3
+        centres = rng.normal(size=(1000, 48))
+        X = centres[rng.integers(0, 1000, 8150)] + 0.1 * rng.normal(size=(8150, 48))
+        X *= spread
+        X /= np.linalg.norm(X, axis=1, keepdims=True)
+        pairs = X[:150] @ X[150:].T, np.sign(X[:150]) @ np.sign(X[150:]).T
+        columns = rng.choice(8000, 2000, replace=False)
+        oversampling = [1, 2, 5]
+        measured = predict_recall(*pairs, oversampling=oversampling).recall
+        predicted, plain = (
+            predict_recall(
+                *(p[:, columns] for p in some),
+                oversampling=oversampling,
+                expected_rows=8000,
+            )
+            for some in (pairs, one_bit_pairs(150, 8000, seed=1))
+        )
+        low, high = predicted.interval.T
+        assert np.all((low <= measured) & (measured <= high + 0.02))
+        assert np.all(predicted.standard_error > 1.5 * plain.standard_error)
+
 
 class TestOversamplingFor:
     @pytest.mark.parametrize("target", [0.6, 0.8, 0.9])

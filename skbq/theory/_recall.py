@@ -136,6 +136,11 @@ def predict_recall(
     (jackknife) and the freedom that the fit leaves. Equal scores are broken at
     random, from a fixed seed.
 
+    A sample of a tenth of the rows (``depth_ratio`` near 1, at k = 10) shows rows as
+    near as the neighbors asked for; a smaller one extrapolates, with intervals that
+    grow. Clusters of near copies about as large as k look smaller in a sample: recall
+    may then be predicted too low, and the interval may miss it.
+
     References
     ----------
     .. [1] J. Hüsler and R.-D. Reiss, "Maxima of normal random vectors: between
