@@ -68,29 +68,38 @@ def generated(largest, seed):
     for name, make in makers.items():
         rows = unit(make(largest + 500))
         for size in sorted({min(n, largest) for n in (20_000, 100_000, largest)}):
-            yield f"{name} N={size:,}", rows[500 : 500 + size], rows[:500]
+            yield name, rows[500 : 500 + size], rows[:500]
 
 
 def chunks(base):
-    return [base[start : start + CHUNK] for start in range(0, len(base), CHUNK)]
+    """Yield slices of the rows, and the rows."""
+    for start in range(0, len(base), CHUNK):
+        yield slice(start, start + CHUNK), base[start : start + CHUNK]
 
 
-def all_pairs(base, queries, quantizer):
-    """Yield similarities, then scores for coded and for corrected float queries."""
+def all_similarities(base, queries):
+    similarities = np.empty((len(queries), len(base)), dtype=np.float32)
+    for place, rows in chunks(base):
+        similarities[:, place] = queries @ rows.T
+    return similarities
+
+
+def all_scores(base, queries, quantizer):
+    """Scores for coded queries and for corrected float queries, by kind of query."""
     quantizer = quantizer.fit(base)
     centre = base.mean(axis=0)
     away = queries - centre
     coded = quantizer.transform(queries).unpack().astype(np.float32)
-    by_codes, by_vectors = [], []
-    for rows in chunks(base):
+    shape = len(queries), len(base)
+    scores = {kind: np.empty(shape, np.float32) for kind in ("codes", "vectors")}
+    for place, rows in chunks(base):
         codes = quantizer.transform(rows).unpack().astype(np.float32)
         offset = rows - centre
         gain = (offset**2).sum(axis=1) / (codes * offset).sum(axis=1)
-        by_codes.append(coded @ codes.T)
+        scores["codes"][:, place] = coded @ codes.T
         estimate = (away @ codes.T) * gain + offset @ centre
-        by_vectors.append(estimate + (queries @ centre)[:, None])
-    yield "codes", np.hstack(by_codes)
-    yield "vectors", np.hstack(by_vectors)
+        scores["vectors"][:, place] = estimate + (queries @ centre)[:, None]
+    return scores
 
 
 def gaussian_pass_rate(x):
@@ -133,7 +142,7 @@ def compare(name, base, queries, arguments):
         rng.choice(len(queries), min(arguments.queries, len(queries)), replace=False)
     )
     queries = queries[chosen]
-    similarities = np.hstack([queries @ rows.T for rows in chunks(base)])
+    similarities = all_similarities(base, queries)
     # A sample that is most of the rows measures, and leaves nothing to predict.
     sizes = [n for n in arguments.rows if n <= len(base) // 4]
     samples = [
@@ -144,7 +153,7 @@ def compare(name, base, queries, arguments):
     passed = gaussian_pass_rate(base[rng.permutation(len(base))[:2000]])
     shared = {"k": K, "n": len(base)}
     for bits, quantizer in QUANTIZERS.items():
-        for query, scores in all_pairs(base, queries, quantizer):
+        for query, scores in all_scores(base, queries, quantizer).items():
             measured = predict_recall(
                 similarities, scores, n_neighbors=K, oversampling=GRID
             ).recall
@@ -168,7 +177,8 @@ def compare(name, base, queries, arguments):
                         quantizer, query, queries, base[rows], sample[0], len(base)
                     )
                 yield shared | {
-                    "set": name if len(sizes) < 2 else f"{name}, from {len(rows):,}",
+                    "set": name,
+                    "sampled": len(rows),
                     "codes": f"{bits}, {query}",
                     "measured": truth,
                     "predicted": predicted.recall,
@@ -194,7 +204,7 @@ def detail(result):
     half = (high - low) / 2
     model = "" if result["model"] is None else figures(result["model"])
     cells = [
-        result["set"],
+        *place_of(result),
         result["codes"],
         figures(result["measured"]),
         figures(result["predicted"]),
@@ -204,7 +214,16 @@ def detail(result):
     return "| " + " | ".join(cells) + " |"
 
 
-def summary(name, results):
+def place_of(result):
+    """Set, rows and sampled rows."""
+    return result["set"], f"{result['n']:,}", f"{result['sampled']:,}"
+
+
+def mean_and_largest(errors):
+    return f"{errors.mean():.4f} ({errors.max():.3f})"
+
+
+def summary(cells, results):
     """Errors and coverages over codes, oversamplings and samples of one set."""
     truth, predicted, plain = (
         np.array([r[key] for r in results])
@@ -221,22 +240,18 @@ def summary(name, results):
     enough = np.mean([found >= need for found, need in pairs]) if pairs else np.nan
     ratios = [found / need for found, need in pairs if np.isfinite(found)]
     ratio = np.median(ratios) if ratios else np.nan
-    model = "", ""
+    model = ""
     if results[0]["model"] is not None:
-        error = np.abs(np.array([r["model"] for r in results]) - truth)
-        model = f"{error.mean():.4f}", f"{error.max():.3f}"
+        model = mean_and_largest(np.abs([r["model"] for r in results] - truth))
     cells = [
-        name,
-        f"{results[0]['n']:,}" if len({r["n"] for r in results}) == 1 else "",
+        *cells,
         f"{np.abs(plain - truth).mean():.4f}",
-        f"{np.abs(predicted - truth).mean():.4f}",
-        f"{np.abs(predicted - truth).max():.3f}",
+        mean_and_largest(np.abs(predicted - truth)),
         f"{covered.mean():.3f}",
         f"{(high - low).mean() / 2:.3f}",
-        f"{enough:.3f}",
-        f"{ratio:.2f}",
+        f"{enough:.2f} ({ratio:.2f})",
         f"{np.mean([r['pass'] for r in results]):.2f}",
-        *model,
+        model,
     ]
     return "| " + " | ".join(cells) + " |"
 
@@ -268,21 +283,23 @@ def sets(arguments):
 
 def summaries(results):
     """Lines on errors and coverages, by set and over all."""
-    names = dict.fromkeys(r["set"] for r in results)
+    groups = {}
+    for result in results:
+        groups.setdefault(place_of(result), []).append(result)
     return [
-        "200 queries, two samples of 5,000 rows where nothing else is said. Mean "
-        "absolute errors over codes, queries, oversamplings and samples. Sample "
-        "as is: recall@10 inside the sample, taken for that of all rows. Enough: share "
-        "of the targets 0.8, 0.9, 0.95 that the oversampling of `oversampling_for` "
-        "reaches, and its median ratio to the smallest that does. Gaussian: share of "
-        "coordinates that pass Anderson-Darling on 2,000 rows; below 0.5 form a, from "
-        "the moments alone, is not to be trusted.",
+        "Mean absolute errors (the largest in brackets) over codes, queries, "
+        "oversamplings and two samples of rows. Unchanged: recall@10 inside the "
+        "sample, taken for that of all rows. Half: half the width of the 90 % "
+        "interval. Enough: share of the targets 0.8, 0.9, 0.95 that the oversampling "
+        "of `oversampling_for` reaches, and its median ratio to the smallest that "
+        "does. Normal: share of coordinates that pass Anderson-Darling on 2,000 rows; "
+        "below 0.5 form a, from the moments alone, is not to be trusted.",
         "",
-        "| set | rows | sample as is | form b | largest | covered | half | enough "
-        "| ratio | Gaussian | form a | largest |",
-        "|---" * 12 + "|",
-        *(summary(n, [r for r in results if r["set"] == n]) for n in names),
-        summary("all", results),
+        "| set | rows | sampled | unchanged | form b | covered | half | enough "
+        "| normal | form a |",
+        "|---" * 10 + "|",
+        *(summary(cells, group) for cells, group in groups.items()),
+        summary(("all", "", ""), results),
     ]
 
 
@@ -303,16 +320,19 @@ def figures_of(results):
 
 def details(results):
     """Lines of a table, one for each set and code: its first sample."""
-    first = {(r["set"], r["codes"]): r for r in reversed(results)}
-    names = list(dict.fromkeys(r["set"] for r in results))
-    first = sorted(reversed(first.values()), key=lambda r: names.index(r["set"]))
+    first = {(*place_of(r), r["codes"]): r for r in reversed(results)}
+    places = list(dict.fromkeys(place_of(r) for r in results))
     return [
         "Oversampling 1, 2, 5, 10. Half: half the width of the 90 % interval. Form a: "
         "from the moments alone.",
         "",
-        "| set | codes, query | measured | predicted (form b) | half | form a |",
-        "|---|---|---|---|---|---|",
-        *(detail(r) for r in first),
+        "| set | rows | sampled | codes, query | measured | predicted (form b) | half "
+        "| form a |",
+        "|---" * 8 + "|",
+        *map(
+            detail,
+            sorted(reversed(first.values()), key=lambda r: places.index(place_of(r))),
+        ),
     ]
 
 

@@ -100,7 +100,7 @@ def predict_fidelity(
     Spearman's correlation has no closed form unless similarities are normal. It is
     Pearson's carried over by the similarities of pairs (see
     :func:`spearman_from_pearson`), plus what that misses on 1,000 rows which are drawn
-    from the law and coded; its standard error is about 0.002.
+    from the law and coded; its standard error is below 0.005.
 
     ``rotation="haar"`` averages the prediction for rotations drawn with a fixed
     seed, fewer in higher dimension, where one rotation is like another; products
