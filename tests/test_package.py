@@ -2,8 +2,10 @@
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -117,7 +119,7 @@ def run(code, **environment):
         capture_output=True,
         text=True,
         check=True,
-        env={**__import__("os").environ, **environment},
+        env={**os.environ, **environment},
     )
     return done.stdout.strip()
 
@@ -148,6 +150,23 @@ def test_import_is_light():
 def test_cache_can_be_switched_off():
     code = "from skbq._kernels import _compiling as c; print(c.kernel.__name__)"
     assert run(code, SKBQ_NUMBA_CACHE="0")
+
+
+def test_works_where_no_folder_can_be_written(tmp_path):
+    """Modules in an archive and a home that is no folder leave numba no place."""
+    archive = tmp_path / "skbq.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in MODULES:
+            file.write(path, path.relative_to(ROOT.parent))
+    code = (
+        f"import sys; sys.path.insert(0, {str(archive)!r})\n"
+        "import skbq\n"
+        f"assert skbq.__file__.startswith({str(archive)!r})\n"
+        "skbq.BinaryQuantizer().fit([[0.0, 1.0], [1.0, 0.0]])\n"
+        "print(skbq._kernels._compiling._can_cache())"
+    )
+    nowhere = {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": ""}
+    assert run(code, **nowhere) == "False"
 
 
 def test_public_names_are_sorted_and_documented():

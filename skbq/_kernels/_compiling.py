@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,20 @@ def _can_cache() -> bool:
     """Tell whether numba finds a folder to keep compiled kernels in.
 
     Where neither the package nor the home folder can be written, numba refuses
-    ``cache=True`` at decoration, which would break the import. Forced instruction sets
-    are not kept, since the cache would not see the choice.
+    ``cache=True`` at decoration, which would break the import; of a package in an
+    archive it fails at the first call only. Forced instruction sets are not kept, since
+    the cache would not see the choice.
     """
-    if FORCED or os.environ.get("SKBQ_NUMBA_CACHE", "1") == "0":
+    off = os.environ.get("SKBQ_NUMBA_CACHE", "1") == "0"
+    if FORCED or off or numba.config.DISABLE_JIT:
         return False
     try:
-        numba.njit(cache=True)(_nothing)
-    except RuntimeError:
+        folder = numba.njit(cache=True)(_nothing).stats.cache_path
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except (OSError, RuntimeError):
         return False
-    return True
 
 
 def _hash_sources() -> str:
