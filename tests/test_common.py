@@ -33,6 +33,7 @@ QUANTIZERS = [
 VECTORS = [
     RandomRotation(random_state=0),
     RandomRotation("dct", random_state=0),
+    RandomRotation("hadamard", random_state=0),
     HeterogeneityProfiler(random_state=0),
 ]
 NEIGHBORS = [

@@ -44,6 +44,7 @@ INDEXES = {
     "1 bit": BinaryNeighbors(quantizer=BinaryQuantizer(np.full(20, 0.1))),
     "float queries": BinaryNeighbors(quantizer=rotated(), query="vectors"),
     "dct": BinaryNeighbors(quantizer=rotated("dct"), metric="euclidean"),
+    "hadamard": BinaryNeighbors(quantizer=rotated("hadamard"), query="vectors"),
     "reranked": BinaryNeighbors(query="vectors", oversampling=2, n_jobs=2),
     "lloyd_max": BinaryNeighbors(
         quantizer=make_pipeline(

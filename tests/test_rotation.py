@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.linalg import block_diag, hadamard
 
 from skbq import RandomRotation
 
-METHODS = ["haar", "dct"]
+METHODS = ["haar", "dct", "hadamard"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -63,6 +64,17 @@ def test_entries_have_the_moments_of_haar(method):
     assert np.sqrt(d) * np.abs(entries).max() > 3.5  # one round stops at sqrt(2)
 
 
+@pytest.mark.parametrize("d", [1, 2, 7, 24, 64, 100])
+def test_hadamard_is_what_it_says(rng, d):
+    rotation = RandomRotation("hadamard", random_state=0).fit(np.zeros((1, d)))
+    sizes = [2**bit for bit in range(7, -1, -1) if d & 2**bit]
+    transform = block_diag(*(hadamard(size) / np.sqrt(size) for size in sizes))
+    X = expected = rng.standard_normal((17, d))
+    for signs, order in zip(rotation.signs_, rotation.orders_, strict=True):
+        expected = (expected[:, order] * signs) @ transform
+    assert_allclose(rotation.transform(X), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_rotated_variances_spread_as_under_haar(method):
     """Var(q' S q) = 2 (d tr S^2 - (tr S)^2) / (d^2 (d + 2)) for Haar."""
@@ -97,8 +109,8 @@ def test_seed(rng):
 
 
 def test_unknown_method(rng):
-    with pytest.raises(ValueError, match="one of .'dct', 'haar'.*Got 'hadamard'"):
-        RandomRotation("hadamard").fit(rng.standard_normal((3, 4)))
+    with pytest.raises(ValueError, match="one of .'dct', 'haar', .*Got 'givens'"):
+        RandomRotation("givens").fit(rng.standard_normal((3, 4)))
 
 
 def test_unfitted():

@@ -39,13 +39,14 @@ class Encode:
 
 
 class Rotate:
-    params = (["haar", "dct"],)
+    params = (["haar", "dct", "hadamard"],)
     param_names = ("method",)
 
     def setup(self, method):
         X, _ = _data.vectors()
         self.X = X[: len(X) // 10]
         self.rotation = RandomRotation(method, random_state=0).fit(self.X[:1])
+        self.rotation.transform(self.X[:1])  # compile
 
     def time_transform(self, method):
         self.rotation.transform(self.X)
