@@ -11,6 +11,7 @@ from skbq.theory import (
     pairwise_fidelity,
     predict_fidelity,
     rotated_fidelity,
+    simulated_fidelity,
     spearman_from_pearson,
 )
 
@@ -285,6 +286,17 @@ def test_dead_coordinates_change_nothing():
     row = predict_fidelity(ROW, more, wide).pearson
     X = draw(more, wide, 8000)
     assert abs(row - pairwise_fidelity(levels_of(ROW, X), X)) < SPREAD
+
+
+@pytest.mark.parametrize("metric", ["inner_product", "cosine"])
+@pytest.mark.parametrize("mean", [0.0, 1.0])
+def test_rows_that_never_vary_rank_nothing(metric, mean):
+    law = np.full(4, mean), np.zeros((4, 4))
+    for predict in (predict_fidelity, simulated_fidelity):
+        for quantizer in (ONE, ROW):
+            result = predict(quantizer, *law, metric=metric)
+            assert np.isnan(result.pearson)
+            assert np.isnan(result.spearman)
 
 
 def test_extreme_signal_to_noise_and_correlation():

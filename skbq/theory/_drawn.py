@@ -130,6 +130,7 @@ def draw_rows(
         length = np.sqrt(
             np.square(varying).sum(axis=1) + mean @ mean - mean[live] @ mean[live]
         )
+        length = np.where(length > 0, length, 1.0)
         varying /= length[:, None]
         size = length.mean()
     rows = np.tile(mean / size, (n_rows, 1))

@@ -156,6 +156,8 @@ def closed_sums(
 ) -> Sums:
     """Moments of similarity and score of pairs of rows of N(mean, covariance)."""
     law = Normal.of(mean, covariance)
+    if not law.scale.any():
+        return Sums()  # nothing varies, and nothing is ranked
     if metric == "inner_product":
         return _product_sums(quantizer, law, query, code_metric, centred)
     quantizer, law = _without_constants(quantizer, law)
