@@ -1,6 +1,6 @@
 """The tables that ``search.py`` writes, and whether its targets are met."""
 
-from statistics import median
+from statistics import mean, median, stdev
 
 from _peers import (
     BINARY_FLAT,
@@ -114,9 +114,16 @@ def target_lines(one):
         checks.append((ratio >= factor, words))
 
     def no_worse(name, reference):
+        """Not lower by more than chance: 1.96 standard errors over the queries."""
+        pair = (batch["results"][n]["hits"].split() for n in (name, reference))
+        gaps = [(int(a) - int(b)) / batch["k"] for a, b in zip(*pair, strict=True)]
+        error = 1.96 * stdev(gaps) / len(gaps) ** 0.5
         mine, other = (batch["results"][n]["recall"] for n in (name, reference))
-        words = f"{name}: recall@10 {mine:.3f}, {reference} {other:.3f}"
-        checks.append((mine >= other, words))
+        words = (
+            f"{name}: recall@10 {mine:.3f}, {reference} {other:.3f}, "
+            f"difference {mean(gaps):+.4f} +- {error:.4f}"
+        )
+        checks.append((mean(gaps) + error >= 0, words))
 
     if batch:
         at_least(batch, HAMMING, BINARY_FLAT, 4.5)

@@ -41,7 +41,7 @@ from _peers import (
     SLOW,
     builders,
     exact_neighbors,
-    recall,
+    hits,
 )
 from _search_report import report
 from sklearn import config_context
@@ -173,7 +173,9 @@ def compare(methods, queries, true, k, threads, rounds, *, single):
             found = ask(method, some, k, threads, single=single)
             spent = time.perf_counter() - start
             results[name]["queries_per_s"].append(round(len(some) / spent, 2))
-            results[name]["recall"] = recall(true[: len(some), :k], found)
+            found = hits(true[: len(some), :k], found)
+            results[name]["recall"] = float(np.mean(found) / k)
+            results[name]["hits"] = " ".join(map(str, found))
     return results
 
 
