@@ -140,6 +140,13 @@ def float_rows(X: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
     return np.ascontiguousarray(X[rows], dtype=float_dtype(X))
 
 
+def read_only(X: np.ndarray) -> np.ndarray:
+    """Return a read-only view, so that kernels see and compile one kind of array."""
+    view = X.view()
+    view.flags.writeable = False
+    return view
+
+
 def float_blocks(X: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
     """Go through all rows in small blocks of floats."""
     for rows in fixed_blocks(len(X), _BLOCK_ROWS):
@@ -266,9 +273,10 @@ class Quantizer(
         return np.where(constant, self._lowest, means)
 
     def _learn_cell_means(self, X: np.ndarray) -> np.ndarray:
+        cells = self._cell_counts, self._cell_sums
         for _, block in float_blocks(X):
             codes = code_bytes(self._encode(block))
-            add_to_cells(codes, self._bits, block, self._cell_counts, self._cell_sums)
+            add_to_cells(read_only(codes), self._bits, read_only(block), *cells)
         means = self._cell_sums / np.maximum(self._cell_counts, 1)
         # From the threshold outwards, an empty cell takes the value before it.
         half = self._bits

@@ -8,7 +8,7 @@ from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from ._base import Quantizer, float_dtype, float_rows
+from ._base import Quantizer, float_dtype, float_rows, read_only
 from ._kernels.rows import correct_rows, scale_to_unit
 from ._parallel import cache_blocks, map_slices
 from .codes import CodeArray, code_bytes, empty_codes, is_codes, squared_lengths
@@ -50,7 +50,7 @@ def scaled_rows(X: np.ndarray, metric: str) -> np.ndarray:
     if metric != "cosine":
         return rows
     out = np.empty_like(rows)
-    scale_to_unit(rows, out)
+    scale_to_unit(read_only(rows), out)
     return out
 
 
@@ -177,7 +177,8 @@ def _corrections(
     """Return scale, offset (and length) of rows, given as the quantizer saw them."""
     low, high = codes.levels or (1.0, 1.0)
     sums = np.empty((3, len(rows)))
-    correct_rows(float_rows(rows), code_bytes(codes), codes.bits, c, low, high, sums)
+    seen, packed = read_only(float_rows(rows)), read_only(code_bytes(codes))
+    correct_rows(seen, packed, codes.bits, read_only(c), low, high, sums)
     length, along, shift = sums
     f = np.divide(length, along, out=np.zeros(len(rows)), where=along > 0)
     if metric == "euclidean":
