@@ -6,11 +6,13 @@ import signal
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
@@ -207,6 +209,25 @@ def test_mapped_codes_are_not_read_at_load(X, path):
     path.write_bytes(whole[:place] + bytes([whole[place] | 1]) + whole[place + 1 :])
     loaded = BinaryNeighbors.load(path, mmap_mode="r", verify=False)
     assert np.any(loaded.codes_ != index.codes_)
+
+
+@pytest.mark.parametrize("oversampling", [None, 4, "bound"])
+def test_searching_a_mapped_file_takes_little_memory(rng, path, oversampling):
+    X = rng.standard_normal((40_000, 64)).astype(np.float32)
+    index = BinaryNeighbors(5, query="vectors", oversampling=oversampling)
+    index.fit(X).save(path)
+    queries = X[: 100 if oversampling == "bound" else 1500]
+    expected = index.kneighbors(queries)
+    index = BinaryNeighbors.load(path, mmap_mode="r", verify=False)
+    index.kneighbors(X[:64])  # compile
+    megabyte = 2**20
+    with config_context(working_memory=2):
+        tracemalloc.start()
+        found = index.kneighbors(queries)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert_array_equal(found, expected)
+    assert peak < 3 * megabyte
 
 
 def test_unfitted(path):
