@@ -13,7 +13,7 @@ from llvmlite import binding, ir
 from numba import config
 from numpy.testing import assert_array_equal
 
-from skbq._kernels import lookup, vectors
+from skbq._kernels import _compiling, lookup, vectors
 from skbq._kernels.scan import (
     between_codes,
     from_vectors,
@@ -133,6 +133,25 @@ def test_sums_do_not_overflow(rng, d, bits):
     if bits == 2:
         scan = from_vectors(codes, values, (LOW, HIGH), offset, scale)
         assert_nearest(scan, distances, 10)
+
+
+@needs_compiler
+@pytest.mark.parametrize("d", [1, 8, 60, 505, 768, 3000, 65_536])
+@pytest.mark.parametrize(("bits", "costs"), [(1, HAMMING), (1, (1, 3)), (2, HAMMING_2)])
+def test_differing_bits_of_many_rows(rng, d, bits, costs):
+    """More rows than one plane holds, more patterns than one segment, many queries."""
+    n, n_queries = (1300, 9) if d < 10_000 else (70, 8)
+    codes, queries = (make_codes(rng, m, d, bits) for m in (n, n_queries))
+    queries[0], queries[1] = codes[n // 2], ~codes[0]
+    if d % 8:  # padding is 0
+        queries[1, -1] &= (0xFF << -d % 8 & 0xFF) * (1 if bits == 1 else 0x101)
+    rows = naive.unpack(codes, d), naive.unpack(queries, d)
+    distances = naive.code_distances(*rows, costs)
+    assert distances[1, 0] == d * (costs[1] if bits == 1 else costs[4])
+    scan = between_codes(codes, queries, costs, d)
+    assert_nearest(scan, distances, 50)
+    assert_nearest(scan, distances, 5, mask=rng.random(n) > 0.9)
+    assert_within(scan, distances, np.quantile(distances, 0.2, axis=1))
 
 
 @needs_compiler
@@ -349,6 +368,7 @@ def test_results_do_not_depend_on_the_instructions():
     [
         ("avx2", "x86_64-unknown-linux-gnu", "+avx2", r"vpshufb\t.*%ymm"),
         ("avx512", "x86_64-unknown-linux-gnu", "+avx512bw", r"vpshufb\t.*%zmm"),
+        ("avx512vbmi", "x86_64-unknown-linux-gnu", "+avx512vbmi", r"vpermb\t.*%zmm"),
         (
             "neon",
             "aarch64-unknown-linux-gnu",
@@ -360,7 +380,9 @@ def test_results_do_not_depend_on_the_instructions():
 )
 def test_look_up_compiles_to_its_instruction(instructions, triple, features, expected):
     module = ir.Module()
-    table, index = ir.VectorType(ir.IntType(8), 16), ir.VectorType(ir.IntType(8), 64)
+    entries = 64 if instructions == "avx512vbmi" else 16
+    table = ir.VectorType(ir.IntType(8), entries)
+    index = ir.VectorType(ir.IntType(8), 64)
     kind = ir.FunctionType(index, [table.as_pointer(), index.as_pointer()])
     function = ir.Function(module, kind, "look_up")
     builder = ir.IRBuilder(function.append_basic_block())
@@ -381,10 +403,10 @@ def test_look_up_compiles_to_its_instruction(instructions, triple, features, exp
 AVX512 = """
 import numpy as np
 from skbq._kernels import lookup, vectors
-tile, tables = np.zeros((1, 4, 64), np.uint8), np.zeros((4, 4, 16), np.uint8)
+tile, tables = np.zeros((1, 4, 64), np.uint8), np.zeros((16, 16), np.uint8)
 lookup._sum_four.compile(tuple(map(
     __import__("numba").typeof,
-    (tile, tables, 0, 2, np.zeros((4, 64), np.int32)),
+    (tile, tables, None, 0, 2, np.zeros((4, 64), np.int32)),
 )))
 (assembly,) = lookup._sum_four.inspect_asm().values()
 print(vectors.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
@@ -403,6 +425,15 @@ def test_whole_scan_compiles_for_avx512():
         "SKBQ_NUMBA_CACHE": "0",
     }
     assert run_python(AVX512, **environment) == ["avx512", "True"]
+
+
+@needs_compiler
+def test_kept_kernels_are_those_of_all_sources():
+    """An edit of any file of kernels, not only a kernel's own, makes it anew."""
+    file = getattr(lookup.scan_exact._cache, "_cache_file", None)
+    if file is None:
+        pytest.skip("compiled kernels are not kept here")
+    assert file._source_stamp[1] == _compiling._SOURCES
 
 
 @needs_compiler

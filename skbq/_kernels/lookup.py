@@ -1,17 +1,18 @@
 """Scan of codes by table look-ups in vector registers: exact, many rows at a time.
 
-Four bits of a row, a *nibble*, can take 16 values. For one query, what a nibble adds
-to the distance is a table of 16 small integers, and the distance is the sum over
-nibbles of what their tables say. A vector instruction (``pshufb`` on x86, ``tbl`` on
-Arm) looks up 16 to 64 rows at once in a table held in a register. This is the "fast
-scan" of André, Kermarrec and Le Scouarnec, "Cache locality is not enough:
-high-performance nearest neighbor search with product quantization fast scan" (VLDB
-2015), here over codes that stay as they are, row after row:
+A few bits of a row, as many as a *line* of a tile holds, can take 16 or 64 values. For
+one query, what they add to the distance is a table of as many small integers, and the
+distance is the sum over lines of what their tables say. A vector instruction
+(``pshufb`` and ``vpermb`` on x86, ``tbl`` on Arm) looks up 16 to 64 rows at once in a
+table held in a register. This is the "fast scan" of André, Kermarrec and Le
+Scouarnec, "Cache locality is not enough: high-performance nearest neighbor search with
+product quantization fast scan" (VLDB 2015), here over codes that stay as they are, row
+after row:
 
 1. A *tile* of rows, as many as fit the second-level cache, is turned into blocks of
-   64 rows, nibble after nibble: one vector holds the same nibble of 64 rows.
+   64 rows, line after line: one vector holds the same bits of 64 rows.
 2. For four queries at a time, which share the loaded codes, the tables are summed:
-   a group of nibbles in 8 bits, then in 16 and in 32 bits. Sums of 8 bits stop at 255.
+   a group of lines in 8 bits, then in 16 and in 32 bits. Sums of 8 bits stop at 255.
 3. Sums that can beat the query's k-th distance are looked at one by one. Where the
    table is exact, groups never pass 255, and the sum is the distance. Where it is a
    float table rounded to 8 bits, the sum gives a lower bound of the distance (also
@@ -20,15 +21,6 @@ high-performance nearest neighbor search with product quantization fast scan" (V
 
 Rows come in their order and must be strictly nearer than the k-th to enter, so that
 ties go to the lower row. A query's result does not depend on the other queries.
-
-Which instruction is used is decided once, from the processor that numba compiles
-for. The environment variable ``SKBQ_KERNEL`` forces "portable" (plain loops),
-"avx2", "avx512" or "neon"; forced kernels are not cached, since numba's cache would
-not see the choice. The AVX-512 and NEON forms are compiled and inspected in the
-tests, but have not run on such hardware.
-
-Everything that is compiled together stays in this file, since numba's cache does not
-see edits in other files.
 """
 
 import numpy as np
@@ -40,10 +32,11 @@ from numba.extending import intrinsic
 from ._compiling import inlined, kernel
 from .distances import row_distance
 from .found import is_in, sort_heaps, take
-from .tiles import load_tile
+from .tiles import ENTRIES, count_lines, load_tile
 from .vectors import (
     BLOCK,
     BYTES,
+    CACHE_LINE,
     INSTRUCTIONS,
     SHORTS,
     add,
@@ -59,11 +52,15 @@ from .vectors import (
     zeros,
 )
 
-_TILE_BYTES = 192 * 1024
-_TILE_ROWS = 2048
+# A tile leaves room for tables in the second-level cache.
+_TILE_BYTES = (512 if ENTRIES == 64 else 192) * 1024
+_TILE_ROWS = 4096
+# Lines whose tables, of four queries, fit the first-level cache.
+_SEGMENT_LINES = 8 * 1024 // ENTRIES
 _LARGEST_SUM = 2**31 - 1
 # The look-up instructions: LLVM's name, and the bytes of a register.
 _LOOKUPS = {
+    "avx512vbmi": ("llvm.x86.avx512.permvar.qi.512", 64),
     "avx512": ("llvm.x86.avx512.pshuf.b.512", 64),
     "avx2": ("llvm.x86.avx2.pshuf.b", 32),
     "neon": ("llvm.aarch64.neon.tbl1.v16i8", 16),
@@ -71,20 +68,22 @@ _LOOKUPS = {
 
 
 def emit_lookup(builder, instructions, table, index):
-    """Emit the look-up of 64 indices below 16 in a table of 16 bytes.
+    """Emit the look-up of 64 indices in a table of 16 bytes, or of 64 with VBMI.
 
     Parameters
     ----------
     builder : llvmlite.ir.IRBuilder
-    instructions : {"avx2", "avx512", "neon"}
-    table, index : LLVM values, vectors of 16 and of 64 bytes
+    instructions : {"avx2", "avx512", "avx512vbmi", "neon"}
+    table, index : LLVM values, vectors of 16 (VBMI: 64) and of 64 bytes
     """
     name, width = _LOOKUPS[instructions]
     part = vector(8, width)
     function = cgutils.get_or_insert_function(
         builder.module, ir.FunctionType(part, [part, part]), name
     )
-    table = shuffle(builder, table, table, list(range(16)) * (width // 16))
+    entries = table.type.count
+    lanes = list(range(entries)) * (width // entries)
+    table = shuffle(builder, table, table, lanes)
     found = []
     for start in range(0, BLOCK, width):
         lanes = list(range(start, start + width))
@@ -102,10 +101,22 @@ def _lookup(typing, tables, offset, index):
     """Look up 64 indices in the table that starts ``offset`` bytes into an array."""
 
     def emit(context, builder, signature, args):
-        table = load_bytes(context, builder, signature, args[:2], 16)
+        table = load_bytes(context, builder, signature, args[:2], ENTRIES)
         return emit_lookup(builder, INSTRUCTIONS, table, args[2])
 
     return BYTES(tables, types.int64, BYTES), emit
+
+
+@intrinsic
+def _number_at(typing, numbers, i):
+    """Load the i-th of uint8 numbers."""
+
+    def emit(context, builder, signature, args):
+        byte = ir.IntType(8)
+        place = pointer(context, builder, signature.args[0], *args, byte)
+        return builder.zext(builder.load(place, typ=byte), ir.IntType(64))
+
+    return types.int64(numbers, types.int64), emit
 
 
 @intrinsic
@@ -202,51 +213,76 @@ def _not_above(typing, sums, place, offset, size, first, step, base, limit):
 
 
 @kernel
-def _sum_plain(tile, tables, q, group, sums):
+def _sum_plain(tile, tables, which, q, group, sums):
     """Sum the tables of query q over the rows of a tile, by plain loops."""
-    n_nibbles = tile.shape[1]
+    n_lines = tile.shape[1]
     for block in range(tile.shape[0]):
-        for start in range(0, n_nibbles, group):
+        for start in range(0, n_lines, group):
             for r in range(BLOCK):
                 total = np.int32(0)
-                for p in range(start, min(start + group, n_nibbles)):
-                    total += np.int32(tables[q, p, tile[block, p, r]])
+                for p in range(start, min(start + group, n_lines)):
+                    t = q * n_lines + p if which is None else which[q, p]
+                    total += np.int32(tables[t, tile[block, p, r]])
                 sums[block * BLOCK + r] += min(total, np.int32(255))
 
 
 @inlined
-def _add_pair(small, tables, t, first, second):
-    """Add the entries of two nibbles, of 127 at most, to sums that stop at 255.
+def _place_of_table(which, i):
+    """Return the place in bytes of the table that a query uses for a line.
+
+    ``i`` is their number, line after line, query after query.
+    """
+    if which is None:
+        return i * ENTRIES
+    return _number_at(which, i) * ENTRIES
+
+
+@inlined
+def _add_pair(small, tables, which, i, first, second):
+    """Add the entries of two lines, of 127 at most, to sums that stop at 255.
 
     The plain addition in between runs where the look-up does not.
     """
-    entries = add(_lookup(tables, t, first), _lookup(tables, t + 16, second))
+    t, u = _place_of_table(which, i), _place_of_table(which, i + 1)
+    entries = add(_lookup(tables, t, first), _lookup(tables, u, second))
     return _add_up_to_255(small, entries)
 
 
+@inlined
+def _segment_length(which, group):
+    """Return the number of lines, a multiple of ``group``, to be summed at once.
+
+    The sums of 256 groups fit 16 bits. Where each line has tables of its own, those of
+    four queries should fit the first-level cache.
+    """
+    if which is None:
+        return min(256, -(-_SEGMENT_LINES // group)) * group
+    return 256 * group
+
+
 @kernel
-def _sum_one(tile, tables, q, group, sums):
+def _sum_one(tile, tables, which, q, group, sums):
     """Sum the tables of query q over the rows of a tile.
 
-    The 8-bit sums of groups of nibbles are added up as words of two rows, low and high
+    The 8-bit sums of groups of lines are added up as words of two rows, low and high
     byte, and the high bytes once more on their own. These, times 256, are taken from
     the first sum, modulo 2^16, and leave the sum of the low bytes. 256 groups fit 16
     bits.
     """
-    n_nibbles = tile.shape[1]
-    table = q * n_nibbles * 16
-    for block in range(tile.shape[0]):
-        for segment in range(0, n_nibbles, 256 * group):
+    n_lines = tile.shape[1]
+    length = _segment_length(which, group)
+    for segment in range(0, n_lines, length):
+        for block in range(tile.shape[0]):
             both = _as_words(zeros())
             odd = _as_words(zeros())
-            segment_end = min(segment + 256 * group, n_nibbles)
+            segment_end = min(segment + length, n_lines)
             for start in range(segment, segment_end, group):
                 small = zeros()
                 for p in range(start, min(start + group, segment_end), 2):
-                    place = (block * n_nibbles + p) * BLOCK
+                    place = (block * n_lines + p) * BLOCK
                     first, second = load(tile, place), load(tile, place + BLOCK)
-                    t = table + p * 16
-                    small = _add_pair(small, tables, t, first, second)
+                    i = q * n_lines + p
+                    small = _add_pair(small, tables, which, i, first, second)
                 both = add(both, _as_words(small))
                 odd = add(odd, _odd_rows(_as_words(small)))
             even = subtract(both, _times_256(odd))
@@ -254,30 +290,29 @@ def _sum_one(tile, tables, q, group, sums):
 
 
 @inlined
-def _sum_four(tile, tables, q, group, sums):
-    """Do the same for the queries q, q + 1, q + 2, q + 3, which share the nibbles."""
-    n_nibbles = tile.shape[1]
-    size = n_nibbles * 16
-    table = q * size
+def _sum_four(tile, tables, which, q, group, sums):
+    """Do the same for the queries q, q + 1, q + 2, q + 3, which share the lines."""
+    n_lines = tile.shape[1]
+    length = _segment_length(which, group)
     rows = sums.shape[1]
-    for block in range(tile.shape[0]):
-        for segment in range(0, n_nibbles, 256 * group):
+    for segment in range(0, n_lines, length):
+        for block in range(tile.shape[0]):
             both0 = both1 = both2 = both3 = _as_words(zeros())
             odd0 = odd1 = odd2 = odd3 = _as_words(zeros())
-            segment_end = min(segment + 256 * group, n_nibbles)
+            segment_end = min(segment + length, n_lines)
             for start in range(segment, segment_end, group):
                 small0 = small1 = small2 = small3 = zeros()
                 for p in range(start, min(start + group, segment_end), 2):
-                    place = (block * n_nibbles + p) * BLOCK
+                    place = (block * n_lines + p) * BLOCK
                     first, second = load(tile, place), load(tile, place + BLOCK)
-                    t = table + p * 16
-                    small0 = _add_pair(small0, tables, t, first, second)
-                    t += size
-                    small1 = _add_pair(small1, tables, t, first, second)
-                    t += size
-                    small2 = _add_pair(small2, tables, t, first, second)
-                    t += size
-                    small3 = _add_pair(small3, tables, t, first, second)
+                    i = q * n_lines + p
+                    small0 = _add_pair(small0, tables, which, i, first, second)
+                    i += n_lines
+                    small1 = _add_pair(small1, tables, which, i, first, second)
+                    i += n_lines
+                    small2 = _add_pair(small2, tables, which, i, first, second)
+                    i += n_lines
+                    small3 = _add_pair(small3, tables, which, i, first, second)
                 both0 = add(both0, _as_words(small0))
                 both1 = add(both1, _as_words(small1))
                 both2 = add(both2, _as_words(small2))
@@ -297,20 +332,20 @@ def _sum_four(tile, tables, q, group, sums):
 
 
 @inlined
-def _sum_each_plain(tile, tables, first, stop, group, sums):
+def _sum_each_plain(tile, tables, which, first, stop, group, sums):
     sums[:] = 0
     for q in range(first, stop):
-        _sum_plain(tile, tables, q, group, sums[q - first])
+        _sum_plain(tile, tables, which, q, group, sums[q - first])
 
 
 @inlined
-def _sum_each_vector(tile, tables, first, stop, group, sums):
+def _sum_each_vector(tile, tables, which, first, stop, group, sums):
     sums[:] = 0
     if stop - first == 4:
-        _sum_four(tile, tables, first, group, sums)
+        _sum_four(tile, tables, which, first, group, sums)
     else:
         for q in range(first, stop):
-            _sum_one(tile, tables, q, group, sums[q - first])
+            _sum_one(tile, tables, which, q, group, sums[q - first])
 
 
 _sum_each = _sum_each_plain if INSTRUCTIONS == "portable" else _sum_each_vector
@@ -320,8 +355,17 @@ _sum_each = _sum_each_plain if INSTRUCTIONS == "portable" else _sum_each_vector
 
 
 @kernel
-def _tile_rows(n_rows, n_nibbles):
-    fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // n_nibbles) // BLOCK * BLOCK)
+def _make_tile(n_rows, n_lines):
+    """Return a tile of zeros that starts at a cache line."""
+    room = np.zeros(n_rows * n_lines + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    size = n_rows * n_lines
+    return room[start : start + size].reshape((n_rows // BLOCK, n_lines, BLOCK))
+
+
+@kernel
+def _tile_rows(n_rows, n_lines):
+    fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // n_lines) // BLOCK * BLOCK)
     return min(fitting, -(-n_rows // BLOCK) * BLOCK)
 
 
@@ -357,7 +401,7 @@ def _take_below(mask, sums, i, start, stop, first, q, allowed, found):
 
 
 @kernel
-def scan_exact(codes, bits, tables, group, allowed, found):
+def scan_exact(codes, bits, tables, which, group, allowed, found):
     """Find rows by exact tables: the sum of a row's entries is its distance.
 
     Parameters
@@ -366,26 +410,27 @@ def scan_exact(codes, bits, tables, group, allowed, found):
         Bytes of the codes; of two bits, bytes of signs and of magnitudes in turn.
     bits : int
         Bits per coordinate.
-    tables : uint8 array (n_queries, 2 * width, 16)
-        Entry by query, nibble and the nibble's value. 1 bit: a nibble has four signs.
-        2 bits: the magnitudes of two coordinates above their signs.
+    tables : uint8 array (n_tables, ENTRIES)
+        Entry by table and by the number that a row has in a line.
+    which : uint8 array (n_queries, n_lines)
+        The table of a query for a line: all lines are made alike.
     group : int
-        Number of nibbles, even, whose entries add up to 255 at most; one entry is 127
+        Number of lines, even, whose entries add up to 255 at most; one entry is 127
         at most.
     allowed : Allowed
     found : Found
         Changed. Distances and limits are sums of entries.
     """
-    n_rows, n_nibbles = codes.shape[0], 2 * codes.shape[1]
-    step = _tile_rows(n_rows, n_nibbles)
-    tile = np.zeros((step // BLOCK, n_nibbles, BLOCK), np.uint8)
+    n_rows, n_lines = codes.shape[0], count_lines(codes.shape[1], bits)
+    step = _tile_rows(n_rows, n_lines)
+    tile = _make_tile(step, n_lines)
     sums = np.zeros((4, step), np.int32)
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         load_tile(codes, first, count, bits, tile)
-        for q in range(0, tables.shape[0], 4):
-            stop = min(q + 4, tables.shape[0])
-            _sum_each(tile, tables, q, stop, group, sums)
+        for q in range(0, which.shape[0], 4):
+            stop = min(q + 4, which.shape[0])
+            _sum_each(tile, tables, which, q, stop, group, sums)
             for one in range(q, stop):
                 for start in range(0, count, BLOCK):
                     limit = _whole_limit(found.limits[one])
@@ -470,25 +515,27 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
 
     Parameters
     ----------
-    codes, bits, tables, group : as in ``scan_exact``
+    codes, bits, group : as in ``scan_exact``
+    tables : uint8 array (n_queries * n_lines, ENTRIES)
+        Those of a query's lines stand one after the other.
     bounds : Bounds
     queries : Queries
     allowed : Allowed
     found : Found
         Changed.
     """
-    n_rows, n_nibbles = codes.shape[0], 2 * codes.shape[1]
-    step = _tile_rows(n_rows, n_nibbles)
-    tile = np.zeros((step // BLOCK, n_nibbles, BLOCK), np.uint8)
+    n_rows, n_lines = codes.shape[0], count_lines(codes.shape[1], bits)
+    step = _tile_rows(n_rows, n_lines)
+    tile = _make_tile(step, n_lines)
     sums = np.zeros((4, step), np.int32)
     offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         load_tile(codes, first, count, bits, tile)
         room = _load_scales(bounds, first, count, offset, size)
-        for q in range(0, tables.shape[0], 4):
-            stop = min(q + 4, tables.shape[0])
-            _sum_each(tile, tables, q, stop, group, sums)
+        for q in range(0, bounds.queries.shape[0], 4):
+            stop = min(q + 4, bounds.queries.shape[0])
+            _sum_each(tile, tables, None, q, stop, group, sums)
             for one in range(q, stop):
                 bound = (bounds.queries[one, 0], bounds.queries[one, 1])
                 for start in range(0, count, BLOCK):

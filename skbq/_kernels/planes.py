@@ -32,23 +32,25 @@ from .found import sort_heaps, take
 from .tiles import transpose
 from .vectors import (
     BLOCK,
+    CACHE_LINE,
+    HAS_AVX512,
     INSTRUCTIONS,
     Vector,
     add,
+    aligned,
     as_mask,
     load,
-    pointer,
+    prefetch,
     splat,
 )
 
 # 64-bit words of a plane: one register.
-WORDS = {"avx512": 8, "avx2": 4, "neon": 2, "portable": 1}[INSTRUCTIONS]
+WORDS = 8 if HAS_AVX512 else {"avx2": 4, "neon": 2, "portable": 1}[INSTRUCTIONS]
 _PLANE_ROWS = 64 * WORDS
 # Patterns are summed so many at a time.
 _STEP = 32
 # A segment's sum fits nine bits, which registers hold.
 _SEGMENT = 15 * _STEP
-_CACHE_LINE = 64
 # Rows whose words are fetched before they are needed.
 _ROWS_AHEAD = 128
 
@@ -113,7 +115,7 @@ def _of_three(truth, plain):
     @intrinsic
     def apply(typing, x, y, z):
         def emit(context, builder, signature, args):
-            if INSTRUCTIONS != "avx512":
+            if not HAS_AVX512:
                 return plain(builder, *args)
             kind, code = args[0].type, ir.IntType(32)
             function = cgutils.get_or_insert_function(
@@ -214,24 +216,6 @@ def _top_bits(typing, x):
     return types.uint64(x), emit
 
 
-@intrinsic
-def _prefetch_vector(typing, array, offset):
-    """Have the cache line at ``offset`` bytes fetched into the second-level cache."""
-
-    def emit(context, builder, signature, args):
-        place = pointer(context, builder, signature.args[0], *args, ir.IntType(8))
-        code = ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [place.type, code, code, code]),
-            "llvm.prefetch.p0",
-        )
-        builder.call(function, [place, *(ir.Constant(code, i) for i in (0, 2, 1))])
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64), emit
-
-
 # The same in plain words of 64 rows.
 
 
@@ -291,11 +275,6 @@ def _any_rows_word(x):
 
 
 @kernel
-def _prefetch_word(array, offset):
-    pass
-
-
-@kernel
 def _no_rows_word():
     return np.uint64(0)
 
@@ -306,14 +285,12 @@ if INSTRUCTIONS == "portable":
     _parity, _majority, _not = _parity_word, _majority_word, _not_word
     _and, _xor, _keep_below = _and_word, _xor_word, _keep_below_word
     _all_rows_if, _any_rows = _all_rows_if_word, _any_rows_word
-    _prefetch = _prefetch_word
 else:
     _load_plane, _store_plane, _pick = _load_vector, _store_vector, _pick_vector
     _no_rows = _no_rows_vector
     _parity, _majority, _not = _parity_vector, _majority_vector, _not_vector
     _and, _xor, _keep_below = _and_vector, _xor_vector, _keep_below_vector
     _all_rows_if, _any_rows = _all_rows_if_vector, _any_rows_vector
-    _prefetch = _prefetch_vector
 
 
 # Patterns of queries.
@@ -542,14 +519,6 @@ def _mark_below(sums, n_sums, limit, marks):
 # The scan.
 
 
-@kernel
-def _aligned(n_words):
-    """Return an array of words that starts at a cache line."""
-    words = np.empty(n_words + _CACHE_LINE // 8, np.uint64)
-    start = (-words.ctypes.data // 8) % (_CACHE_LINE // 8)
-    return words[start : start + n_words]
-
-
 @inlined
 def _bit_count(x):  # LLVM makes the population count instruction of this
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -568,9 +537,8 @@ def _count_row(codes, row, queries, q):
 
 
 @kernel
-def _take_marked(marks, first, count, codes, queries, agree, differ, q, allowed, found):
+def _take_marked(marks, first, count, codes, queries, cost, q, allowed, found):
     """Take the marked rows of a tile that are below the limit."""
-    same = agree * 8 * codes.shape[1]
     for word in range((count + BLOCK - 1) // BLOCK):
         left = marks[word]
         while left:
@@ -580,30 +548,29 @@ def _take_marked(marks, first, count, codes, queries, agree, differ, q, allowed,
             if r >= count:
                 break
             counted = _count_row(codes, first + r, queries, q)
-            distance = np.float64(same + (differ - agree) * counted)
+            distance = np.float64(cost * counted)
             if distance < found.limits[q]:
                 take(distance, first + r, q, allowed, found)
 
 
 @inlined
-def _count_limit(limit, agree, differ, n_bits):
+def _count_limit(limit, cost, n_bits):
     """Return the count of differing bits below which distances are below a limit."""
-    counts = np.ceil((limit - agree * n_bits) / (differ - agree))
-    return np.int64(max(0.0, min(counts, n_bits + 1.0)))
+    return np.int64(max(0.0, min(np.ceil(limit / cost), n_bits + 1.0)))
 
 
 @kernel
-def scan_planes(codes, queries, agree, differ, allowed, found):
+def scan_planes(codes, queries, cost, allowed, found):
     """Find rows by counts of differing bits, in sums of planes: for many queries.
 
     Parameters
     ----------
     codes, queries : uint8 arrays (n_rows, width) and (n_queries, width), read-only
-    agree, differ : int
-        What a bit adds to the distance where row and query agree, or differ: more.
+    cost : int, positive
+        What a bit that differs adds to the distance.
     allowed : Allowed
     found : Found
-        Changed. Distances and limits are sums of what bits add.
+        Changed.
     """
     n_rows, width = codes.shape
     n_queries, n_bits = queries.shape[0], 8 * width
@@ -615,21 +582,21 @@ def scan_planes(codes, queries, agree, differ, allowed, found):
     while (n_bits + 1) >> n_sums:
         n_sums += 1
     tile = np.zeros((1, 2 * width, BLOCK), np.uint8)
-    planes = _aligned((n_bits + 2) * WORDS)
-    table = _aligned(8 * n_threes * WORDS)
+    planes = aligned((n_bits + 2) * WORDS)
+    table = aligned(8 * n_threes * WORDS)
     table[:] = 0  # what is beyond the patterns adds nothing
-    sums, marks = _aligned(n_sums * WORDS), _aligned(WORDS)
+    sums, marks = aligned(n_sums * WORDS), aligned(WORDS)
     for first in range(0, n_rows, _PLANE_ROWS):
         count = min(_PLANE_ROWS, n_rows - first)
         _cut_planes(codes, first, count, tile, planes)
         _make_majorities(planes, n_bits, table)
-        ahead, end = (first + count) * width, min(first + 2 * count, n_rows) * width
-        share = (end - ahead) // n_queries + 1
+        ahead = (first + count) * width
+        share = count * width // n_queries + 1
         for q in range(n_queries):
-            for _ in range(0, share, _CACHE_LINE):  # of the next tile
-                _prefetch(codes, min(ahead, end - 1))
-                ahead += _CACHE_LINE
-            limit = _count_limit(found.limits[q], agree, differ, n_bits)
+            for _ in range(0, share, CACHE_LINE):  # of the next tile
+                prefetch(codes, ahead)
+                ahead += CACHE_LINE
+            limit = _count_limit(found.limits[q], cost, n_bits)
             parity = _load_plane(planes, 0)
             if parities[q]:
                 parity = _not(parity)
@@ -637,9 +604,7 @@ def scan_planes(codes, queries, agree, differ, allowed, found):
             _add_segments(table, patterns, q * n_threes, sums, n_sums)
             if not _mark_below(sums, n_sums, limit, marks):
                 continue  # as mostly: calls with many arrays take long
-            _take_marked(
-                marks, first, count, codes, queries, agree, differ, q, allowed, found
-            )
+            _take_marked(marks, first, count, codes, queries, cost, q, allowed, found)
     if not found.keep_all:
         sort_heaps(found)
 
@@ -655,26 +620,25 @@ def _count_words(codes, row, queries, q):
 @inlined
 def _prefetch_row(codes, row):
     size = 8 * codes.shape[1]
-    for start in range(0, size, _CACHE_LINE):
-        _prefetch(codes, row * size + start)
+    for start in range(0, size, CACHE_LINE):
+        prefetch(codes, row * size + start)
 
 
 @kernel
-def scan_words(codes, queries, agree, differ, allowed, found):
+def scan_words(codes, queries, cost, allowed, found):
     """Find rows by counts of differing bits, row by row: for few queries.
 
     Parameters
     ----------
     codes, queries : uint64 arrays (n_rows, n_words) and (n_queries, n_words), read-only
-    agree, differ, allowed, found : as in ``scan_planes``
+    cost, allowed, found : as in ``scan_planes``
     """
     n_rows, n_words = codes.shape
-    same = agree * 64 * n_words
     counts = np.empty(BLOCK, np.int64)
     for first in range(0, n_rows, BLOCK):
         count = min(BLOCK, n_rows - first)
         for q in range(queries.shape[0]):
-            limit = _count_limit(found.limits[q], agree, differ, 64 * n_words)
+            limit = _count_limit(found.limits[q], cost, 64 * n_words)
             least = limit
             for r in range(count):
                 if q == 0:
@@ -685,7 +649,7 @@ def scan_words(codes, queries, agree, differ, allowed, found):
             if least == limit:
                 continue
             for r in range(count):
-                distance = np.float64(same + (differ - agree) * counts[r])
+                distance = np.float64(cost * counts[r])
                 if distance < found.limits[q]:
                     take(distance, first + r, q, allowed, found)
     if not found.keep_all:

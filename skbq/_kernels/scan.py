@@ -1,9 +1,17 @@
-"""Nearest rows of codes over plain arrays: makes the tables and calls the scan.
+"""Nearest rows of codes over plain arrays: chooses the kernel and makes its tables.
 
 :func:`between_codes` and :func:`from_vectors` say what the distance is, and
-:func:`nearest` and :func:`within` search by it. Between codes the tables are exact
-wherever the costs of coordinates are small multiples of one unit; otherwise, and for
-float queries, they are rounded to 8 bits, with a bound of the error.
+:func:`nearest` and :func:`within` search by it:
+
+============================  ===================  ==================================
+distance                      kernel               why
+============================  ===================  ==================================
+bits that differ, few queries ``scan_words``       bound by memory: reads rows once
+bits that differ              ``scan_planes``      adders of bits of hundreds of rows
+other costs, whole multiples  ``scan_exact``       sums of exact tables
+other costs, float queries    ``scan_bounded``     tables rounded to 8 bits, with a
+                                                   bound; then exact distances
+============================  ===================  ==================================
 
 A query's results do not depend on other queries, on threads, or on how queries are
 cut. Where rows are cut, put the results of the parts side by side, with the parts'
@@ -23,6 +31,8 @@ from .distances import Bounds, Queries
 from .found import Allowed, Found
 from .lookup import scan_bounded, scan_exact
 from .planes import scan_planes, scan_words
+from .tiles import CYCLE_BYTES, ENTRIES, LINES, count_lines
+from .vectors import CACHE_LINE
 
 # Tables of one batch of queries, and the part of them that is float64 at a time.
 _TABLE_BYTES = 16 * 2**20
@@ -48,7 +58,7 @@ class Scan(NamedTuple):
 
     n_rows: int
     n_queries: int
-    n_nibbles: int
+    n_lines: int
     run: Callable[[slice, Allowed, Found], None]
     is_exact: bool = False
     unit: float = 1.0
@@ -80,30 +90,31 @@ def between_codes(
     columns = np.asarray(costs, np.float64)
     six = columns if bits == 2 else np.array([columns[0], 0, 0, columns[1], 0, 0])
     rows, query_bytes = _as_bytes(codes), _as_bytes(queries)
-    padding = 8 * codes.shape[1] - n_features
+    lines = count_lines(rows.shape[1], bits)
+    padding = lines * len(LINES[bits][0]) - n_features
+    size = (len(codes), len(queries), lines)
     unit, multiples = _common_unit(tuple(six), n_features)
-    small = six if multiples is None else np.array(multiples)
-    by_nibble = _nibble_costs(small, bits)
-    size = (len(codes), len(queries), 2 * rows.shape[1])
-
-    words = _as_words(rows)
 
     def run_counts(some: slice, allowed: Allowed, found: Found) -> None:
-        assert multiples is not None
-        agree, differ = multiples[0], multiples[3]
+        words = _as_words(rows)
         if words is not None and some.stop - some.start <= _FEW_QUERIES:
             few = _as_words(np.array(query_bytes[some]))
-            scan_words(words, few, agree, differ, allowed, found)
+            scan_words(words, few, cost_of_bit, allowed, found)
         else:
-            scan_planes(rows, query_bytes[some], agree, differ, allowed, found)
+            scan_planes(rows, query_bytes[some], cost_of_bit, allowed, found)
 
     def run_exact(some: slice, allowed: Allowed, found: Found) -> None:
-        tables = by_nibble.astype(np.uint8)[_nibbles(query_bytes[some], bits)]
-        scan_exact(rows, bits, tables, group, allowed, found)
+        which = _read_only(_numbers(query_bytes[some], bits))
+        tables = _aligned(_line_costs(multiples, bits))
+        group = 255 // max(1, int(tables.max())) // 2 * 2
+        scan_exact(rows, bits, tables, which, group, allowed, found)
 
     def run_bounded(some: slice, allowed: Allowed, found: Found) -> None:
-        nibbles = _nibbles(query_bytes[some], bits)
-        tables, bounds = _rounded(lambda part: by_nibble[nibbles[part]], *nibbles.shape)
+        numbers, by_line = (
+            _numbers(query_bytes[some], bits),
+            _line_costs(tuple(six), bits),
+        )
+        tables, bounds = _rounded(lambda part: by_line[numbers[part]], *numbers.shape)
         bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
         scan_bounded(
             rows,
@@ -118,20 +129,17 @@ def between_codes(
 
     if multiples is None:
         return Scan(*size, run_bounded)
-    group = 255 // max(1, int(by_nibble.max())) // 2 * 2
-    run = run_counts if _counts_bits(multiples, bits) else run_exact
-    return Scan(*size, run, True, unit, padding * multiples[0])
+    cost_of_bit = _cost_of_differing_bit(multiples, bits)
+    if cost_of_bit > 0:
+        return Scan(*size, run_counts, True, unit, -n_features * multiples[0])
+    return Scan(*size, run_exact, True, unit, padding * multiples[0])
 
 
-def _counts_bits(costs: Sequence[int], bits: int) -> bool:
-    """Tell whether the distance counts stored bits that differ, each alike."""
-    agree, differ = costs[0], costs[3]
-    if bits == 1:
-        return differ > agree
-    each = differ - agree
-    return each > 0 and list(costs) == [
-        agree + each * count for count in (0, 1, 0, 1, 2, 1)
-    ]
+def _cost_of_differing_bit(costs: Sequence[int], bits: int) -> int:
+    """Return what each stored bit that differs adds; 0 or less: not each alike."""
+    cost = costs[3] - costs[0]
+    alike = [costs[0] + cost * count for count in (0, 1, 0, 1, 2, 1)]
+    return cost if bits == 1 or alike == list(costs) else 0
 
 
 def from_vectors(
@@ -165,15 +173,14 @@ def from_vectors(
     padded = np.zeros((len(values), 8 * codes.shape[1]), np.float32)
     padded[:, : values.shape[1]] = values
     sign = -1 if np.sum(scale, dtype=np.float64) < 0 else 1
-    of_nibble = sign * _nibble_values(pair, bits)
-    size = (len(codes), len(values), 2 * rows.shape[1])
+    of_line = sign * _line_values(pair, bits)
+    size = (len(codes), len(values), count_lines(rows.shape[1], bits))
     offset, scale = _read_only(offset), _read_only(scale)
 
     def run(some: slice, allowed: Allowed, found: Found) -> None:
         def products(part: slice) -> np.ndarray:
             coordinates = padded[some][part].astype(np.float64)
-            flat = coordinates.reshape(-1, of_nibble.shape[1]) @ of_nibble.T
-            return flat.reshape(len(coordinates), -1, 16)
+            return _by_line(coordinates, bits) @ of_line.T
 
         tables, bounds = _rounded(products, some.stop - some.start, size[2])
         scan_bounded(
@@ -324,13 +331,13 @@ def _batches(
     if left_out is None:
         left_out = np.full(scan.n_queries, -1)
     shown = np.empty(0, np.uint8) if mask is None else mask.view(np.uint8)
-    step = max(4, _TABLE_BYTES // (16 * scan.n_nibbles) // 4 * 4)
+    step = max(4, _TABLE_BYTES // (ENTRIES * scan.n_lines) // 4 * 4)
     for start in range(0, scan.n_queries, step):
         some = slice(start, min(start + step, scan.n_queries))
         yield some, Allowed(_read_only(left_out[some]), _read_only(shown))
 
 
-# Bytes, nibbles and tables.
+# Bytes, lines and tables.
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:
@@ -338,6 +345,15 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     view = np.require(np.asarray(array), requirements=["C", "A"]).view()
     view.flags.writeable = False
     return view
+
+
+def _aligned(tables: np.ndarray) -> np.ndarray:
+    """Copy tables as uint8, so that they start at a cache line."""
+    room = np.empty(tables.size + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    copy = room[start : start + tables.size].reshape(tables.shape)
+    copy[...] = tables
+    return copy
 
 
 def _as_bytes(codes: np.ndarray) -> np.ndarray:
@@ -362,38 +378,53 @@ _NO_ROWS = np.empty(0, np.int64)
 _NO_DISTANCES = np.empty(0)
 
 
-def _nibble_bits(bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sign and magnitude bits of the coordinates of the 16 nibbles.
+def _line_bits(bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sign and magnitude bits of a line's coordinates, by its number.
 
-    One bit: 4 signs. Two bits: 2 magnitudes above 2 signs.
+    Arrays of shape (ENTRIES, coordinates): magnitudes stand above signs.
     """
-    digits = np.arange(16)[:, np.newaxis] >> np.array([3, 2, 1, 0]) & 1
+    count = len(LINES[bits][0])
+    shifts = np.arange(bits * count)[::-1]
+    digits = np.arange(ENTRIES)[:, np.newaxis] >> shifts & 1
     if bits == 1:
         return digits, np.zeros_like(digits)
-    return digits[:, 2:], digits[:, :2]
+    return digits[:, count:], digits[:, :count]
 
 
-def _nibble_costs(costs: np.ndarray, bits: int) -> np.ndarray:
-    """Return what two nibbles cost, (16, 16)."""
-    signs, strong = _nibble_bits(bits)
+@lru_cache
+def _line_costs(costs: tuple[float, ...], bits: int) -> np.ndarray:
+    """Return what two numbers of a line cost, (ENTRIES, ENTRIES)."""
+    signs, strong = _line_bits(bits)
     differ = signs[:, np.newaxis] ^ signs
-    return costs[3 * differ + strong[:, np.newaxis] + strong].sum(axis=2)
+    pairs = 3 * differ + strong[:, np.newaxis] + strong
+    return np.asarray(costs)[pairs].sum(axis=2)
 
 
-def _nibble_values(levels: np.ndarray, bits: int) -> np.ndarray:
-    """Return the values of a nibble's coordinates, (16, 4) or (16, 2)."""
-    signs, strong = _nibble_bits(bits)
+def _line_values(levels: np.ndarray, bits: int) -> np.ndarray:
+    """Return the values of a line's coordinates, (ENTRIES, coordinates)."""
+    signs, strong = _line_bits(bits)
     return np.where(signs, 1, -1) * levels[strong]
 
 
-def _nibbles(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Return the nibbles of codes in the order of the tables, (n, n_nibbles)."""
-    if bits == 1:
-        split = [codes >> 4, codes & 15]
-    else:
-        s, m = codes[:, ::2], codes[:, 1::2]
-        split = [(m >> i & 3) << 2 | s >> i & 3 for i in (6, 4, 2, 0)]
-    return np.stack(split, axis=2).reshape(len(codes), -1)
+def _by_line(values: np.ndarray, bits: int) -> np.ndarray:
+    """Sort coordinates by line: (n, d) to (n, n_lines, coordinates of a line).
+
+    Beyond d, which is a multiple of 8, stand zeros.
+    """
+    n, d = values.shape
+    cycle = 8 * CYCLE_BYTES
+    padded = np.zeros((n, -(-d // cycle) * cycle), values.dtype)
+    padded[:, :d] = values
+    cycles = padded.reshape(n, -1, cycle)[:, :, np.array(LINES[bits])]
+    return cycles.reshape(n, -1, len(LINES[bits][0]))
+
+
+def _numbers(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Return the numbers of codes in their lines, (n, n_lines), uint8."""
+    planes = [codes] if bits == 1 else [codes[:, 1::2], codes[:, ::2]]
+    digits = [_by_line(np.unpackbits(plane, axis=1), bits) for plane in planes]
+    together = np.concatenate(digits, axis=2)
+    return together @ (1 << np.arange(together.shape[2])[::-1]).astype(np.uint8)
 
 
 @lru_cache
@@ -406,7 +437,7 @@ def _common_unit(
     -------
     unit : float
     multiples : tuple of 6 int, or None
-        None where a nibble's multiples would not fit 7 bits, or where a distance in
+        None where the multiples of a line would not fit 7 bits, or where a distance in
         float64 would be rounded.
     """
     exact = [Fraction(float(cost)) for cost in costs]
@@ -415,36 +446,36 @@ def _common_unit(
     divisor = gcd(*numerators) or 1
     unit = Fraction(divisor, denominator)
     multiples = [numerator // divisor for numerator in numerators]
-    per_nibble = 2 if any(costs[i] for i in (1, 2, 4, 5)) else 4
-    fits = per_nibble * max(multiples) <= 127
+    bits = 2 if any(costs[i] for i in (1, 2, 4, 5)) else 1
+    fits = len(LINES[bits][0]) * max(multiples) <= 127
     if not fits or unit.numerator * max(multiples) * n_features >= 2**53:
         return 1.0, None
     return float(unit), tuple(multiples)
 
 
 def _rounded(
-    raw: Callable[[slice], np.ndarray], n_queries: int, n_nibbles: int
+    raw: Callable[[slice], np.ndarray], n_queries: int, n_lines: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Round float tables to 8 bits, a few queries at a time.
 
     Parameters
     ----------
     raw : callable
-        slice of queries -> float64 tables (n_queries, n_nibbles, 16)
+        slice of queries -> float64 tables (n_queries, n_lines, ENTRIES)
 
     Returns
     -------
-    tables : uint8 array of shape (n_queries, n_nibbles, 16)
+    tables : uint8 array of shape (n_queries * n_lines, ENTRIES)
     bounds : float32 array of shape (n_queries, 2)
         The first field of ``Bounds``.
     """
-    tables = np.empty((n_queries, n_nibbles, 16), np.uint8)
+    tables = _aligned(np.zeros((n_queries, n_lines, ENTRIES), np.uint8))
     bounds = np.empty((n_queries, 2), np.float32)
-    step = max(1, _FLOAT_TABLE_BYTES // (128 * n_nibbles))
+    step = max(1, _FLOAT_TABLE_BYTES // (8 * ENTRIES * n_lines))
     for start in range(0, n_queries, step):
         some = slice(start, start + step)
         round_tables(raw(some), _ROUNDED_GROUP, _REACH, tables[some], bounds[some])
-    return tables, bounds
+    return tables.reshape(-1, ENTRIES), bounds
 
 
 @kernel
@@ -460,20 +491,20 @@ def _finest_step(raw, group, reach):
     """Return the step by which rounded tables reach as far as they must in 8 bits.
 
     The sum of a group of tables above its least value must reach its mean plus
-    ``reach`` standard deviations, over nibbles of random bits, or its largest value.
+    ``reach`` standard deviations, over random bits, or its largest value.
     """
-    farthest = 0.0
+    n_entries, farthest = raw.shape[1], 0.0
     for start in range(0, raw.shape[0], group):
         mean = variance = full = 0.0
         for p in range(start, min(start + group, raw.shape[0])):
             low, total, squares, most = _least(raw[p]), 0.0, 0.0, 0.0
-            for c in range(16):
+            for c in range(n_entries):
                 above = raw[p, c] - low
                 total += above
                 squares += above * above
                 most = max(most, above)
-            mean += total / 16
-            variance += squares / 16 - (total / 16) ** 2
+            mean += total / n_entries
+            variance += squares / n_entries - (total / n_entries) ** 2
             full += most
         wanted = mean + reach * np.sqrt(max(variance, 0.0))
         farthest = max(farthest, min(full, wanted))
@@ -490,23 +521,24 @@ def round_tables(raw, group, reach, tables, bounds):
 
     Parameters
     ----------
-    raw : float64 array (n_queries, n_nibbles, 16)
+    raw : float64 array (n_queries, n_lines, ENTRIES)
     group : int
-        Number of nibbles whose entries are added in 8 bits.
+        Number of lines whose entries are added in 8 bits.
     reach : float
         As in ``_finest_step``.
-    tables : uint8 array (n_queries, n_nibbles, 16)
+    tables : uint8 array (n_queries, n_lines, ENTRIES)
         Filled.
     bounds : float32 array (n_queries, 2)
         Filled with step and base: sums of ``raw`` are at least ``base + step * sum``.
     """
+    n_entries = raw.shape[2]
     for q in range(raw.shape[0]):
         step = _finest_step(raw[q], group, reach)
         inverse = 1 / step if step > 0 else 0.0
         base = largest = 0.0
         for p in range(raw.shape[1]):
             low, added, most = _least(raw[q, p]), 0.0, 0.0
-            for c in range(16):
+            for c in range(n_entries):
                 above = raw[q, p, c] - low
                 entry = min(np.floor(above * inverse + 0.5), 127.0)
                 tables[q, p, c] = np.uint8(entry)

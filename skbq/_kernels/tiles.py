@@ -1,16 +1,25 @@
-"""Tiles: codes turned so that a vector holds the same bits of 64 rows."""
+"""Tiles: codes turned so that a vector holds the same bits of 64 rows.
 
+A *line* of a tile holds, for 64 rows, the number that a look-up takes: 4 bits of a row
+where tables have 16 entries, 6 where they have 64. Of two bits, the magnitudes of a
+line's coordinates stand above their signs. 64 entries take the lower six bits of a
+byte, whatever stands above.
+"""
+
+import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from ._compiling import kernel
+from ._compiling import inlined, kernel
 from .vectors import (
     BLOCK,
+    CACHE_LINE,
     INSTRUCTIONS,
     load,
     load_bytes,
     or_,
     pointer,
+    prefetch,
     shuffle,
     store,
     with_constant,
@@ -18,6 +27,10 @@ from .vectors import (
 
 _upper_4, _lower_4 = with_constant("lshr", 4), with_constant("and_", 15)
 _upper_6, _upper_2 = with_constant("lshr", 6), with_constant("lshr", 2)
+_upper_7, _upper_3 = with_constant("lshr", 7), with_constant("lshr", 3)
+_lower_1, _lower_3 = with_constant("and_", 1), with_constant("and_", 7)
+_middle_3, _times_2 = with_constant("and_", 0b111000), with_constant("shl", 1)
+_times_8, _times_16 = with_constant("shl", 3), with_constant("shl", 4)
 _lower_2, _times_4 = with_constant("and_", 3), with_constant("shl", 2)
 
 
@@ -96,18 +109,57 @@ def transpose(codes, first, count, tile):
         else:
             for start in range(0, width, 32):
                 b = min(start, width - 32)
+                ahead = (first + r) * width + 16 * start + _BYTES_AHEAD
+                for offset in range(0, 16 * 32, CACHE_LINE):
+                    prefetch(codes, ahead + offset)
                 _transpose_two(codes, source + b, width, tile, target + b * line)
     _copy_bytes(codes, first, rows, count, tile)
 
 
+# How far ahead rows are fetched.
+_BYTES_AHEAD = 8 * 1024
+
+# Entries of a look-up's table.
+ENTRIES = 64 if INSTRUCTIONS == "avx512vbmi" else 16
+
+# Which coordinates a line holds, from the highest bit down: the lines of one cycle, by
+# bits of a coordinate. A cycle has the coordinates of one byte, or of three.
+if ENTRIES == 16:
+    CYCLE_BYTES = 1
+    LINES = {1: [[0, 1, 2, 3], [4, 5, 6, 7]], 2: [[0, 1], [2, 3], [4, 5], [6, 7]]}
+else:
+    CYCLE_BYTES = 3
+    LINES = {
+        1: [
+            [2, 3, 4, 5, 6, 7],
+            [10, 11, 12, 13, 14, 15],
+            [18, 19, 20, 21, 22, 23],
+            [16, 17, 8, 9, 0, 1],
+        ],
+        2: [
+            [5, 6, 7],
+            [2, 3, 4],
+            [13, 14, 15],
+            [10, 11, 12],
+            [21, 22, 23],
+            [18, 19, 20],
+            [8, 0, 1],
+            [16, 17, 9],
+        ],
+    }
+_ONE_BIT_LINES, _TWO_BIT_LINES = len(LINES[1]), len(LINES[2])
+
+
+@kernel
+def count_lines(width, bits):
+    """Return the number of lines, even, of codes of ``width`` bytes."""
+    cycles = -(-width // (CYCLE_BYTES * bits))
+    return cycles * (_ONE_BIT_LINES if bits == 1 else _TWO_BIT_LINES)
+
+
 @kernel
 def _load_tile_plain(codes, first, count, bits, tile):
-    """Fill a tile with ``count`` rows of codes.
-
-    One bit: the high nibble of a byte comes first. Two bits: of a byte of signs and
-    one of magnitudes, four nibbles are made, which have the eight coordinates in their
-    order: the magnitudes of two above their signs.
-    """
+    """Fill a tile with ``count`` rows of codes, in lines of 4 bits."""
     _copy_bytes(codes, first, 0, count, tile)
     for block in range(tile.shape[0]):
         for b in range(0, tile.shape[1], 2 * bits):
@@ -147,4 +199,63 @@ def _load_tile_vector(codes, first, count, bits, tile):
         store(tile, place + 3 * BLOCK, _join(_lower_2(s), _lower_2(m)))
 
 
-load_tile = _load_tile_plain if INSTRUCTIONS == "portable" else _load_tile_vector
+@inlined
+def _cut_one_bit(staged, source, tile, place):
+    """Make four lines of three bytes."""
+    a = load(staged, source)
+    b = load(staged, source + 2 * BLOCK)
+    c = load(staged, source + 4 * BLOCK)
+    store(tile, place, a)
+    store(tile, place + BLOCK, b)
+    store(tile, place + 2 * BLOCK, c)
+    tops = or_(_upper_6(a), or_(_times_4(_upper_6(b)), _times_16(_upper_6(c))))
+    store(tile, place + 3 * BLOCK, tops)
+
+
+@inlined
+def _cut_two_bits(staged, source, tile, place):
+    """Make eight lines of three bytes of signs and three of magnitudes."""
+    for i in range(3):
+        s = load(staged, source + 4 * i * BLOCK)
+        m = load(staged, source + (4 * i + 2) * BLOCK)
+        store(tile, place + 2 * i * BLOCK, or_(_lower_3(s), _times_8(m)))
+        middle = or_(_lower_3(_upper_3(s)), _middle_3(m))
+        store(tile, place + (2 * i + 1) * BLOCK, middle)
+    s = _cut_tops(staged, source)
+    m = _cut_tops(staged, source + 2 * BLOCK)
+    store(tile, place + 6 * BLOCK, or_(s[0], _times_8(m[0])))
+    store(tile, place + 7 * BLOCK, or_(s[1], _times_8(m[1])))
+
+
+@inlined
+def _cut_tops(staged, source):
+    """Return the top two bits of three bytes as two numbers of three bits."""
+    a, b = load(staged, source), load(staged, source + 4 * BLOCK)
+    c = load(staged, source + 8 * BLOCK)
+    first = or_(_upper_6(a), _times_4(_upper_7(b)))
+    return first, or_(_lower_1(_upper_6(b)), _times_2(_upper_6(c)))
+
+
+@kernel
+def _load_tile_sixes(codes, first, count, bits, tile):
+    """Fill a tile with ``count`` rows of codes, in lines of 6 bits."""
+    cycle = CYCLE_BYTES * bits
+    n_cycles = -(-codes.shape[1] // cycle)
+    staged = np.zeros((1, 2 * cycle * n_cycles, BLOCK), np.uint8)
+    for block in range((count + BLOCK - 1) // BLOCK):
+        some = min(BLOCK, count - block * BLOCK)
+        transpose(codes, first + block * BLOCK, some, staged)
+        place = block * tile.shape[1] * BLOCK
+        for source in range(0, staged.size, 2 * cycle * BLOCK):
+            if bits == 1:
+                _cut_one_bit(staged, source, tile, place)
+                place += _ONE_BIT_LINES * BLOCK
+            else:
+                _cut_two_bits(staged, source, tile, place)
+                place += _TWO_BIT_LINES * BLOCK
+
+
+if INSTRUCTIONS == "portable":
+    load_tile = _load_tile_plain
+else:
+    load_tile = _load_tile_vector if ENTRIES == 16 else _load_tile_sixes

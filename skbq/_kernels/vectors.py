@@ -9,14 +9,16 @@ not have are compiled and inspected by the tests.
 import platform
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import codegen
+from numba.core import cgutils, codegen
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-from ._compiling import FORCED
+from ._compiling import FORCED, inlined, kernel
 
+CACHE_LINE = 64
 # Rows of a block: the bytes of one AVX-512 register, two of AVX2, four of NEON.
 BLOCK = 64
 
@@ -31,6 +33,7 @@ def available_instructions() -> list[str]:
     enabled = features.split(",")
     is_arm = platform.machine().lower() in ("arm64", "aarch64")
     found = {
+        "avx512vbmi": "+avx512vbmi" in enabled and "+avx512bw" in enabled,
         "avx512": "+avx512bw" in enabled,
         "avx2": "+avx2" in enabled,
         "neon": is_arm and "-neon" not in enabled,  # 64-bit Arm always has it
@@ -58,6 +61,15 @@ def choose_instructions(forced: str | None) -> str:
 
 
 INSTRUCTIONS = choose_instructions(FORCED)
+HAS_AVX512 = INSTRUCTIONS.startswith("avx512")
+
+
+@kernel
+def aligned(n_words):
+    """Return an array of uint64 that starts at a cache line."""
+    words = np.empty(n_words + CACHE_LINE // 8, np.uint64)
+    start = (-words.ctypes.data // 8) % (CACHE_LINE // 8)
+    return words[start : start + n_words]
 
 
 # Vectors as numba values. Each operation is one line of LLVM code.
@@ -195,3 +207,32 @@ def splat(builder, value, count):
         ir.Constant(kind, None), value, ir.Constant(ir.IntType(32), 0)
     )
     return shuffle(builder, one, one, [0] * count)
+
+
+@intrinsic
+def _prefetch(typing, array, offset):
+    """Have the cache line at ``offset`` bytes fetched into the second-level cache.
+
+    The offset may lie beyond the array.
+    """
+
+    def emit(context, builder, signature, args):
+        place = pointer(context, builder, signature.args[0], *args, ir.IntType(8))
+        code = ir.IntType(32)
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.VoidType(), [place.type, code, code, code]),
+            "llvm.prefetch.p0",
+        )
+        builder.call(function, [place, *(ir.Constant(code, i) for i in (0, 2, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), emit
+
+
+@inlined
+def _no_prefetch(array, offset):
+    pass
+
+
+prefetch = _no_prefetch if INSTRUCTIONS == "portable" else _prefetch
