@@ -73,29 +73,6 @@ def estimate_scan(
     return make
 
 
-def lower_bound_scan(
-    codes: CodeArray,
-    scale: np.ndarray,
-    offset: np.ndarray,
-    queries: np.ndarray,
-    spread: np.ndarray,
-    reach: np.ndarray,
-) -> MakeScan:
-    """Compare float queries with codes by ``estimate - reach[query] * spread[row]``.
-
-    Parameters are as for :func:`estimate_scan`; queries are scanned one at a time.
-    """
-
-    def make(rows: slice, some: slice) -> scan.Scan:
-        (slack,) = reach[some]
-        lowered = (offset[rows] - slack * spread[rows]).astype(np.float32)
-        return scan.from_vectors(
-            codes[rows], queries[some], codes.levels, lowered, scale[rows]
-        )
-
-    return make
-
-
 def nearest(
     make_scan: MakeScan,
     n_rows: int,
