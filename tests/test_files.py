@@ -111,27 +111,25 @@ def test_no_pickle_inside(X, path):
 
 @pytest.mark.parametrize("mmap_mode", [None, "r"])
 def test_every_truncation_is_noticed(X, path, mmap_mode):
-    BinaryNeighbors(oversampling=1).fit(X[:3]).save(path)
-    whole = path.read_bytes()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
+    BinaryNeighbors(oversampling=1).fit(X[:2]).save(path)
+    size = path.stat().st_size
+    for length in [size + 1, *range(size - 1, -1, -1)]:
+        os.truncate(path, length)
         with pytest.raises(ValueError, match="cut short or altered|no index of skbq"):
             BinaryNeighbors.load(path, mmap_mode=mmap_mode)
-    path.write_bytes(whole + b"!")
-    with pytest.raises(ValueError, match="cut short or altered"):
-        BinaryNeighbors.load(path, mmap_mode=mmap_mode)
 
 
 @pytest.mark.parametrize("mmap_mode", [None, "r"])
 def test_every_altered_byte_is_noticed(X, path, mmap_mode):
-    BinaryNeighbors(query="vectors").fit(X[:5]).save(path)
-    whole = path.read_bytes()
-    for place in range(len(whole)):
-        altered = bytearray(whole)
-        altered[place] ^= 1 << place % 8
-        path.write_bytes(altered)
-        with pytest.raises(ValueError, match=r"altered|no index|has version"):
-            BinaryNeighbors.load(path, mmap_mode=mmap_mode)
+    BinaryNeighbors(query="vectors").fit(X[:2]).save(path)
+    with open(path, "r+b", buffering=0) as file:
+        for place, byte in enumerate(path.read_bytes()):
+            for value in (byte ^ 1 << place % 8, byte):  # altered, and restored
+                file.seek(place)
+                file.write(bytes([value]))
+                if value != byte:
+                    with pytest.raises(ValueError, match="altered|no index|version"):
+                        BinaryNeighbors.load(path, mmap_mode=mmap_mode)
 
 
 def test_checksums_of_arrays_can_be_skipped(X, path):
