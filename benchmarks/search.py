@@ -51,7 +51,7 @@ from skbq._kernels.vectors import INSTRUCTIONS
 from skbq.datasets import make_low_rank_clusters
 
 SEED = 0
-SIZES = ["100000x768", "1000000x128", "1000000x384", "1000000x768", "500000x1536"]
+SIZES = ["100000x768", "1000000x128", "1000000x384", "1000000x768", "250000x1536"]
 SINGLE_QUERIES = 16
 SLOW_SHARE = 16
 # MiB that a search over a memory-mapped file is given.
