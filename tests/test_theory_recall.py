@@ -13,6 +13,7 @@ from skbq.theory._tail import (
 )
 from skbq.theory._thinning import (
     _ORDER_SEED,
+    rank_neighbors,
     rank_rows,
     sample_recall,
     thinned_recall,
@@ -141,6 +142,15 @@ class TestThinning:
                 sample_recall(ranks, 10, 25),
                 naive_recall(similarities[:, kept], scores[:, kept], 10, 25),
             )
+
+    @pytest.mark.parametrize("k", [1, 10, 60])
+    def test_nearest_alone_rank_as_among_all(self, k):
+        rng = np.random.default_rng(4)
+        scores = rng.integers(20, size=(5, 60))
+        for similarities in (rng.normal(size=(5, 60)), rng.integers(9, size=(5, 60))):
+            whole, _ = rank_rows(similarities, scores, k, 1)
+            alone = rank_neighbors(similarities, scores, k)
+            np.testing.assert_array_equal(alone, whole.in_score)
 
     def test_fractional_candidates(self, sampled_pairs):
         ranks, _ = rank_rows(*sampled_pairs, 10, 1)

@@ -14,7 +14,14 @@ from typing import Self
 import numpy as np
 
 from ._tail import interpolate, probit_table
-from ._thinning import Ranks, rank_rows, sample_recall, thinned_recall, thinning_depth
+from ._thinning import (
+    Ranks,
+    rank_neighbors,
+    rank_rows,
+    sample_recall,
+    thinned_recall,
+    thinning_depth,
+)
 
 # Cells: k and oversampling inside the sample, and the share of the rows kept.
 _NEIGHBORS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320)
@@ -67,13 +74,12 @@ class Measurement:
         self, similarities: np.ndarray, scores: np.ndarray, n_neighbors: int
     ) -> None:
         self.n_neighbors = n_neighbors
-        self._ranks, _ = rank_rows(similarities, scores, n_neighbors, 1)
+        self._in_score = rank_neighbors(similarities, scores, n_neighbors)
 
     def evaluate(self, candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Recall among so many candidates, and its standard error over queries."""
-        recall = np.stack(
-            [sample_recall(self._ranks, self.n_neighbors, c) for c in candidates]
-        )
+        found = np.clip(candidates[:, None, None] - self._in_score, 0.0, 1.0)
+        recall = found.mean(axis=2)
         return recall.mean(axis=1), np.sqrt(_query_variance(recall, self.n_neighbors))
 
 

@@ -78,6 +78,32 @@ def rank_rows(
     return cuts[0], cuts[1:]
 
 
+def rank_neighbors(
+    similarities: np.ndarray, scores: np.ndarray, n_neighbors: int
+) -> np.ndarray:
+    """Count the rows that score higher than each of the nearest, without sorting all.
+
+    Returns
+    -------
+    in_score : ndarray of shape (n_queries, n_neighbors)
+        As in `Ranks`, ties included.
+    """
+    n_queries, n_rows = similarities.shape
+    order = np.random.default_rng(_ORDER_SEED).permutation(n_rows)
+    in_score = np.empty((n_queries, n_neighbors), dtype=np.int64)
+    for query in range(n_queries):
+        similar, score = similarities[query, order], scores[query, order]
+        last = np.partition(similar, n_rows - n_neighbors)[n_rows - n_neighbors]
+        near = np.flatnonzero(similar >= last)
+        near = near[np.argsort(-similar[near], kind="stable")[:n_neighbors]]
+        in_score[query] = [
+            np.count_nonzero(score > score[row])
+            + np.count_nonzero(score[:row] == score[row])
+            for row in near
+        ]
+    return in_score
+
+
 def _ahead(
     rank: np.ndarray, block: np.ndarray, block_by_score: np.ndarray, n_blocks: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
