@@ -26,7 +26,6 @@ ties go to the lower row. A query's result does not depend on the other queries.
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._compiling import inlined, kernel
@@ -41,6 +40,7 @@ from .vectors import (
     SHORTS,
     add,
     as_mask,
+    call,
     load,
     load_bytes,
     pointer,
@@ -77,10 +77,6 @@ def emit_lookup(builder, instructions, table, index):
     table, index : LLVM values, vectors of 16 (VBMI: 64) and of 64 bytes
     """
     name, width = _LOOKUPS[instructions]
-    part = vector(8, width)
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(part, [part, part]), name
-    )
     entries = table.type.count
     lanes = list(range(entries)) * (width // entries)
     table = shuffle(builder, table, table, lanes)
@@ -88,7 +84,7 @@ def emit_lookup(builder, instructions, table, index):
     for start in range(0, BLOCK, width):
         lanes = list(range(start, start + width))
         some = shuffle(builder, index, index, lanes)
-        found.append(builder.call(function, [table, some]))
+        found.append(call(builder, name, table.type, table, some))
     while len(found) > 1:
         lanes = list(range(2 * found[0].type.count))
         pairs = zip(found[::2], found[1::2], strict=True)
@@ -123,12 +119,7 @@ def _number_at(typing, numbers, i):
 def _add_up_to_255(typing, x, y):
     def emit(context, builder, signature, args):
         kind = args[0].type
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(kind, [kind, kind]),
-            f"llvm.uadd.sat.v{kind.count}i8",
-        )
-        return builder.call(function, args)
+        return call(builder, f"llvm.uadd.sat.v{kind.count}i8", kind, *args)
 
     return BYTES(BYTES, BYTES), emit
 

@@ -24,7 +24,6 @@ strictly nearer than the k-th to enter, so that ties go to the lower row.
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from ._compiling import inlined, kernel
@@ -39,6 +38,7 @@ from .vectors import (
     add,
     aligned,
     as_mask,
+    call,
     load,
     prefetch,
     splat,
@@ -117,13 +117,9 @@ def _of_three(truth, plain):
         def emit(context, builder, signature, args):
             if not HAS_AVX512:
                 return plain(builder, *args)
-            kind, code = args[0].type, ir.IntType(32)
-            function = cgutils.get_or_insert_function(
-                builder.module,
-                ir.FunctionType(kind, [kind, kind, kind, code]),
-                "llvm.x86.avx512.pternlog.q.512",
-            )
-            return builder.call(function, [*args, ir.Constant(code, truth)])
+            code = ir.Constant(ir.IntType(32), truth)
+            name = "llvm.x86.avx512.pternlog.q.512"
+            return call(builder, name, args[0].type, *args, code)
 
         return _PLANE(_PLANE, _PLANE, _PLANE), emit
 
@@ -610,18 +606,21 @@ def scan_planes(codes, queries, cost, allowed, found):
 
 
 @inlined
-def _count_words(codes, row, queries, q):
-    count = 0
-    for w in range(codes.shape[1]):
-        count += _bit_count(codes[row, w] ^ queries[q, w])
-    return count
-
-
-@inlined
-def _prefetch_row(codes, row):
-    size = 8 * codes.shape[1]
-    for start in range(0, size, CACHE_LINE):
-        prefetch(codes, row * size + start)
+def _next_below(codes, row, stop, queries, q, limit, fetches):
+    """Return the first row with a count below a limit and its count; or ``stop``."""
+    n_words, counted = codes.shape[1], 0
+    while row < stop:
+        if fetches:
+            place = (row + _ROWS_AHEAD) * n_words * 8
+            for start in range(0, n_words * 8, CACHE_LINE):
+                prefetch(codes, place + start)
+        counted = 0
+        for w in range(n_words):
+            counted += _bit_count(codes[row, w] ^ queries[q, w])
+        if counted < limit:
+            break
+        row += 1
+    return row, counted
 
 
 @kernel
@@ -634,23 +633,19 @@ def scan_words(codes, queries, cost, allowed, found):
     cost, allowed, found : as in ``scan_planes``
     """
     n_rows, n_words = codes.shape
-    counts = np.empty(BLOCK, np.int64)
     for first in range(0, n_rows, BLOCK):
-        count = min(BLOCK, n_rows - first)
+        stop = min(first + BLOCK, n_rows)
         for q in range(queries.shape[0]):
             limit = _count_limit(found.limits[q], cost, 64 * n_words)
-            least = limit
-            for r in range(count):
-                if q == 0:
-                    ahead = min(first + r + _ROWS_AHEAD, n_rows - 1)
-                    _prefetch_row(codes, ahead)
-                counts[r] = _count_words(codes, first + r, queries, q)
-                least = min(least, counts[r])
-            if least == limit:
-                continue
-            for r in range(count):
-                distance = np.float64(cost * counts[r])
-                if distance < found.limits[q]:
-                    take(distance, first + r, q, allowed, found)
+            row = first
+            while row < stop:
+                if q == 0:  # the others find the rows in the cache
+                    row, counted = _next_below(codes, row, stop, queries, q, limit, 1)
+                else:
+                    row, counted = _next_below(codes, row, stop, queries, q, limit, 0)
+                if row < stop:
+                    take(np.float64(cost * counted), row, q, allowed, found)
+                    limit = _count_limit(found.limits[q], cost, 64 * n_words)
+                    row += 1
     if not found.keep_all:
         sort_heaps(found)

@@ -98,6 +98,14 @@ SHORTS = Vector("32 uint16", vector(16, BLOCK // 2))
 DOUBLES = Vector("8 float64", ir.VectorType(ir.DoubleType(), 8))
 
 
+def call(builder, name, kind, *args):
+    """Call LLVM's intrinsic of a name, which returns a value of a kind."""
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, [arg.type for arg in args]), name
+    )
+    return builder.call(function, args)
+
+
 def shuffle(builder, first, second, lanes):
     mask = ir.Constant(vector(32, len(lanes)), lanes)
     return builder.shuffle_vector(first, second, mask)
@@ -218,13 +226,8 @@ def _prefetch(typing, array, offset):
 
     def emit(context, builder, signature, args):
         place = pointer(context, builder, signature.args[0], *args, ir.IntType(8))
-        code = ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(ir.VoidType(), [place.type, code, code, code]),
-            "llvm.prefetch.p0",
-        )
-        builder.call(function, [place, *(ir.Constant(code, i) for i in (0, 2, 1))])
+        codes = [ir.Constant(ir.IntType(32), i) for i in (0, 2, 1)]
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), place, *codes)
         return context.get_dummy_value()
 
     return types.void(array, types.int64), emit
