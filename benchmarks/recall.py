@@ -288,7 +288,7 @@ def summaries(results):
         groups.setdefault(place_of(result), []).append(result)
     return [
         "Mean absolute errors (the largest in brackets) over codes, queries, "
-        "oversamplings and two samples of rows. Unchanged: recall@10 inside the "
+        "oversamplings and samples of rows. Unchanged: recall@10 inside the "
         "sample, taken for that of all rows. Half: half the width of the 90 % "
         "interval. Enough: share of the targets 0.8, 0.9, 0.95 that the oversampling "
         "of `oversampling_for` reaches, and its median ratio to the smallest that "

@@ -93,7 +93,8 @@ def makers(arguments):
     """Return what makes each part, by name, in the order of the table."""
     paths = [str(path) for path in arguments.sets]
     largest = "100000" if arguments.quick else "1000000"
-    more = ["--generated", "--largest", largest, "--rows", "5000", "20000", "100000"]
+    more = ["--generated", "--largest", largest, "--samples", "1"]
+    more += ["--rows", "5000", "20000", "50000"]
     dimensions = [d for d in ROWS if d <= 256 or not arguments.quick]
     return {
         "sets": lambda: sets_part(arguments.sets),
