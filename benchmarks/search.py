@@ -5,7 +5,7 @@
         [--rounds 3] [--render]
 
 Needs ``pip install '.[bench]'``; the whole takes a quarter of an hour on two cores and
-up to 9 GiB. Each size (rows x coordinates) is measured by itself, written at once, and
+up to 6 GiB. Each size (rows x coordinates) is measured by itself, written at once, and
 takes the place of the same size in the file: run some sizes anew by ``--sizes``. The
 tables and the targets go beside the file, as ``.md``; ``--render`` only writes these.
 

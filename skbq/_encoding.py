@@ -138,14 +138,16 @@ def encode_rows(
             )
         return codes, seen
 
-    codes = empty_codes(len(X), like=encode(slice(0, 1))[0])
-    kept = np.empty((2 + (metric == "inner_product"), len(X)), np.float32)
     block_rows = max(16, _BLOCK_BYTES // (4 * X.shape[1]) // 16 * 16)
+    first = slice(0, min(block_rows, len(X)))
+    done = encode(first)
+    codes = empty_codes(len(X), like=done[0])
+    kept = np.empty((2 + (metric == "inner_product"), len(X)), np.float32)
 
     def fill(part: slice) -> None:
         for start in range(part.start, part.stop, block_rows):
             rows = slice(start, min(start + block_rows, part.stop))
-            codes[rows], seen = encode(rows)
+            codes[rows], seen = done if rows == first else encode(rows)
             if corrections:
                 numbers = _corrections(codes[rows], seen, last.thresholds_, metric)
                 with np.errstate(over="ignore"):
