@@ -4,8 +4,8 @@ Rotate at random, or keep the axes?
 
 One school rotates vectors at random before they are cut to bits, so that all
 coordinates carry as much; the other keeps the axes that a model has learned. Which is
-right depends on the vectors. Each point is one set of vectors: how much recall@10 of
-the codes a rotation adds (thresholds at the mean, coded queries, no reranking, with
+right depends on the vectors. Each point is one set of vectors: how much recall of ten
+neighbors a rotation adds (thresholds at the mean, coded queries, no reranking, with
 intervals at 95 %), against three properties that
 :class:`~skbq.HeterogeneityProfiler` reports, and against how flat rows are. The figures
 are those of ``benchmarks/design_guide.py``; run this example from a checkout of the

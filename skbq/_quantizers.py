@@ -58,7 +58,7 @@ class BinaryQuantizer(Quantizer):
     Notes
     -----
     The mean is the default threshold since a coordinate that is far from centred gives
-    nearly the same bit to every row. Over eight sets of real vectors recall@10 of
+    nearly the same bit to every row. Over eight sets of real vectors ``recall@10`` of
     coded queries is 0.51 on average with the mean, 0.50 with the median and 0.39 with
     zero, which is about equal on five sets and far worse on three
     (``benchmarks/results/quantizer_defaults.md``).
@@ -190,7 +190,7 @@ class TwoBitQuantizer(Quantizer):
     Notes
     -----
     The defaults were chosen on eight sets of real vectors
-    (``benchmarks/results/quantizer_defaults.md``), by recall@10 of coded queries,
+    (``benchmarks/results/quantizer_defaults.md``), by ``recall@10`` of coded queries,
     averaged: 0.642 with them; 0.518 with ``threshold="zero"``, 0.617 with "median",
     0.590 with ``magnitude="coordinate"``, 0.622 with levels (1, 2), 0.641 with
     (1, 4). "lloyd_max" ranks a little better still (0.653; float queries 0.757
