@@ -28,7 +28,7 @@ STRATEGIES = {
     "2 bits per row, at 0": (TwoBitQuantizer("zero"), "codes", "auto", 0.012, 64),
     "penalty per row": (TwoBitQuantizer(levels=(1, 2)), "codes", "penalty", 0.01, 16),
 }
-ROWS = {16: 30_000, 64: 30_000, 256: 20_000, 768: 40_000, 3072: 8_000}
+ROWS = {16: 30_000, 64: 30_000, 256: 20_000, 768: 20_000, 3072: 8_000}
 N_PAIR_ROWS = 3_000  # Spearman and penalty: pairs of half of these with the others
 
 

@@ -55,21 +55,24 @@ def pairwise_fidelity(
     if centred:
         f = f - f.mean(axis=0)
     left = q if query == "codes" else f
-    score = _second_moments(left, q)
-    similarity = _second_moments(f, f)
-    mixed = left.T @ f * (q.T @ f)
-    diagonal = np.einsum("nd,nd->n", left, q) * np.einsum("nd,nd->n", f, f)
     pairs = len(q) * (len(q) - 1)
-    cross = (mixed.sum() - diagonal.sum()) / pairs - score[0] * similarity[0]
-    product = score[1] * similarity[1]
-    tiny = 1e-20 * score[2] * similarity[2]
-    return float(cross / np.sqrt(product)) if product > tiny else float("nan")
+    of_codes, of_vectors, mixed = q.T @ q, f.T @ f, q.T @ f
+    of_left, with_left = (
+        (of_codes, mixed) if query == "codes" else (of_vectors, of_vectors)
+    )
+    own_score = np.einsum("nd,nd->n", left, q)
+    own_similarity = np.einsum("nd,nd->n", f, f)
 
+    def mean(total: Any, own: np.ndarray) -> float:
+        """Mean over pairs of different rows, given the sum over all pairs."""
+        return float(total - own.sum()) / pairs
 
-def _second_moments(left: np.ndarray, right: np.ndarray) -> tuple[float, float, float]:
-    """Mean, variance and mean square of <left_x, right_y> over pairs x != y."""
-    pairs = len(left) * (len(left) - 1)
-    own = np.einsum("nd,nd->n", left, right)
-    mean = (left.sum(axis=0) @ right.sum(axis=0) - own.sum()) / pairs
-    square = (np.sum((left.T @ left) * (right.T @ right)) - own @ own) / pairs
-    return float(mean), float(square - mean**2), float(square)
+    score = mean(left.sum(axis=0) @ q.sum(axis=0), own_score)
+    similarity = mean(np.square(f.sum(axis=0)).sum(), own_similarity)
+    score_square = mean(np.vdot(of_left, of_codes), own_score**2)
+    similarity_square = mean(np.vdot(of_vectors, of_vectors), own_similarity**2)
+    product = mean(np.vdot(with_left, mixed), own_score * own_similarity)
+    variances = (score_square - score**2) * (similarity_square - similarity**2)
+    if not variances > 1e-20 * score_square * similarity_square:
+        return float("nan")
+    return (product - score * similarity) / float(np.sqrt(variances))
