@@ -195,6 +195,10 @@ def test_sample_with_queries_and_bounds(monkeypatch):
     assert (
         len(_sampling.draw_sample(X, queries, 30, np.random.RandomState(0)).rows) == 20
     )
+    monkeypatch.setattr(_sampling, "_MAX_ROWS", 15)
+    assert (
+        len(_sampling.draw_sample(X, queries, 30, np.random.RandomState(0)).rows) == 15
+    )
 
 
 @pytest.mark.parametrize(
@@ -505,6 +509,22 @@ def test_other_metrics(small, metric):
         assert sizes[names == strategy.words] == index.bytes_per_row_
 
 
+def test_of_equal_bytes_the_better_code_is_taken():
+    """At 64 coordinates 1 bit with float queries takes as much as 2 coded bits."""
+    X = make_gaussian(2500, 64, spectrum=0.8, random_state=0).astype(np.float32)
+    advisor = QuantizationAdvisor(target_recall=0.9, random_state=0).fit(X)
+    results = advisor.results_
+    same = results["compared"] & (results["bytes_per_row"] == 16)
+    assert {*zip(results["bits"][same], results["query"][same], strict=True)} == {
+        (1, "vectors"),
+        (2, "codes"),
+    }
+    assert advisor.recommended_["bytes_per_row"] == 16
+    assert advisor.recommended_["strategy"] == "2 bits, coded queries"
+    recall = dict(zip(results["strategy"], results["measured_recall"], strict=True))
+    assert recall["2 bits, coded queries"] > recall["1 bit, float queries"] + 0.05
+
+
 def test_low_target_needs_no_reranking(small):
     advisor = QuantizationAdvisor(target_recall=0.2, random_state=0).fit(small[0])
     assert advisor.oversampling_ is None
@@ -556,6 +576,11 @@ def test_few_rows_shrink_k_and_warn(rng):
         advisor = QuantizationAdvisor(random_state=0).fit(X)
     assert advisor.n_neighbors_ == advisor.make_estimator().n_neighbors == 4
     assert any("Only 9 rows" in text for text in advisor.warnings_)
+
+
+def test_rows_held_out_do_not_make_the_others_few(small):
+    advisor = QuantizationAdvisor(n_neighbors=1, random_state=0).fit(small[0])
+    assert not any("rests on a trend" in text for text in advisor.warnings_)
 
 
 def test_expected_rows_of_few_rows_cannot_be_predicted(rng):
@@ -668,6 +693,17 @@ def test_doubts(rng):
     nearly = np.tile(noise[:300], (5, 1)) + 1e-4 * rng.standard_normal((1500, 100))
     assert "100% of the queries find near copies" in doubts_of(nearly)
     assert "copies" not in doubts_of(noise)
+
+
+def test_doubts_of_short_vectors(rng):
+    """What cannot be otherwise of 12 coordinates is not said of them."""
+    noise = rng.standard_normal((1500, 12))
+    assert "isotropic noise" in doubts_of(noise)
+    clusters = noise[:40][rng.integers(40, size=1500)] + 0.3 * noise
+    text = doubts_of(clusters)
+    assert "12 coordinates only" in text
+    assert "low effective dimension" not in text
+    assert "isotropic noise" not in text
 
 
 # Drift.

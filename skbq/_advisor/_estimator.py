@@ -136,10 +136,11 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
       of query, as multiples of exact search in floats, measured.
 
     Rows and queries are drawn at random. Queries are given, or a tenth of the rows
-    (more of few rows) held out from those that are searched; up to 25 million numbers
-    are searched. Recall on up to 1.5 times as many rows is measured with as many times
-    fewer neighbors, which lie as deep among the rows that are there; on more rows it
-    is predicted by :func:`skbq.theory.predict_recall`. Intervals are at 90 %.
+    (more of few rows) held out from those that are searched; up to 100,000 rows and 25
+    million numbers are searched. Recall on up to 1.5 times as many rows is measured
+    with as many times fewer neighbors, which lie as deep among the rows that are there;
+    on more rows it is predicted by :func:`skbq.theory.predict_recall`. Intervals are at
+    90 %.
 
     Differences between strategies are known to a half-width of 0.005 (at 95 %) or as
     well as all queries tell; then rows ask, each left out of its own neighbors, up to

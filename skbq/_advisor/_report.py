@@ -6,6 +6,7 @@ from textwrap import fill
 import numpy as np
 
 from .._strategies import Strategy
+from ._curves import NEARLY
 from ._deciding import Difference, Settled
 from ._results import Advice
 from ._study import MAX_OVERSAMPLING, Evaluation, Kind, kind_of
@@ -40,7 +41,7 @@ def say_outcome(advice: Advice) -> list[str]:
             f"There are too few rows to predict recall on {task.expected_rows:,}: the "
             f"figures are for {curve.n_rows:,}."
         )
-    if curve.depth_ratio > 1:
+    if curve.depth_ratio > 1 and task.expected_rows > NEARLY * advice.chosen.n_rows:
         warnings.append(
             f"{task.expected_rows:,} rows are far more than were measured: recall "
             "rests on a trend, which small clusters that the sample cannot show would "

@@ -6,8 +6,10 @@ import numpy as np
 
 from .._base import float_rows
 
-# Numbers (rows x coordinates) that are searched at most: 100 MB in float32.
+# Numbers (rows x coordinates) that are searched at most: 100 MB in float32; and rows,
+# since scores take four bytes for each row and query.
 _MAX_VALUES = 25_000_000
+_MAX_ROWS = 100_000
 _MAX_QUERIES = 4000
 # Without queries of the user's own, a tenth of the rows asks, and of few rows more.
 _HELD_OUT_SHARE = 0.1
@@ -57,7 +59,7 @@ def draw_sample(
         order = order[n_queries:]
     else:
         asked = _rows(queries, rng.permutation(len(queries))[:_MAX_QUERIES])
-    most_rows = min(most_rows, max(_MAX_VALUES // X.shape[1], 1))
+    most_rows = min(most_rows, _MAX_ROWS, max(_MAX_VALUES // X.shape[1], 1))
     numbers = order[:most_rows]
     return Sample(_rows(X, numbers), asked, numbers)
 

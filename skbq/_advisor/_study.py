@@ -25,7 +25,10 @@ _SCREEN_QUERIES = 100
 _FIDELITY_ROWS = 1000
 # The curve of a settled strategy rests on that many queries.
 _CURVE_QUERIES = 300
+# Queries that ask between two looks at what is known, if their scores are not more
+# than these in number (100 MB).
 _BATCH = 1000
+_BATCH_SCORES = 25_000_000
 # Where queries are too few to tell strategies apart, that many in all, rows included.
 _MOST_ASKING = 4000
 # Queries for a look at speed, and rows that they search at most.
@@ -146,20 +149,28 @@ class Study:
 
     def decide(self) -> Findings:
         """Find the cheapest strategy that reaches the target, or the best one."""
-        for _, kind, limit in self._options():
-            members = self._members(kind)
-            if min(e.curve.needed(self._task.target)[0] for e in members) > limit:
-                continue
-            if kind not in self._settled and not self._promises(members, limit):
-                continue
-            chosen = self._settle(kind).chosen
-            safe = self._evaluations[chosen].curve.needed(self._task.target)[2]
-            if safe <= limit:
+        target = self._task.target
+        for (_, limit), kinds in self._options():
+            able = [s for kind in kinds if (s := self._able(kind, limit))]
+            if able:
+                chosen = max(able, key=lambda s: self._evaluations[s].recall[0])
+                safe = self._evaluations[chosen].curve.needed(target)[2]
                 return self._findings(chosen, None if safe == 1 else safe, True)
         largest = min(MAX_OVERSAMPLING, self._grid[-1])
         best = max(self._allowed(), key=lambda e: (e.curve.at(largest)[0], e.recall[0]))
         kind = kind_of(best.strategy)
         return self._findings(self._settle(kind).chosen, float(largest), False)
+
+    def _able(self, kind: Kind, limit: float) -> Strategy | None:
+        """Settle on a strategy of a kind; None if it needs more oversampling."""
+        target, members = self._task.target, self._members(kind)
+        if min(e.curve.needed(target)[0] for e in members) > limit:
+            return None
+        if kind not in self._settled and not self._promises(members, limit):
+            return None
+        chosen = self._settle(kind).chosen
+        safe = self._evaluations[chosen].curve.needed(target)[2]
+        return chosen if safe <= limit else None
 
     def _promises(self, members: list[Evaluation], limit: float) -> bool:
         """Whether the best at first sight reaches the target on all rows.
@@ -193,17 +204,18 @@ class Study:
     def _members(self, kind: Kind) -> list[Evaluation]:
         return [e for e in self._allowed() if kind_of(e.strategy) == kind]
 
-    def _options(self) -> list[tuple[int, Kind, float]]:
-        """List bytes per row, kind and largest oversampling, cheapest first.
+    def _options(self) -> list[tuple[tuple[int, float], list[Kind]]]:
+        """List bytes per row and largest oversampling, with kinds, cheapest first.
 
         A search without reranking (oversampling 1) needs no vectors.
         """
-        options = []
-        for kind in {kind_of(e.strategy) for e in self._allowed()}:
+        options: dict[tuple[int, float], list[Kind]] = {}
+        for kind in dict.fromkeys(kind_of(e.strategy) for e in self._allowed()):
             code = self._task.code_bytes[kind]
-            options.append((code, kind, 1.0))
-            options.append((code + self._task.vector_bytes, kind, MAX_OVERSAMPLING))
-        return sorted(options)
+            with_vectors = code + self._task.vector_bytes
+            for n_bytes, limit in ((code, 1.0), (with_vectors, MAX_OVERSAMPLING)):
+                options.setdefault((n_bytes, limit), []).append(kind)
+        return sorted(options.items())
 
     def _settle(self, kind: Kind) -> Settled:
         """Choose among strategies of equal memory, on all rows."""
@@ -243,7 +255,8 @@ class Study:
 
     def _batches(self, running: list[Strategy], bench: Bench, count: int) -> Batches:
         depth = np.array([self._task.n_neighbors])
-        for some in fixed_blocks(count, _BATCH):
+        size = min(_BATCH, max(_BATCH_SCORES // len(bench.rows), 1))
+        for some in fixed_blocks(count, size):
             truth = bench.truth(some)
             yield {s: truth.found(bench.scores(s, some), depth)[:, 0] for s in running}
 

@@ -1,14 +1,14 @@
 """Signs that vectors are not made for one or two bits, in plain words."""
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.stats import beta
 
 from .._profiler import HeterogeneityProfiler
 
 _FEW_DIRECTIONS = 16
 _FEW_COORDINATES = 64
 # Nearest rows that stand out of the others by less than that many times what the
-# nearest of as many independent normal similarities would.
+# nearest of as many isotropic vectors of the same effective dimension would.
 _CHANCE = 1.15
 _ISOTROPIC = 0.8
 _MANY_CONSTANT = 0.05
@@ -51,14 +51,14 @@ def doubts(
             "apart, and vectors so short cost little as they are."
         )
     effective = profile.effective_dimension_
-    if effective < _FEW_DIRECTIONS:
+    if effective < min(_FEW_DIRECTIONS, (d - n_constant) / 2):
         found.append(
             f"The variance is spread as over {effective:.1f} directions only (low "
             "effective dimension): bits repeat each other and near rows get equal "
             "codes."
         )
     if effective > _ISOTROPIC * (d - n_constant) and _by_chance(
-        similarities, n_neighbors
+        similarities, n_neighbors, effective
     ):
         found.append(
             "The vectors look like isotropic noise: the nearest rows are hardly nearer "
@@ -88,13 +88,17 @@ def _near_copies(similarities: np.ndarray, metric: str) -> float:
     return float((squared.min(axis=1) < limit).mean())
 
 
-def _by_chance(similarities: np.ndarray, n_neighbors: int) -> bool:
-    """Whether the k-th nearest row stands out as one of normal similarities would."""
+def _by_chance(similarities: np.ndarray, n_neighbors: int, dimension: float) -> bool:
+    """Whether the k-th nearest row stands out as one of isotropic vectors would.
+
+    Their cosine t has (1 + t) / 2 distributed as Beta((d - 1) / 2, (d - 1) / 2).
+    """
     n_rows = similarities.shape[1]
     if n_neighbors >= n_rows // 4:
         return False
     spread = similarities.std(axis=1)
     k_th = np.partition(similarities, n_rows - n_neighbors, axis=1)[:, -n_neighbors]
     height = (k_th - similarities.mean(axis=1)) / np.where(spread > 0, spread, 1.0)
-    by_chance = ndtri(1 - n_neighbors / n_rows)
-    return float(np.median(height)) < _CHANCE * by_chance
+    half = max(dimension - 1, 1) / 2
+    by_chance = 2 * beta.ppf(1 - n_neighbors / n_rows, half, half) - 1
+    return float(np.median(height)) < _CHANCE * by_chance * dimension**0.5
