@@ -1,11 +1,13 @@
 """The commands ``skbq advise``, ``profile``, ``encode`` and ``search``."""
 
 import argparse
+import dataclasses
 import json
 import logging
 import shlex
 import warnings
 from collections.abc import Callable, Iterator
+from html import escape
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -30,6 +32,7 @@ _SHIPPED = (
 _BATCH = 1000
 # Columns of a text.
 _WIDTH = 88
+_ONE_A_ROW = "embeddings, one a row"
 
 Commands = Any  # what add_subparsers gives
 
@@ -40,6 +43,17 @@ def add_commands(commands: Commands) -> None:
     _add_profile(commands)
     _add_encode(commands)
     _add_search(commands)
+
+
+def _add_neighbors(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--neighbors", type=int, default=10, metavar="K", help="default: 10"
+    )
+
+
+def _add_metric(command: argparse.ArgumentParser) -> None:
+    near = "what makes rows near (default: cosine)"
+    command.add_argument("--metric", choices=_METRICS, default="cosine", help=near)
 
 
 def _checked(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -74,16 +88,19 @@ def _add_advise(commands: Commands) -> None:
         "file",
         nargs="?",
         metavar="FILE.npy",
-        help="embeddings, one a row (default: those of 5,000 glosses that are shipped)",
+        help=f"{_ONE_A_ROW} (default: those of 5,000 glosses that are shipped)",
     )
     advise.add_argument(
         "--queries",
         metavar="Q.npy",
         help="real queries, on which recall is measured (default: rows held out)",
     )
-    advise.add_argument("--target-recall", type=float, default=0.95, metavar="R")
-    advise.add_argument("--neighbors", type=int, default=10, metavar="K")
-    advise.add_argument("--metric", choices=_METRICS, default="cosine")
+    reach = "recall@K to reach (default: 0.95)"
+    advise.add_argument(
+        "--target-recall", type=float, default=0.95, metavar="R", help=reach
+    )
+    _add_neighbors(advise)
+    _add_metric(advise)
     advise.add_argument(
         "--expected-rows",
         type=int,
@@ -134,7 +151,7 @@ def _run_advise(args: argparse.Namespace) -> None:
         warnings.simplefilter("ignore", UserWarning)  # the report says them all
         _checked(advisor.fit, X, queries=queries)
     if args.html is not None:
-        _write(args.html, _page(advisor))
+        _write(args.html, _page(advisor, args.file or "glosses of WordNet (shipped)"))
     if args.json:
         print_lines([json.dumps(_as_json(advisor, args.export), indent=1)])
         return
@@ -174,7 +191,7 @@ class _Steps(logging.Handler):
         self._logger.setLevel(self._before)
 
 
-def _page(advisor: QuantizationAdvisor) -> str:
+def _page(advisor: QuantizationAdvisor, name: str) -> str:
     style = (
         "body{font-family:sans-serif;max-width:60em;margin:2em auto}"
         "td,th{padding:.2em .6em;text-align:left}tr:nth-child(even){background:#eee}"
@@ -182,6 +199,7 @@ def _page(advisor: QuantizationAdvisor) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f"<title>skbq advise</title><style>{style}</style></head><body>\n"
+        f"<h1>Quantization of {escape(name)}</h1>\n"
         f"{advisor.report(format='html')}\n</body></html>\n"
     )
 
@@ -208,9 +226,7 @@ def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, Any]
         "results": table,
     }
     if engine is not None:
-        export = advisor.export(engine)
-        found["export"] = {"engine": export.engine, "settings": export.settings}
-        found["export"] |= {"preparation": export.preparation, "cannot": export.cannot}
+        found["export"] = dataclasses.asdict(advisor.export(engine))
     return found
 
 
@@ -253,7 +269,7 @@ def _add_profile(commands: Commands) -> None:
         help="measure what decides how well binary codes work",
         description="Measure vectors of a file of any size, block by block.",
     )
-    profile.add_argument("file", metavar="FILE.npy")
+    profile.add_argument("file", metavar="FILE.npy", help=_ONE_A_ROW)
     profile.add_argument("--json", action="store_true", help="print figures as JSON")
     profile.set_defaults(run=_run_profile)
 
@@ -288,18 +304,25 @@ def _add_encode(commands: Commands) -> None:
         help="write an index of codes",
         description="Encode the rows of a file of any size into an index file.",
     )
-    encode.add_argument("file", metavar="FILE.npy")
+    encode.add_argument("file", metavar="FILE.npy", help=_ONE_A_ROW)
     encode.add_argument("out", metavar="OUT", help="the index file")
-    encode.add_argument("--bits", type=int, choices=[1, 2], default=2)
-    encode.add_argument("--threshold", choices=["mean", "zero"], default="mean")
+    bits = "of each coordinate (default: 2)"
+    encode.add_argument("--bits", type=int, choices=[1, 2], default=2, help=bits)
+    cut = "what coordinates are compared with (default: mean)"
+    encode.add_argument(
+        "--threshold", choices=["mean", "zero"], default="mean", help=cut
+    )
     encode.add_argument("--rotate", action="store_true", help="rotate at random before")
     encode.add_argument(
         "--lloyd-max",
         action="store_true",
         help="two bits with the levels of least squared error",
     )
-    encode.add_argument("--metric", choices=_METRICS, default="cosine")
-    encode.add_argument("--query", choices=["codes", "vectors"], default="codes")
+    _add_metric(encode)
+    kinds = "whether queries are coded or stay floats (default: codes)"
+    encode.add_argument(
+        "--query", choices=["codes", "vectors"], default="codes", help=kinds
+    )
     encode.add_argument(
         "--oversampling",
         type=float,
@@ -346,8 +369,8 @@ def _add_search(commands: Commands) -> None:
         ),
     )
     search.add_argument("index", metavar="INDEX", help="written by skbq encode")
-    search.add_argument("queries", metavar="QUERIES.npy")
-    search.add_argument("--neighbors", type=int, default=10, metavar="K")
+    search.add_argument("queries", metavar="QUERIES.npy", help=_ONE_A_ROW)
+    _add_neighbors(search)
     search.add_argument(
         "--out", metavar="ROWS.npy", help="write row numbers there, print nothing"
     )

@@ -33,6 +33,7 @@ def test_advise_a_file(folder, capsys):
     assert "looking at 25 of 25" in err
     page = (folder / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
+    assert "<h1>Quantization of rows.npy</h1>" in page
     assert page.count("<table>") == 2
     # The command that it gives does build the recommended index.
     lines = out.splitlines()
@@ -74,6 +75,7 @@ def test_advise_as_json(folder, capsys):
     assert found["expected_rows"] == 300
     assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 11}
     assert "faiss" in found["export"]["settings"]
+    assert found["export"]["applied_by_user"]
     assert found["warnings"]
 
 
@@ -146,7 +148,7 @@ BAD = [
     (["advise", "rows.npy", "--html", "no/r.html"], "cannot write no/r.html"),
     (["profile", "gone.npy"], "cannot read gone.npy"),
     (["encode", "rows.npy", "index", "--bits", "1", "--lloyd-max"], "two bits"),
-    (["encode", "rows.npy", "no/index"], "No such file"),
+    (["encode", "rows.npy", "no/index"], "There is no folder no"),
     (["encode", "rows.npy", "index", "--oversampling", "0.5"], "'oversampling'"),
     (["search", "gone", "queries.npy"], "cannot read gone"),
     (["encode", "rows.npy", "rows.npy"], "rows.npy is read and would be"),
