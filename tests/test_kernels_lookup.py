@@ -14,11 +14,11 @@ from numba import config
 from numpy.testing import assert_array_equal
 
 from skbq._kernels import _compiling, lookup, vectors
+from skbq._kernels.rounding import round_tables
 from skbq._kernels.scan import (
     between_codes,
     from_vectors,
     nearest,
-    round_tables,
     within,
 )
 
@@ -255,7 +255,7 @@ def test_tables_are_made_in_parts(rng, monkeypatch):
     parts = make_both(rng)
     expected = [nearest(scan, 5) for scan, _ in parts]
     monkeypatch.setattr("skbq._kernels.scan._TABLE_BYTES", 1)
-    monkeypatch.setattr("skbq._kernels.scan._FLOAT_TABLE_BYTES", 1)
+    monkeypatch.setattr("skbq._kernels.rounding._FLOAT_TABLE_BYTES", 1)
     for (scan, _), (distances, rows) in zip(parts, expected, strict=True):
         assert_array_equal(nearest(scan, 5)[0], distances)
         assert_array_equal(nearest(scan, 5)[1], rows)
@@ -439,8 +439,8 @@ def test_kept_kernels_are_those_of_all_sources():
 @needs_compiler
 def test_import_compiles_nothing():
     source = """
-from skbq._kernels import lookup, planes, scan
-kernels = [x for part in (lookup, planes, scan) for x in vars(part).values()
+from skbq._kernels import counting, lookup, scan
+kernels = [x for part in (counting, lookup, scan) for x in vars(part).values()
            if hasattr(x, "signatures")]
 print(len(kernels) > 10, sum(len(x.signatures) for x in kernels))
 """

@@ -26,23 +26,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._compiling import kernel
+from .counting import scan_planes, scan_words
 from .distances import Bounds, Queries
 from .found import Allowed, Found
 from .lookup import scan_bounded, scan_exact
-from .planes import scan_planes, scan_words
+from .rounding import ROUNDED_GROUP, aligned_copy, rounded
 from .tiles import CYCLE_BYTES, ENTRIES, LINES, count_lines
-from .vectors import CACHE_LINE
 
-# Tables of one batch of queries, and the part of them that is float64 at a time.
+# Tables of one batch of queries.
 _TABLE_BYTES = 16 * 2**20
-_FLOAT_TABLE_BYTES = 2**20
-# Nibbles whose rounded entries are added in 8 bits: more of them need fewer
-# instructions and give looser bounds, so more rows to evaluate.
-_ROUNDED_GROUP = 12
-# The sum of a group may reach at least this many standard deviations above its mean
-# before it is cut off. Near rows stay below; a short reach makes the rounding finer.
-_REACH = 1.0
 # So many queries are faster by counting the bits of each row than in planes of rows.
 _FEW_QUERIES = 7
 # Rows of a query that have room before their number is known.
@@ -105,7 +97,7 @@ def between_codes(
 
     def run_exact(some: slice, allowed: Allowed, found: Found) -> None:
         which = _read_only(_numbers(query_bytes[some], bits))
-        tables = _aligned(_line_costs(multiples, bits))
+        tables = aligned_copy(_line_costs(multiples, bits))
         group = 255 // max(1, int(tables.max())) // 2 * 2
         scan_exact(rows, bits, tables, which, group, allowed, found)
 
@@ -114,13 +106,13 @@ def between_codes(
             _numbers(query_bytes[some], bits),
             _line_costs(tuple(six), bits),
         )
-        tables, bounds = _rounded(lambda part: by_line[numbers[part]], *numbers.shape)
+        tables, bounds = rounded(lambda part: by_line[numbers[part]], *numbers.shape)
         bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
         scan_bounded(
             rows,
             bits,
             tables,
-            _ROUNDED_GROUP,
+            ROUNDED_GROUP,
             Bounds(bounds, _NO_FLOATS, _NO_FLOATS, 1),
             Queries(_NO_VALUES, _NO_LEVELS, query_bytes[some], six, n_features),
             allowed,
@@ -182,12 +174,12 @@ def from_vectors(
             coordinates = padded[some][part].astype(np.float64)
             return _by_line(coordinates, bits) @ of_line.T
 
-        tables, bounds = _rounded(products, some.stop - some.start, size[2])
+        tables, bounds = rounded(products, some.stop - some.start, size[2])
         scan_bounded(
             rows,
             bits,
             tables,
-            _ROUNDED_GROUP,
+            ROUNDED_GROUP,
             Bounds(bounds, offset, scale, sign),
             Queries(padded[some], pair, _NO_CODES, _NO_COSTS, values.shape[1]),
             allowed,
@@ -347,15 +339,6 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def _aligned(tables: np.ndarray) -> np.ndarray:
-    """Copy tables as uint8, so that they start at a cache line."""
-    room = np.empty(tables.size + CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    copy = room[start : start + tables.size].reshape(tables.shape)
-    copy[...] = tables
-    return copy
-
-
 def _as_bytes(codes: np.ndarray) -> np.ndarray:
     """View codes as bytes: of two bits, signs and magnitudes in turn."""
     plain = np.ascontiguousarray(np.asarray(codes)).view(np.uint8)
@@ -451,101 +434,3 @@ def _common_unit(
     if not fits or unit.numerator * max(multiples) * n_features >= 2**53:
         return 1.0, None
     return float(unit), tuple(multiples)
-
-
-def _rounded(
-    raw: Callable[[slice], np.ndarray], n_queries: int, n_lines: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Round float tables to 8 bits, a few queries at a time.
-
-    Parameters
-    ----------
-    raw : callable
-        slice of queries -> float64 tables (n_queries, n_lines, ENTRIES)
-
-    Returns
-    -------
-    tables : uint8 array of shape (n_queries * n_lines, ENTRIES)
-    bounds : float32 array of shape (n_queries, 2)
-        The first field of ``Bounds``.
-    """
-    tables = _aligned(np.zeros((n_queries, n_lines, ENTRIES), np.uint8))
-    bounds = np.empty((n_queries, 2), np.float32)
-    step = max(1, _FLOAT_TABLE_BYTES // (8 * ENTRIES * n_lines))
-    for start in range(0, n_queries, step):
-        some = slice(start, start + step)
-        round_tables(raw(some), _ROUNDED_GROUP, _REACH, tables[some], bounds[some])
-    return tables.reshape(-1, ENTRIES), bounds
-
-
-@kernel
-def _least(table):
-    least = table[0]
-    for entry in table:
-        least = min(least, entry)
-    return least
-
-
-@kernel
-def _finest_step(raw, group, reach):
-    """Return the step by which rounded tables reach as far as they must in 8 bits.
-
-    The sum of a group of tables above its least value must reach its mean plus
-    ``reach`` standard deviations, over random bits, or its largest value.
-    """
-    n_entries, farthest = raw.shape[1], 0.0
-    for start in range(0, raw.shape[0], group):
-        mean = variance = full = 0.0
-        for p in range(start, min(start + group, raw.shape[0])):
-            low, total, squares, most = _least(raw[p]), 0.0, 0.0, 0.0
-            for c in range(n_entries):
-                above = raw[p, c] - low
-                total += above
-                squares += above * above
-                most = max(most, above)
-            mean += total / n_entries
-            variance += squares / n_entries - (total / n_entries) ** 2
-            full += most
-        wanted = mean + reach * np.sqrt(max(variance, 0.0))
-        farthest = max(farthest, min(full, wanted))
-    return np.float64(np.float32(farthest / 255))
-
-
-@kernel
-def round_tables(raw, group, reach, tables, bounds):
-    """Round float tables to 7 bits.
-
-    An entry is the nearest number of steps above the least value of its table. The sum
-    of entries, groups of which stop at 255, is then below the float sum but for what
-    rounding has added: at most, table by table, the largest such error.
-
-    Parameters
-    ----------
-    raw : float64 array (n_queries, n_lines, ENTRIES)
-    group : int
-        Number of lines whose entries are added in 8 bits.
-    reach : float
-        As in ``_finest_step``.
-    tables : uint8 array (n_queries, n_lines, ENTRIES)
-        Filled.
-    bounds : float32 array (n_queries, 2)
-        Filled with step and base: sums of ``raw`` are at least ``base + step * sum``.
-    """
-    n_entries = raw.shape[2]
-    for q in range(raw.shape[0]):
-        step = _finest_step(raw[q], group, reach)
-        inverse = 1 / step if step > 0 else 0.0
-        base = largest = 0.0
-        for p in range(raw.shape[1]):
-            low, added, most = _least(raw[q, p]), 0.0, 0.0
-            for c in range(n_entries):
-                above = raw[q, p, c] - low
-                entry = min(np.floor(above * inverse + 0.5), 127.0)
-                tables[q, p, c] = np.uint8(entry)
-                added = max(added, step * entry - above)
-                most = max(most, abs(raw[q, p, c]))
-            base += low - added
-            largest += most
-        # Room for the float32 arithmetic of ``_mask_near``: its intermediate values
-        # are below 4 * largest, and each rounds by 2^-24 of itself.
-        bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-18

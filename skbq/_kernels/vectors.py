@@ -80,7 +80,7 @@ def vector(bits, count):
 
 
 class Vector(types.Type):
-    """A vector of 64 bytes."""
+    """The type of a vector in registers."""
 
     def __init__(self, name, llvm_type):
         self.llvm_type = llvm_type
