@@ -14,6 +14,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import check_option
+from ._kernels.arrays import read_only
 from ._kernels.rows import add_to_cells
 from ._parallel import cache_blocks, fixed_blocks, row_blocks
 from .codes import (
@@ -138,13 +139,6 @@ def float_dtype(X: np.ndarray) -> np.dtype:
 def float_rows(X: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
     """Return some rows in C order, in the type given by :func:`float_dtype`."""
     return np.ascontiguousarray(X[rows], dtype=float_dtype(X))
-
-
-def read_only(X: np.ndarray) -> np.ndarray:
-    """Return a read-only view, so that kernels see and compile one kind of array."""
-    view = X.view()
-    view.flags.writeable = False
-    return view
 
 
 def float_blocks(X: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:

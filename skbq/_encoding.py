@@ -8,7 +8,8 @@ from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from ._base import Quantizer, float_dtype, float_rows, read_only
+from ._base import Quantizer, float_dtype, float_rows
+from ._kernels.arrays import read_only
 from ._kernels.rows import correct_rows, scale_to_unit
 from ._parallel import cache_blocks, map_slices
 from .codes import CodeArray, code_bytes, empty_codes, is_codes, squared_lengths

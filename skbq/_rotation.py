@@ -8,8 +8,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._base import DocLinkMixin, check_vectors, float_dtype, float_rows, read_only
+from ._base import DocLinkMixin, check_vectors, float_dtype, float_rows
 from ._checks import check_option
+from ._kernels.arrays import read_only
 from ._kernels.hadamard import mix_rows
 from ._parallel import fixed_blocks
 

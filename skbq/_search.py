@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from ._kernels import scan
+from ._kernels.arrays import read_only
+from ._kernels.rows import products_with, squared_distances_to
 from ._parallel import count_jobs, even_slices, map_slices, row_blocks, run_threads
 from .codes import CodeArray
 
@@ -193,23 +195,28 @@ def _counting(
 def distances_to(vectors: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
     """Distances of one query to some rows, in float64.
 
-    The sum runs over a contiguous row, so that a pair's distance has the same last
-    bit whichever rows it is computed with.
+    A pair's distance has the same last bit whichever rows it is computed with.
 
     Returns
     -------
     distances : ndarray of shape (n_samples,)
         cosine: 1 - cosine similarity; euclidean; inner_product: -<x, y>.
     """
-    rows = np.ascontiguousarray(vectors, dtype=np.float64)
-    y = np.asarray(query, dtype=np.float64)
+    wide = vectors.dtype if vectors.dtype in (np.float32, np.float64) else np.float64
+    rows = read_only(np.asarray(vectors, dtype=wide))
+    y = np.array(query, dtype=np.float64)
+    products = np.empty(len(rows))
     if metric == "euclidean":
-        return np.sqrt(np.square(rows - y).sum(axis=1))
-    product = (rows * y).sum(axis=1)
+        squared_distances_to(rows, y, products)
+        return np.sqrt(products, out=products)
+    squares = np.empty(len(rows))
+    products_with(rows, y, products, squares)
     if metric == "inner_product":
-        return -product
-    norms = np.sqrt(np.square(rows).sum(axis=1) * np.square(y).sum())
-    return 1 - np.divide(product, norms, out=product, where=norms > 0)
+        return np.negative(products, out=products)
+    own = np.empty((2, 1))
+    products_with(read_only(y[np.newaxis]), y, *own)
+    norms = np.sqrt(squares * own[1])
+    return 1 - np.divide(products, norms, out=products, where=norms > 0)
 
 
 def exact_within(

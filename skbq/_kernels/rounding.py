@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ._compiling import kernel
+from .arrays import aligned_copy
 from .tiles import ENTRIES
-from .vectors import CACHE_LINE
 
 # Float tables that are made at a time.
 _FLOAT_TABLE_BYTES = 2**20
@@ -16,15 +16,6 @@ ROUNDED_GROUP = 12
 # The sum of a group may reach at least this many standard deviations above its mean
 # before it is cut off. Near rows stay below; a short reach makes the rounding finer.
 _REACH = 1.0
-
-
-def aligned_copy(tables: np.ndarray) -> np.ndarray:
-    """Copy tables as uint8, so that they start at a cache line."""
-    room = np.empty(tables.size + CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    copy = room[start : start + tables.size].reshape(tables.shape)
-    copy[...] = tables
-    return copy
 
 
 def rounded(

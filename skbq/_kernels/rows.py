@@ -1,4 +1,4 @@
-"""One pass over a block of vectors: unit length, corrections, sums of cells.
+"""One pass over a block of vectors: distances, unit length, corrections, sums of cells.
 
 Sums are in float64 and in one order, four partial sums over every fourth coordinate,
 so that a row's result depends on the row alone.
@@ -21,6 +21,56 @@ def _squared_length(row):
     for j in range(whole, row.size):
         a += np.float64(row[j]) * row[j]
     return (a + b) + (c + d)
+
+
+@kernel
+def products_with(rows, y, products, squares):
+    """Compute the products of rows with a vector, and with themselves.
+
+    Parameters
+    ----------
+    rows : float32 or float64 array (n_rows, d), read-only
+    y : float64 array (d,)
+    products, squares : float64 arrays (n_rows,)
+        Filled. A row that equals ``y`` has equal ones.
+    """
+    d = rows.shape[1]
+    whole = d // 4 * 4
+    for r in range(rows.shape[0]):
+        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
+        for j in range(0, whole, 4):
+            x0, x1 = np.float64(rows[r, j]), np.float64(rows[r, j + 1])
+            x2, x3 = np.float64(rows[r, j + 2]), np.float64(rows[r, j + 3])
+            a0 += x0 * y[j]
+            a1 += x1 * y[j + 1]
+            a2 += x2 * y[j + 2]
+            a3 += x3 * y[j + 3]
+            b0 += x0 * x0
+            b1 += x1 * x1
+            b2 += x2 * x2
+            b3 += x3 * x3
+        for j in range(whole, d):
+            x0 = np.float64(rows[r, j])
+            a0 += x0 * y[j]
+            b0 += x0 * x0
+        products[r], squares[r] = (a0 + a1) + (a2 + a3), (b0 + b1) + (b2 + b3)
+
+
+@kernel
+def squared_distances_to(rows, y, out):
+    """Compute the squared distances of rows to a vector; as ``products_with``."""
+    d = rows.shape[1]
+    whole = d // 4 * 4
+    for r in range(rows.shape[0]):
+        a = b = c = e = 0.0
+        for j in range(0, whole, 4):
+            a += (np.float64(rows[r, j]) - y[j]) ** 2
+            b += (np.float64(rows[r, j + 1]) - y[j + 1]) ** 2
+            c += (np.float64(rows[r, j + 2]) - y[j + 2]) ** 2
+            e += (np.float64(rows[r, j + 3]) - y[j + 3]) ** 2
+        for j in range(whole, d):
+            a += (np.float64(rows[r, j]) - y[j]) ** 2
+        out[r] = (a + b) + (c + e)
 
 
 @kernel

@@ -26,11 +26,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .arrays import aligned_copy, read_only
 from .counting import scan_planes, scan_words
 from .distances import Bounds, Queries
 from .found import Allowed, Found
 from .lookup import scan_bounded, scan_exact
-from .rounding import ROUNDED_GROUP, aligned_copy, rounded
+from .rounding import ROUNDED_GROUP, rounded
 from .tiles import CYCLE_BYTES, ENTRIES, LINES, count_lines
 
 # Tables of one batch of queries.
@@ -96,7 +97,7 @@ def between_codes(
             scan_planes(rows, query_bytes[some], cost_of_bit, allowed, found)
 
     def run_exact(some: slice, allowed: Allowed, found: Found) -> None:
-        which = _read_only(_numbers(query_bytes[some], bits))
+        which = read_only(_numbers(query_bytes[some], bits))
         tables = aligned_copy(_line_costs(multiples, bits))
         group = 255 // max(1, int(tables.max())) // 2 * 2
         scan_exact(rows, bits, tables, which, group, allowed, found)
@@ -167,7 +168,7 @@ def from_vectors(
     sign = -1 if np.sum(scale, dtype=np.float64) < 0 else 1
     of_line = sign * _line_values(pair, bits)
     size = (len(codes), len(values), count_lines(rows.shape[1], bits))
-    offset, scale = _read_only(offset), _read_only(scale)
+    offset, scale = read_only(offset), read_only(scale)
 
     def run(some: slice, allowed: Allowed, found: Found) -> None:
         def products(part: slice) -> np.ndarray:
@@ -326,36 +327,29 @@ def _batches(
     step = max(4, _TABLE_BYTES // (ENTRIES * scan.n_lines) // 4 * 4)
     for start in range(0, scan.n_queries, step):
         some = slice(start, min(start + step, scan.n_queries))
-        yield some, Allowed(_read_only(left_out[some]), _read_only(shown))
+        yield some, Allowed(read_only(left_out[some]), read_only(shown))
 
 
 # Bytes, lines and tables.
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
-    """Return a read-only C-ordered view, so that kernels see one type of array."""
-    view = np.require(np.asarray(array), requirements=["C", "A"]).view()
-    view.flags.writeable = False
-    return view
-
-
 def _as_bytes(codes: np.ndarray) -> np.ndarray:
     """View codes as bytes: of two bits, signs and magnitudes in turn."""
     plain = np.ascontiguousarray(np.asarray(codes)).view(np.uint8)
-    return _read_only(plain)
+    return read_only(plain)
 
 
 def _as_words(rows: np.ndarray) -> np.ndarray | None:
     """View bytes as 64-bit words, or return None where this is not possible."""
     if rows.shape[1] % 8 or rows.ctypes.data % 8:
         return None
-    return _read_only(rows.view(np.uint64))
+    return read_only(rows.view(np.uint64))
 
 
-_NO_FLOATS = _read_only(np.empty(0, np.float32))
+_NO_FLOATS = read_only(np.empty(0, np.float32))
 _NO_VALUES = np.empty((0, 0), np.float32)
 _NO_LEVELS = np.empty(0)
-_NO_CODES = _read_only(np.empty((0, 0), np.uint8))
+_NO_CODES = read_only(np.empty((0, 0), np.uint8))
 _NO_COSTS = np.empty(0)
 _NO_ROWS = np.empty(0, np.int64)
 _NO_DISTANCES = np.empty(0)
