@@ -710,14 +710,9 @@ def test_doubts_of_short_vectors(rng):
 
 
 def drift(reference, new, seed=0, alpha=0.05, n_permutations=199):
-    return compare_rows(
-        reference,
-        new,
-        reference.mean(axis=0),
-        alpha,
-        n_permutations,
-        np.random.RandomState(seed),
-    )
+    bits = np.concatenate([reference, new]) > reference.mean(axis=0)
+    rng = np.random.RandomState(seed)
+    return compare_rows(reference, new, bits, alpha, n_permutations, rng)
 
 
 def test_level_of_the_drift_test():
@@ -750,6 +745,18 @@ def test_power_of_the_drift_test(change):
     assert result.drifted
     assert result.coordinates[0] == 7
     assert "Drift: new rows do not fit" in str(result)
+
+
+def test_drift_of_one_coordinate_under_a_rotation(rng):
+    """A rotation spreads it over all bits, none of which shows it."""
+    X = rng.standard_normal((3000, 64)) * np.geomspace(6, 0.2, 64)
+    advisor = QuantizationAdvisor(target_recall=0.5, random_state=0).fit(X[:2000])
+    assert advisor.recommended_["rotate"]
+    assert not advisor.check_drift(X[2000:]).drifted
+    X[2000:, 50] += 0.5 * X[:, 50].std()
+    result = advisor.check_drift(X[2000:])
+    assert result.drifted
+    assert result.coordinates[0] == 50
 
 
 def test_drift_of_an_advisor(advised, glosses):

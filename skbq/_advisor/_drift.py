@@ -26,8 +26,8 @@ class DriftResult:
         Largest change of all coordinates' means, bit shares and mean absolute
         deviations, in standard errors.
     coordinates : ndarray of shape (n_changed,), dtype int64
-        Up to five coordinates of the largest changes, the largest first; those of the
-        rotated vectors if the recommendation rotates.
+        Up to five coordinates of the largest changes, the largest first; without
+        those of bits if the recommendation rotates.
     sign_entropy : tuple of float
         Mean entropy of a bit at the quantizer's thresholds, in bits: old rows, new
         rows.
@@ -64,40 +64,45 @@ class DriftResult:
 def compare_rows(
     reference: np.ndarray,
     new: np.ndarray,
-    thresholds: np.ndarray,
+    bits: np.ndarray,
     alpha: float,
     n_permutations: int,
     rng: np.random.RandomState,
+    *,
+    rotated: bool = False,
 ) -> DriftResult:
     """Test whether two samples of independent rows come from one distribution.
 
     The statistic is the largest standardised difference of a mean among all
-    coordinates' values, bits and absolute deviations. Its law is found by permuting
+    coordinates' values, absolute deviations and bits. Its law is found by permuting
     rows between the samples, so that the level is right whatever the distribution and
     however coordinates depend on each other.
 
     Parameters
     ----------
     reference, new : ndarrays of shape (n_reference, d) and (n_new, d)
-    thresholds : ndarray of shape (d,)
+    bits : ndarray of shape (n_reference + n_new, d), dtype bool
+        What the quantizer makes of both.
     alpha : float
     n_permutations : int
     rng : RandomState
+    rotated : bool, default=False
+        Whether bits are those of rotated rows, whose coordinates have other names.
     """
     n_old = len(reference)
-    rows = np.concatenate([reference, new]).astype(np.float64) - thresholds
-    bits = rows > 0
+    rows = np.concatenate([reference, new]).astype(np.float64)
+    rows -= rows.mean(axis=0)
     spread = rows.std(axis=0)
     rows /= np.where(spread > 0, spread, 1.0)
     np.clip(rows, -_FARTHEST, _FARTHEST, out=rows)
-    features = np.hstack([rows, bits, np.abs(rows)]).astype(np.float32)
+    features = np.hstack([rows, np.abs(rows), bits]).astype(np.float32)
     features -= features.mean(axis=0)
     # Under permutation the mean of one sample fixes that of the other.
     n_new = len(rows) - n_old
     error = features.std(axis=0) * np.sqrt(1 / n_old + 1 / n_new)
     features = features[:, error > 0] / error[error > 0]
     d = rows.shape[1]
-    columns = np.flatnonzero(error > 0) % d
+    columns = np.flatnonzero(error > 0)
     labels = np.full((n_permutations + 1, len(rows)), -1 / n_old, np.float32)
     labels[0, n_old:] = 1 / n_new
     for row in labels[1:]:
@@ -107,6 +112,7 @@ def compare_rows(
     # Rounding must not make a permutation that equals the samples look smaller.
     p_value = float((largest >= largest[0] * (1 - 1e-5)).mean())
     order = columns[np.argsort(-changes[0])] if features.size else columns
+    order = order[order < (2 if rotated else 3) * d] % d
     _, first = np.unique(order, return_index=True)
     return DriftResult(
         drifted=p_value <= alpha,

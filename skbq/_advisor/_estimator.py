@@ -365,12 +365,12 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
     def check_drift(self, X: Any, *, alpha: float = 0.01) -> DriftResult:
         """Test whether new rows still fit the rows that the advice is for.
 
-        Means, bit shares and absolute deviations of all coordinates are compared, as
-        the recommended quantizer sees them. The test permutes rows between old and
-        new ones (999 times), so that its level holds for rows that are drawn
-        independently, whatever their distribution: it errs with probability
-        ``alpha`` at most. Rows of one document or one hour are not independent:
-        pass rows drawn from many.
+        Means and absolute deviations of all coordinates are compared, and the shares of
+        ones among the bits that the recommended quantizer gives. The test permutes rows
+        between old and new ones (999 times), so that its level holds for rows that are
+        drawn independently, whatever their distribution: it errs with probability
+        ``alpha`` at most. Rows of one document or one hour are not independent: pass
+        rows drawn from many.
 
         Parameters
         ----------
@@ -402,11 +402,16 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         rng = np.random.RandomState(self._seed)
         numbers = np.sort(rng.permutation(len(X))[:_DRIFT_ROWS])
         new, old = scaled_rows(X[numbers], self.metric), self._reference
-        quantizer = self._quantizer
-        if self.recommended_["rotate"]:
-            new, old = (quantizer[:-1].transform(rows) for rows in (new, old))
-            quantizer = quantizer[-1]
-        return compare_rows(old, new, quantizer.thresholds_, alpha, _PERMUTATIONS, rng)
+        codes = [self._quantizer.transform(rows).unpack() for rows in (old, new)]
+        return compare_rows(
+            old,
+            new,
+            np.concatenate(codes) > 0,
+            alpha,
+            _PERMUTATIONS,
+            rng,
+            rotated=self.recommended_["rotate"],
+        )
 
     def _repr_html_(self) -> str:
         if hasattr(self, "results_"):
