@@ -25,7 +25,9 @@ grid = np.linspace(min(share), 1, 200)
 eta = 2 / np.pi
 ax.plot(grid, eta * np.sqrt(grid), color="C3", lw=1)
 ax.plot(grid, [rotated_fidelity(eta, x) for x in grid], color="C0", lw=1)
-ax.annotate(r"$\frac{2}{\pi}\sqrt{d_\mathrm{eff}/d}$", (0.46, 0.33), color="C3", fontsize=13)
+ax.annotate(
+    r"$\frac{2}{\pi}\sqrt{d_\mathrm{eff}/d}$", (0.46, 0.33), color="C3", fontsize=13
+)
 ax.annotate(
     r"$[1 + (\pi^2/4 - 1)\, d_\mathrm{eff}/d]^{-1/2}$", (0.42, 0.81), color="C0"
 )
