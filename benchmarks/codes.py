@@ -364,11 +364,15 @@ def best_of_other_half(ours: list[np.ndarray]) -> np.ndarray:
     return out
 
 
-def difference(other: np.ndarray, ours: list[np.ndarray]) -> str:
+def difference(
+    other: np.ndarray, ours: list[np.ndarray], in_short: bool = False
+) -> str:
     if not ours:
         return ""
     mean, low, high = mean_interval(other - best_of_other_half(ours), 0.95)
     text = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+    if in_short:
+        text = f"{mean:+.3f}" if low > 0 or high < 0 else f"({mean:+.3f})"
     return f"**{text}**" if low > 0 else text
 
 
@@ -412,7 +416,7 @@ def write_summary(done: list[Entry], bits: int, equal_bytes: bool) -> list[str]:
         for n_bytes, recall in others.values():
             most = max(n_bytes, least) if equal_bytes else np.inf
             fitting = [r[:, 0] for b, r in ours.values() if b <= most]
-            cells.append(difference(recall[:, 0], fitting))
+            cells.append(difference(recall[:, 0], fitting, in_short=True))
         rows.append(cells)
     title = f"{'equal bytes' if equal_bytes else 'summary'} of {bits}"
     header = ["set", "skbq, coded queries" if equal_bytes else "skbq", *names]
@@ -448,23 +452,23 @@ def report(names: list[str], done: list[Entry]) -> str:
 
 
 NOTES = f"""\
-Differences are recall@{K} of the code alone less that of our best code, query by
-query, with intervals at 95 %; bold where the other code is better beyond it. Our best
-is chosen for each half of the queries on the other half. "Of its bits" allows our codes
-the 8 bytes of corrections that float queries need, "of its bytes or fewer" does not:
-codes that take 8 bytes a row less are held against our coded queries then.
-"(advised)" is what the advisor, given the rows and every other query, recommends for
-recall@{K} 0.95 after reranking (thresholds aside); it may recommend the other number of
-bits.
+Differences are recall@{K} of the code alone less that of our best code, query by query;
+bold where the other code is better beyond the interval at 95 %, in parentheses where
+that holds 0. The tables of each set give the intervals. Our best is chosen for each
+half of the queries on the other half. "Of its bits" allows our codes the 8 bytes of
+corrections that float queries need, "of its bytes or fewer" does not: codes that take 8
+bytes a row less are held against our coded queries then. "(advised)" is what the
+advisor, given the rows and every other query, recommends for recall@{K} 0.95 after
+reranking (thresholds aside); it may recommend the other number of bits.
 
 Bytes are those for each row; codebooks of PQ (256 d numbers) and rotations (d x d) are
-not counted, nor are vectors for reranking. PQ learns in {PQ_ITERATIONS} iterations,
-OPQ its rotation in {OPQ_ROUNDS} rounds on {OPQ_ROWS:,} rows, ITQ in {ITQ_ROUNDS} on
-4 d rows. "PQ, centred" keeps the product of each row with the mean exactly. RaBitQ
-gets a random rotation first; with 2 bits faiss compares float queries in any case.
-sentence-transformers sorts its candidates by the float query's product with their
-bits, which needs no vectors and is its "alone" here. Levels of TurboQuant are fixed
-and its rows not centred, as published. Codes of Elasticsearch, Lucene, TurboQuant and
+not counted, nor are vectors for reranking. PQ learns in {PQ_ITERATIONS} iterations, OPQ
+its rotation in {OPQ_ROUNDS} rounds on {OPQ_ROWS:,} rows, ITQ in {ITQ_ROUNDS} on 4 d
+rows. "PQ, centred" keeps the product of each row with the mean exactly. RaBitQ gets a
+random rotation first; with 2 bits faiss compares float queries in any case.
+sentence-transformers sorts its candidates by the float query's product with their bits,
+which needs no vectors and is its "alone" here. Levels of TurboQuant are fixed and its
+rows not centred, as published. Codes of Elasticsearch, Lucene, TurboQuant and
 sentence-transformers are written here in numpy after their publications and sources;
 those of faiss are its own."""
 

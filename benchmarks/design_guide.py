@@ -421,7 +421,7 @@ def count_within(done: list[Case], gap: str) -> int:
 
 
 def write_advice(done: list[Case]) -> list[str]:
-    rows = []
+    rows, alone = [], []
     covered = []
     for c in done:
         a = c.advice
@@ -437,11 +437,16 @@ def write_advice(done: list[Case]) -> list[str]:
                 f"{a['needed']:g}" if np.isfinite(a["needed"]) else "> 50",
                 f"{a['expected']:.3f} [{low:.3f}, {high:.3f}]",
                 plain_interval(a["recall"]),
-                f"{a['single']:.3f}",
-                f"{a['best'].words}: {signed(a['gap to best'])}",
-                f"{a['best when rows ask'].words}: {signed(a['gap when rows ask'])}",
-                signed(a["gap to plain"]),
                 f"{a['seconds']:.0f}",
+            ]
+        )
+        alone.append(
+            [
+                c.name,
+                f"{a['single']:.3f}",
+                f"{signed(a['gap to best'])}, {a['best'].words}",
+                f"{signed(a['gap when rows ask'])}, {a['best when rows ask'].words}",
+                signed(a["gap to plain"]),
             ]
         )
     header = [
@@ -452,11 +457,14 @@ def write_advice(done: list[Case]) -> list[str]:
         "needed",
         "recall expected",
         "recall measured",
+        "seconds",
+    ]
+    header_alone = [
+        "set",
         "alone",
         "less the best of equal bytes",
         "the same when rows ask",
         "less the plain code, coded queries",
-        "seconds",
     ]
     share = np.mean(covered)
     reached = [
@@ -474,6 +482,7 @@ def write_advice(done: list[Case]) -> list[str]:
         f"{ASKING:,} rows, each left out of its own neighbors, as both sides.",
         "",
         *table("advice", header, rows),
+        *table("advice alone", header_alone, alone),
         "<!-- verdict -->",
         "",
         f"Oversampling predicted for each of {len(covered)} pairs of set and strategy "
