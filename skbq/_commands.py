@@ -127,7 +127,7 @@ def _add_advise(commands: Commands) -> None:
 def _run_advise(args: argparse.Namespace) -> None:
     _keep_inputs(args.html, args.file, args.queries)
     if args.html is not None:
-        _write(args.html, "")  # refused now rather than after the work
+        _write(args.html, "", "a")  # refused now rather than after the work
     progress("loading embeddings")
     zeros = args.metric != "cosine"
     queries = None
@@ -204,9 +204,10 @@ def _page(advisor: QuantizationAdvisor, name: str) -> str:
     )
 
 
-def _write(path: str, text: str) -> None:
+def _write(path: str, text: str, mode: str = "w") -> None:
     try:
-        Path(path).write_text(text, encoding="utf-8")
+        with open(path, mode, encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 

@@ -130,6 +130,12 @@ def test_a_bar_on_terminals(monkeypatch, capsys):
     assert whole == "[####################] reading 2,000 of 2,000 rows ..."
 
 
+def test_an_earlier_report_survives_a_refusal(folder, capsys):
+    (folder / "report.html").write_text("earlier")
+    assert main(["advise", "gone.npy", "--html", "report.html"]) == 2
+    assert (folder / "report.html").read_text() == "earlier"
+
+
 def test_few_lines_where_they_pile_up(capsys):
     bar = Bar("searching", 50, "queries")
     for _ in range(50):
