@@ -54,8 +54,8 @@ def doubts(
     if effective < min(_FEW_DIRECTIONS, (d - n_constant) / 2):
         found.append(
             f"The variance is spread as over {effective:.1f} directions only (low "
-            "effective dimension): bits repeat each other and near rows get equal "
-            "codes."
+            "effective dimension): many bits repeat what others say, so that near rows "
+            "share codes and only reranking tells them apart."
         )
     if effective > _ISOTROPIC * (d - n_constant) and _by_chance(
         similarities, n_neighbors, effective
