@@ -127,7 +127,7 @@ def simulation_part(dimensions):
     lines += table([*head, *STRATEGIES], rows)
     titles = (
         "Largest absolute difference, Pearson:",
-        f"Spearman, {N_PAIR_ROWS:,} rows (standard error up to 0.006):",
+        f"Spearman, {N_PAIR_ROWS:,} rows:",
         "Spearman if similarities were normal (Kruskal's formula):",
     )
     for i, title in enumerate(titles):

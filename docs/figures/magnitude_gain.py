@@ -11,7 +11,7 @@ from skbq.theory import magnitude_bit_gain, one_sided_fidelity
 
 # Scripts of figures run in their own folder.
 results = Path("../../benchmarks/results/theory.json")
-steps = np.array(json.loads(results.read_text())["flattening"])
+steps = np.array(json.loads(results.read_text())["flattening"]["records"]["flattening"])
 
 normal = ndtri((np.arange(512) + 0.5) / 512)
 varied, gains = [], []

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 
 # Scripts of figures run in their own folder.
 results = Path("../../benchmarks/results/theory.json")
-compared = json.loads(results.read_text())["fidelity"]
+compared = json.loads(results.read_text())["sets"]["records"]["fidelity"]
 
 _, ax = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
 for i, name in enumerate(dict.fromkeys(one["set"] for one in compared)):
