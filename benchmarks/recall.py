@@ -215,8 +215,9 @@ def detail(result):
 
 
 def place_of(result):
-    """Set, rows and sampled rows."""
-    return result["set"], f"{result['n']:,}", f"{result['sampled']:,}"
+    """Set (words, which may wrap), rows and sampled rows."""
+    name = result["set"].replace("_", " ")
+    return name, f"{result['n']:,}", f"{result['sampled']:,}"
 
 
 def mean_and_largest(errors):

@@ -70,7 +70,11 @@ def recall_part(title, mark, words):
         for name, base, queries in recall_benchmark.sets(arguments)
         for result in recall_benchmark.compare(name, base, queries, arguments)
     ]
-    lines = marked(mark, recall_benchmark.summaries(results))
+    legend, _, *rows = recall_benchmark.summaries(results)
+    # On a page with that of the sets, the legend need not be given twice.
+    lines = marked(mark, [legend, "", *rows])
+    if mark == "large":
+        lines = [legend, "", *marked(mark, rows)]
     lines += [*recall_benchmark.details(results), ""]
     what = title.split(":")[0]
     predicted, inside, model = recall_benchmark.figures_of(results)
