@@ -31,17 +31,17 @@ def code_distances(rows, queries, costs):
 
 
 def estimates(rows, queries, levels, offset, scale):
-    """``offset + scale * product`` in float64, the product in eight running sums."""
+    """``offset + scale * product`` in float64, the product in 32 running sums."""
     signs, strong = rows
     low, high = levels
     values = np.where(strong, high, low) * np.where(signs, 1.0, -1.0)
     distances = np.empty((len(queries), len(signs)))
     for q, query in enumerate(queries.astype(np.float64)):
-        sums = np.zeros((8, len(signs)))
+        s = np.zeros((32, len(signs)))
         for i in range(len(query)):
-            sums[i % 8] += query[i] * values[:, i]
-        left = (sums[0] + sums[1]) + (sums[2] + sums[3])
-        product = left + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+            s[i % 32] += query[i] * values[:, i]
+        t = (s[:8] + s[8:16]) + (s[16:24] + s[24:])
+        product = ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
         distances[q] = offset.astype(np.float64) + scale.astype(np.float64) * product
     return distances
 

@@ -43,7 +43,16 @@ from .planes import (
     xor,
 )
 from .tiles import transpose
-from .vectors import BLOCK, CACHE_LINE, INSTRUCTIONS, add, aligned, load, prefetch
+from .vectors import (
+    BLOCK,
+    CACHE_LINE,
+    INSTRUCTIONS,
+    add,
+    aligned,
+    load,
+    prefetch,
+    word_at,
+)
 
 # Patterns are summed so many at a time.
 _STEP = 32
@@ -293,9 +302,15 @@ def _bit_count(x):  # LLVM makes the population count instruction of this
 
 @kernel
 def _count_row(codes, row, queries, q):
-    count = 0
-    for b in range(codes.shape[1]):
+    """Count the bits in which a row differs from a query, eight bytes at a time."""
+    width, count, b = codes.shape[1], 0, 0
+    while b + 8 <= width:
+        x = word_at(codes, row * width + b)
+        count += _bit_count(x ^ word_at(queries, q * width + b))
+        b += 8
+    while b < width:
         count += _bit_count(np.uint64(codes[row, b] ^ queries[q, b]))
+        b += 1
     return count
 
 

@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._compiling import kernel
+from ._compiling import inlined, kernel
 from .vectors import DOUBLES, INSTRUCTIONS, pointer, splat, vector, zero_doubles
 
 
@@ -48,8 +48,10 @@ class Queries(NamedTuple):
 def _add_products(typing, sums, signs, strong, values, offset, low, high):
     """Add eight float32 values, times plus or minus a level, to eight sums.
 
-    ``signs`` and ``strong`` are bytes of bits, that of the first value the highest.
+    ``signs`` and ``strong`` are bytes of bits, that of the first value the highest;
+    where ``strong`` is None, all levels are low.
     """
+    is_one_bit = isinstance(strong, types.NoneType)
 
     def emit(context, builder, signature, args):
         sums, signs, strong, values, offset, low, high = args
@@ -58,11 +60,13 @@ def _add_products(typing, sums, signs, strong, values, offset, low, high):
         def splat_byte(byte):
             return splat(builder, builder.zext(byte, ir.IntType(64)), 8)
 
-        bits = ir.Constant(lanes, [128 >> j for j in range(8)])
-        is_high = builder.icmp_unsigned(
-            "!=", builder.and_(splat_byte(strong), bits), ir.Constant(lanes, None)
-        )
-        level = builder.select(is_high, splat(builder, high, 8), splat(builder, low, 8))
+        level = splat(builder, low, 8)
+        if not is_one_bit:
+            bits = ir.Constant(lanes, [128 >> j for j in range(8)])
+            is_high = builder.icmp_unsigned(
+                "!=", builder.and_(splat_byte(strong), bits), ir.Constant(lanes, None)
+            )
+            level = builder.select(is_high, splat(builder, high, 8), level)
         place = pointer(context, builder, signature.args[3], values, offset, kind)
         loaded = builder.fpext(builder.load(place, align=4, typ=kind), sums.type)
         product = builder.fmul(loaded, level)
@@ -75,7 +79,7 @@ def _add_products(typing, sums, signs, strong, values, offset, low, high):
 
     real = types.float64
     return (
-        DOUBLES(DOUBLES, types.uint8, types.uint8, values, types.int64, real, real),
+        DOUBLES(DOUBLES, types.uint8, strong, values, types.int64, real, real),
         emit,
     )
 
@@ -95,36 +99,62 @@ def _sum_of_eight(typing, sums):
     return types.float64(DOUBLES), emit
 
 
+@intrinsic
+def _add_sums(typing, x, y):
+    def emit(context, builder, signature, args):
+        return builder.fadd(*args)
+
+    return DOUBLES(DOUBLES, DOUBLES), emit
+
+
 @kernel
 def _product_plain(codes, row, bits, values, q, levels):
     """Product of float query q with the values of a row, in float64.
 
-    Coordinate i is added to the (i modulo 8)th of eight sums, in order; the sums are
-    added as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)). Whatever keeps to this
-    order gives the same last bit.
+    Coordinate i is added to the (i modulo 32)th of 32 sums s, in order. Then t_j is
+    (s_j + s_j+8) + (s_j+16 + s_j+24), and the product is
+    ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7)). Whatever keeps to this order
+    gives the same last bit.
     """
-    sums = np.zeros(8)
+    s = np.zeros(32)
     for b in range(codes.shape[1] // bits):
         signs = codes[row, bits * b]
         strong = codes[row, 2 * b + 1] if bits == 2 else np.uint8(0)
         for j in range(8):
             x = values[q, 8 * b + j] * levels[(strong >> (7 - j)) & 1]
-            sums[j] += x if (signs >> (7 - j)) & 1 else -x
-    left = (sums[0] + sums[1]) + (sums[2] + sums[3])
-    return left + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+            s[8 * (b % 4) + j] += x if (signs >> (7 - j)) & 1 else -x
+    t = (s[:8] + s[8:16]) + (s[16:24] + s[24:])
+    return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
+
+
+@inlined
+def _add_byte(sums, codes, row, bits, values, q, b, levels):
+    place = (q * values.shape[1] + 8 * b) * 4
+    low, high = levels[0], levels[1]
+    if bits == 2:
+        signs, strong = codes[row, 2 * b], codes[row, 2 * b + 1]
+        return _add_products(sums, signs, strong, values, place, low, high)
+    return _add_products(sums, codes[row, b], None, values, place, low, high)
 
 
 @kernel
 def _product_vector(codes, row, bits, values, q, levels):
-    """Do the same with the eight sums in one vector."""
-    sums = zero_doubles()
-    n_values = values.shape[1]
-    for b in range(codes.shape[1] // bits):
-        signs = codes[row, bits * b]
-        strong = codes[row, 2 * b + 1] if bits == 2 else np.uint8(0)
-        place = (q * n_values + 8 * b) * 4
-        sums = _add_products(sums, signs, strong, values, place, levels[0], levels[1])
-    return _sum_of_eight(sums)
+    """Do the same with the sums in four vectors."""
+    s0 = s1 = s2 = s3 = zero_doubles()
+    n_bytes = codes.shape[1] // bits
+    for b in range(0, n_bytes - 3, 4):
+        s0 = _add_byte(s0, codes, row, bits, values, q, b, levels)
+        s1 = _add_byte(s1, codes, row, bits, values, q, b + 1, levels)
+        s2 = _add_byte(s2, codes, row, bits, values, q, b + 2, levels)
+        s3 = _add_byte(s3, codes, row, bits, values, q, b + 3, levels)
+    b = n_bytes // 4 * 4
+    if b < n_bytes:
+        s0 = _add_byte(s0, codes, row, bits, values, q, b, levels)
+    if b + 1 < n_bytes:
+        s1 = _add_byte(s1, codes, row, bits, values, q, b + 1, levels)
+    if b + 2 < n_bytes:
+        s2 = _add_byte(s2, codes, row, bits, values, q, b + 2, levels)
+    return _sum_of_eight(_add_sums(_add_sums(s0, s1), _add_sums(s2, s3)))
 
 
 _product = _product_plain if INSTRUCTIONS == "portable" else _product_vector

@@ -156,9 +156,8 @@ def from_vectors(
 
     Notes
     -----
-    All in float64, and in one order: coordinate i is added to the (i modulo 8)th of
-    eight sums, these are added as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)),
-    then ``scale`` is multiplied and added to ``offset``.
+    All in float64, and in one order, that of ``distances._product_plain``; then
+    ``scale`` is multiplied and added to ``offset``.
     """
     bits = codes.dtype.itemsize
     rows = _as_bytes(codes)

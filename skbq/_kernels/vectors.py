@@ -239,3 +239,26 @@ def _no_prefetch(array, offset):
 
 
 prefetch = _no_prefetch if INSTRUCTIONS == "portable" else _prefetch
+
+
+@intrinsic
+def _word_at(typing, array, offset):
+    """Load the 64-bit word that starts ``offset`` bytes into an array."""
+
+    def emit(context, builder, signature, args):
+        word = ir.IntType(64)
+        place = pointer(context, builder, signature.args[0], *args, word)
+        return builder.load(place, align=1, typ=word)
+
+    return types.uint64(array, types.int64), emit
+
+
+@inlined
+def _word_of_bytes(array, offset):
+    flat, word = array.ravel(), np.uint64(0)
+    for i in range(8):
+        word |= np.uint64(flat[offset + i]) << np.uint64(8 * i)
+    return word
+
+
+word_at = _word_of_bytes if INSTRUCTIONS == "portable" else _word_at
