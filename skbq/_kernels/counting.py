@@ -300,7 +300,7 @@ def _bit_count(x):  # LLVM makes the population count instruction of this
     return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@kernel
+@inlined
 def _count_row(codes, row, queries, q):
     """Count the bits in which a row differs from a query, eight bytes at a time."""
     width, count, b = codes.shape[1], 0, 0
@@ -314,7 +314,7 @@ def _count_row(codes, row, queries, q):
     return count
 
 
-@kernel
+@inlined
 def _take_marked(marks, first, count, codes, queries, cost, q, allowed, found):
     """Take the marked rows of a tile that are below the limit."""
     for word in range((count + BLOCK - 1) // BLOCK):

@@ -137,7 +137,7 @@ def _add_byte(sums, codes, row, bits, values, q, b, levels):
     return _add_products(sums, codes[row, b], None, values, place, low, high)
 
 
-@kernel
+@inlined
 def _product_vector(codes, row, bits, values, q, levels):
     """Do the same with the sums in four vectors."""
     s0 = s1 = s2 = s3 = zero_doubles()
@@ -185,7 +185,7 @@ def _count_distance(codes, row, bits, query, costs, n_features):
     return total
 
 
-@kernel
+@inlined
 def row_distance(codes, row, bits, q, bounds, queries):
     """Exact distance of a row to query q."""
     if queries.values.shape[0] == 0:

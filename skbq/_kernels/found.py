@@ -38,55 +38,57 @@ class Found(NamedTuple):
     keep_all: bool
 
 
-@kernel
-def _sift_down(distances, rows, size):
-    """Restore the heap order of the first entries after the top has changed."""
-    distance, row = distances[0], rows[0]
+@inlined
+def _sift_down(distances, rows, first, size):
+    """Restore the order of the heap that starts at ``first`` after its top changed."""
+    distance, row = distances[first], rows[first]
     parent = 0
     while 2 * parent + 1 < size:
         child = 2 * parent + 1
-        other = child + 1
-        if other < size and (
-            distances[other] > distances[child]
-            or (distances[other] == distances[child] and rows[other] > rows[child])
+        this = first + child
+        if child + 1 < size and (
+            distances[this + 1] > distances[this]
+            or (distances[this + 1] == distances[this] and rows[this + 1] > rows[this])
         ):
-            child = other
-        if distances[child] < distance or (
-            distances[child] == distance and rows[child] <= row
+            child, this = child + 1, this + 1
+        if distances[this] < distance or (
+            distances[this] == distance and rows[this] <= row
         ):
             break
-        distances[parent], rows[parent] = distances[child], rows[child]
+        distances[first + parent], rows[first + parent] = distances[this], rows[this]
         parent = child
-    distances[parent], rows[parent] = distance, row
+    distances[first + parent], rows[first + parent] = distance, row
 
 
 @kernel
 def sort_heaps(found):
+    """Sort what each query has found by (distance, row)."""
+    distances, rows = found.distances, found.rows
     for q in range(found.limits.size):
-        distances = found.distances[found.starts[q] : found.starts[q + 1]]
-        rows = found.rows[found.starts[q] : found.starts[q + 1]]
-        for last in range(distances.size - 1, 0, -1):
-            distances[0], distances[last] = distances[last], distances[0]
-            rows[0], rows[last] = rows[last], rows[0]
-            _sift_down(distances, rows, last)
+        first = found.starts[q]
+        for size in range(found.starts[q + 1] - first - 1, 0, -1):
+            last = first + size
+            distances[first], distances[last] = distances[last], distances[first]
+            rows[first], rows[last] = rows[last], rows[first]
+            _sift_down(distances, rows, first, size)
 
 
-@kernel
+@inlined
 def take(distance, row, q, allowed, found):
     """Take a row that is below the limit, if it counts."""
     if row == allowed.left_out[q]:
         return
     if allowed.mask.size > 0 and allowed.mask[row] == 0:
         return
-    start, stop = found.starts[q], found.starts[q + 1]
+    first, stop = found.starts[q], found.starts[q + 1]
     if found.keep_all:
-        place = start + found.counts[q]
+        place = first + found.counts[q]
         if place < stop:
             found.distances[place], found.rows[place] = distance, row
     else:
-        found.distances[start], found.rows[start] = distance, row
-        _sift_down(found.distances[start:stop], found.rows[start:stop], stop - start)
-        found.limits[q] = min(found.limits[q], found.distances[start])
+        found.distances[first], found.rows[first] = distance, row
+        _sift_down(found.distances, found.rows, first, stop - first)
+        found.limits[q] = min(found.limits[q], found.distances[first])
     found.counts[q] += 1
 
 

@@ -383,7 +383,7 @@ def _whole_limit(limit):
     return np.int32(max(0.0, min(np.ceil(limit), _LARGEST_SUM)))
 
 
-@kernel
+@inlined
 def _take_below(mask, sums, i, start, stop, first, q, allowed, found):
     """Take the rows of a block whose sum is below the limit: sums are distances."""
     for r in range(start, stop):
@@ -488,7 +488,7 @@ def _padded_limit(limit, room):
     return np.float32(limit + abs(limit) * 2.0**-22 + room)
 
 
-@kernel
+@inlined
 def _take_near(
     mask, start, stop, first, q, codes, bits, bounds, queries, allowed, found
 ):

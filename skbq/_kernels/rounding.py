@@ -12,7 +12,7 @@ from .tiles import ENTRIES
 _FLOAT_TABLE_BYTES = 2**20
 # Lines whose rounded entries are added in 8 bits: more of them need fewer
 # instructions and give looser bounds, so more rows to evaluate.
-ROUNDED_GROUP = 12
+ROUNDED_GROUP = 8
 # The sum of a group may reach at least this many standard deviations above its mean
 # before it is cut off. Near rows stay below; a short reach makes the rounding finer.
 _REACH = 1.0
