@@ -19,8 +19,11 @@ from .codes import CodeArray
 # Gives what to scan for a slice of rows and one of queries.
 MakeScan = Callable[[slice, slice], scan.Scan]
 
-# Fewer queries than these for each thread share their tables badly: cut the rows.
+# Fewer queries than these for each thread share what is made of the rows badly.
 _QUERIES_PER_THREAD = 16
+# With so many rows for each thread and neighbor, finding neighbors anew in each part of
+# the rows costs less than making tiles of all rows for each part of the queries.
+_ROWS_PER_NEIGHBOR = 20_000
 
 
 def code_scan(codes: CodeArray, queries: CodeArray, code_metric: str) -> MakeScan:
@@ -102,7 +105,7 @@ def nearest(
     rows : ndarray of shape (n_queries, k), dtype int64
         Where fewer than k rows count, the rest is infinity and -1.
     """
-    parts = _cut(n_rows, n_queries, n_jobs)
+    parts = _cut(n_rows, n_queries, k, n_jobs)
 
     def search(part: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
         rows, some = part
@@ -170,12 +173,16 @@ def within(
     ]
 
 
-def _cut(n_rows: int, n_queries: int, n_jobs: int | None) -> list[tuple[slice, slice]]:
-    """Cut the work for threads: the queries where they are many, else the rows."""
+def _cut(
+    n_rows: int, n_queries: int, k: int, n_jobs: int | None
+) -> list[tuple[slice, slice]]:
+    """Cut the work for threads: the rows where they are many, or queries are few."""
     jobs = count_jobs(n_jobs)
-    if n_queries >= _QUERIES_PER_THREAD * jobs or n_rows < jobs:
-        return [(slice(0, n_rows), some) for some in even_slices(n_queries, jobs)]
-    return [(rows, slice(0, n_queries)) for rows in even_slices(n_rows, jobs)]
+    many_rows = n_rows >= _ROWS_PER_NEIGHBOR * k * jobs
+    few_queries = n_queries < _QUERIES_PER_THREAD * jobs and n_rows >= jobs
+    if many_rows or few_queries:
+        return [(rows, slice(0, n_queries)) for rows in even_slices(n_rows, jobs)]
+    return [(slice(0, n_rows), some) for some in even_slices(n_queries, jobs)]
 
 
 def _counting(

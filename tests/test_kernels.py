@@ -107,13 +107,16 @@ def test_within(rng, n_jobs, radius):
         assert_array_equal(found[q], distances[q, expected])
 
 
-def test_rows_are_cut_for_single_queries(rng):
+@pytest.mark.parametrize("n_queries", [1, 60])
+def test_rows_are_cut(rng, n_queries, monkeypatch):
+    """For single queries, and where rows are many for each neighbor."""
+    monkeypatch.setattr("skbq._search._ROWS_PER_NEIGHBOR", 0)
     rows, codes = make(rng, 101, 7, 1)  # many ties across the cut
-    queries, query_codes = make(rng, 1, 7, 1)
+    queries, query_codes = make(rng, n_queries, 7, 1)
     distances = naive.code_distances(rows, queries, "hamming")
     for n_jobs in (1, 2, 3):
         found = nearest(
-            code_scan(codes, query_codes, "hamming"), 101, 1, 40, n_jobs=n_jobs
+            code_scan(codes, query_codes, "hamming"), 101, n_queries, 40, n_jobs=n_jobs
         )
         for got, expected in zip(found, naive.nearest(distances, 40), strict=True):
             assert_array_equal(got, expected)
