@@ -292,7 +292,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         )
         study = Study(first_look, whole, allowed, task)
         findings = study.decide()
-        predict_fidelities(findings, self.profile_, whole.rotation, self.metric)
+        predict_fidelities(findings, whole, self.metric)
         _log.info("measuring speed")
         speeds = relative_speeds(whole, list(dict.fromkeys(map(kind_of, allowed))))
         self.warnings_ += doubts(

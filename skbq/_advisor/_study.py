@@ -10,10 +10,8 @@ import numpy as np
 
 from .._measuring import Bench, best_rows, fidelity, mean_interval, similarities, timed
 from .._parallel import fixed_blocks
-from .._profiler import HeterogeneityProfiler
-from .._rotation import RandomRotation
 from .._strategies import LITERATURE, Strategy
-from ..theory import predict_fidelity
+from ..theory import RowLaw
 from ._asking import RowsAsking
 from ._curves import CONFIDENCE, Curve, oversampling_grid, recall_curve
 from ._deciding import Settled, choose, finalists, settle
@@ -35,6 +33,10 @@ _MOST_ASKING = 4000
 _SPEED_QUERIES = 64
 _SPEED_ROWS = 20_000
 _SPEED_SECONDS = 0.03
+# Rows for the moments of predictions, and for the similarities of pairs.
+_LAW_ROWS = 20_000
+_LAW_SAMPLE = 2000
+_FEWEST_LAW_ROWS = 20
 
 _log = logging.getLogger("skbq")
 
@@ -273,35 +275,27 @@ class Study:
         self._evaluations[strategy] = replace(self._evaluations[strategy], curve=curve)
 
 
-def predict_fidelities(
-    findings: Findings,
-    profile: HeterogeneityProfiler,
-    rotation: RandomRotation,
-    metric: str,
-) -> None:
-    """Predict the fidelity of the best strategy of each kind, from moments alone.
+def predict_fidelities(findings: Findings, bench: Bench, metric: str) -> None:
+    """Predict the fidelity of the best strategy of each kind, from moments.
 
-    The law is normal with the moments of the rows; a rotated strategy sees the moments
-    of rotated rows. A float query's score is taken without correction. There is no
-    prediction under "euclidean".
+    The law is that of the rows' moments (:class:`skbq.theory.RowLaw`). There is no
+    prediction under "euclidean", nor from fewer than 20 rows.
     """
-    if metric == "euclidean":
+    rows = np.asarray(bench.rows[:_LAW_ROWS], dtype=np.float64)
+    if metric == "euclidean" or len(rows) < _FEWEST_LAW_ROWS:
         return
+    mean, covariance = rows.mean(axis=0), np.atleast_2d(np.cov(rows.T, bias=True))
+    sample = rows[:_LAW_SAMPLE]
+    law = RowLaw.fit(mean, covariance, len(rows), sample=sample, metric=metric)
+    laws = {False: law, True: law.rotated(bench.rotation.matrix())}
     best = {k: settled.chosen for k, settled in findings.settled.items()}
     for strategy in {**findings.first_sight, **best}.values():
         _log.info("predicting fidelity: %s", strategy.words)
-        mean, covariance = profile.mean_, profile.covariance_
-        if strategy.rotated:
-            mean = rotation.transform(mean[None])[0]
-            covariance = rotation.transform(rotation.transform(covariance).T)
-        predicted = predict_fidelity(
-            strategy.make_quantizer(rotate=False),
-            mean,
-            (covariance + covariance.T) / 2,
-            query=strategy.query,
-        )
+        quantizer = strategy.make_quantizer(rotate=False)
+        law = laws[strategy.rotated]
+        predicted = law.predict(quantizer, query=strategy.query).predicted.spearman
         findings.evaluations[strategy] = replace(
-            findings.evaluations[strategy], predicted_fidelity=predicted.spearman
+            findings.evaluations[strategy], predicted_fidelity=predicted
         )
 
 

@@ -288,9 +288,6 @@ def _mark_below(sums, n_sums, limit, marks):
     return any_rows(below)
 
 
-# The scan.
-
-
 @inlined
 def _bit_count(x):  # LLVM makes the population count instruction of this
     x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
@@ -298,6 +295,23 @@ def _bit_count(x):  # LLVM makes the population count instruction of this
     x = (x & pairs) + ((x >> np.uint64(2)) & pairs)
     x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@inlined
+def _limit_of_nearest(sums, n_sums, k, marks):
+    """Return the least limit that k rows or more are below."""
+    limit = 0
+    for i in range(n_sums - 1, -1, -1):
+        _mark_below(sums, n_sums, limit + (1 << i), marks)
+        below = 0
+        for word in range(WORDS):
+            below += _bit_count(marks[word])
+        if below < k:
+            limit += 1 << i
+    return limit + 1
+
+
+# The scan.
 
 
 @inlined
@@ -364,6 +378,11 @@ def scan_planes(codes, queries, cost, allowed, found):
     table = aligned(8 * n_threes * WORDS)
     table[:] = 0  # what is beyond the patterns adds nothing
     sums, marks = aligned(n_sums * WORDS), aligned(WORDS)
+    # While there is no limit, only so many of a tile's rows can be kept: one more than
+    # are asked for, since one may be left out; any number where others do not count.
+    most = found.starts[1:] - found.starts[:-1] + 1
+    if found.keep_all or allowed.mask.size > 0:
+        most[:] = PLANE_ROWS
     for first in range(0, n_rows, PLANE_ROWS):
         count = min(PLANE_ROWS, n_rows - first)
         _cut_planes(codes, first, count, tile, planes)
@@ -374,12 +393,14 @@ def scan_planes(codes, queries, cost, allowed, found):
             for _ in range(0, share, CACHE_LINE):  # of the next tile
                 prefetch(codes, ahead)
                 ahead += CACHE_LINE
-            limit = _count_limit(found.limits[q], cost, n_bits)
             lowest = load_plane(planes, 0)
             if parities[q]:
                 lowest = not_(lowest)
             store_plane(sums, 0, lowest)
             _add_segments(table, patterns, q * n_threes, sums, n_sums)
+            limit = _count_limit(found.limits[q], cost, n_bits)
+            if limit > n_bits and count == PLANE_ROWS and most[q] < PLANE_ROWS // 4:
+                limit = _limit_of_nearest(sums, n_sums, most[q], marks)
             if not _mark_below(sums, n_sums, limit, marks):
                 continue  # as mostly: calls with many arrays take long
             _take_marked(marks, first, count, codes, queries, cost, q, allowed, found)
