@@ -32,6 +32,9 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+# Threads of one library must not spin while another's are timed.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import faiss
 import numpy as np
 from _peers import (
