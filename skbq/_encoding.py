@@ -161,7 +161,8 @@ def encode_rows(
             n_rows = rows.stop - rows.start
             _log.debug("encoded %d rows", n_rows, extra={"rows": n_rows})
 
-    map_slices(fill, len(X), n_jobs)
+    # One block, which is done, needs no threads.
+    map_slices(fill, len(X), n_jobs if len(X) > block_rows else 1)
     return codes, (kept if corrections else None)
 
 
