@@ -8,7 +8,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._compiling import inlined, kernel
-from .vectors import DOUBLES, INSTRUCTIONS, pointer, splat, vector, zero_doubles
+from .vectors import DOUBLES, INSTRUCTIONS, binary, pointer, splat, vector, zero_doubles
 
 
 class Bounds(NamedTuple):
@@ -99,12 +99,7 @@ def _sum_of_eight(typing, sums):
     return types.float64(DOUBLES), emit
 
 
-@intrinsic
-def _add_sums(typing, x, y):
-    def emit(context, builder, signature, args):
-        return builder.fadd(*args)
-
-    return DOUBLES(DOUBLES, DOUBLES), emit
+_add_sums = binary("fadd")
 
 
 @kernel

@@ -6,7 +6,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._compiling import kernel
-from .vectors import HAS_AVX512, INSTRUCTIONS, Vector, as_mask, call, splat
+from .vectors import HAS_AVX512, INSTRUCTIONS, Vector, as_mask, binary, call, splat
 
 # 64-bit words of a plane: one register.
 WORDS = 8 if HAS_AVX512 else {"avx2": 4, "neon": 2, "portable": 1}[INSTRUCTIONS]
@@ -105,20 +105,7 @@ def _not_vector(typing, x):
     return _PLANE(_PLANE), emit
 
 
-@intrinsic
-def _and_vector(typing, x, y):
-    def emit(context, builder, signature, args):
-        return builder.and_(*args)
-
-    return _PLANE(_PLANE, _PLANE), emit
-
-
-@intrinsic
-def _xor_vector(typing, x, y):
-    def emit(context, builder, signature, args):
-        return builder.xor(*args)
-
-    return _PLANE(_PLANE, _PLANE), emit
+_and_vector, _xor_vector = binary("and_"), binary("xor")
 
 
 @intrinsic

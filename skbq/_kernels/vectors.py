@@ -165,28 +165,20 @@ def zeros_of(vector):
 zeros, zero_doubles = zeros_of(BYTES), zeros_of(DOUBLES)
 
 
-@intrinsic
-def add(typing, x, y):
-    def emit(context, builder, signature, args):
-        return builder.add(*args)
+def binary(operation):
+    """Make the intrinsic ``x, y -> operation(x, y)`` on vectors of one kind."""
 
-    return x(x, x), emit
+    @intrinsic
+    def apply(typing, x, y):
+        def emit(context, builder, signature, args):
+            return getattr(builder, operation)(*args)
 
+        return x(x, x), emit
 
-@intrinsic
-def or_(typing, x, y):
-    def emit(context, builder, signature, args):
-        return builder.or_(*args)
-
-    return x(x, x), emit
+    return apply
 
 
-@intrinsic
-def subtract(typing, x, y):
-    def emit(context, builder, signature, args):
-        return builder.sub(*args)
-
-    return x(x, x), emit
+add, subtract, or_ = binary("add"), binary("sub"), binary("or_")
 
 
 def with_constant(operation, value):
