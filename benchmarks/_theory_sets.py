@@ -8,8 +8,8 @@ from scipy.stats import kurtosis
 from sklearn.frozen import FrozenEstimator
 
 from skbq import BinaryNeighbors, HeterogeneityProfiler
-from skbq._fidelity_report import centred_ranks, interval_of_ranks
-from skbq._fidelity_table import predicted_strategies
+from skbq._profiling.fidelity_table import predicted_strategies
+from skbq.metrics._fidelity_report import centred_ranks, interval_of_ranks
 
 SEED = 0
 N_ROWS = 1_500  # against as many queries

@@ -28,7 +28,7 @@ from skbq import (
     RandomRotation,
     TwoBitQuantizer,
 )
-from skbq._measuring import Truth, best_rows, mean_interval
+from skbq._advisor.bench import Truth, best_rows, mean_interval
 
 K = 10
 OVERSAMPLING = np.array([1, 3, 5, 10])

@@ -19,10 +19,15 @@ import numpy as np
 from _sets import ORIGINS, describe_run
 
 from skbq import HeterogeneityProfiler, QuantizationAdvisor, RandomRotation
-from skbq._advisor._asking import RowsAsking
-from skbq._advisor._curves import oversampling_grid
-from skbq._measuring import Bench, EncodedRows, fidelity, mean_interval
-from skbq._strategies import LITERATURE, ROTATION_SEED, Strategy, all_strategies
+from skbq._advisor.bench import Bench, EncodedRows, fidelity, mean_interval
+from skbq._advisor.leave_one_out import RowsAsking
+from skbq._advisor.recall_curve import oversampling_grid
+from skbq._quantization.strategy import (
+    LITERATURE,
+    ROTATION_SEED,
+    Strategy,
+    all_strategies,
+)
 from skbq.datasets import (
     load_wordnet_minilm,
     make_gaussian,

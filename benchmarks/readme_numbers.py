@@ -9,7 +9,7 @@ import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
-from skbq._comparison import STRATEGIES, measure
+from skbq.cli.comparison import STRATEGIES, measure
 from skbq.datasets import load_wordnet_minilm
 
 BEGIN = "<!-- numbers: made by benchmarks/readme_numbers.py -->\n"

@@ -50,7 +50,7 @@ from _search_report import report
 from sklearn import config_context
 
 from skbq import BinaryNeighbors, BinaryQuantizer
-from skbq._kernels.vectors import INSTRUCTIONS
+from skbq._kernels.simd import INSTRUCTIONS
 from skbq.datasets import make_low_rank_clusters
 
 SEED = 0

@@ -1,11 +1,11 @@
 """Binary quantization of embeddings, as scikit-learn estimators."""
 
 from ._advisor import QuantizationAdvisor
-from ._graph import BinaryNeighborsTransformer
-from ._neighbors import BinaryNeighbors
-from ._profiler import HeterogeneityProfiler
-from ._quantizers import BinaryQuantizer, TwoBitQuantizer
-from ._rotation import RandomRotation
+from ._neighbors.index import BinaryNeighbors
+from ._neighbors.transformer import BinaryNeighborsTransformer
+from ._profiling.profiler import HeterogeneityProfiler
+from ._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
+from ._quantization.rotation import RandomRotation
 from .codes import CodeArray, as_codes
 
 __version__ = "0.1.0"

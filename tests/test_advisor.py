@@ -10,15 +10,15 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skbq import BinaryNeighbors, QuantizationAdvisor, RandomRotation
-from skbq._advisor import _deciding, _sampling
-from skbq._advisor._asking import RowsAsking
-from skbq._advisor._curves import oversampling_grid, recall_curve
-from skbq._advisor._deciding import Difference, choose, finalists, settle
-from skbq._advisor._drift import compare_rows
-from skbq._advisor._suitability import doubts
-from skbq._measuring import Bench, Truth, best_rows, fidelity, similarities
-from skbq._profiler import HeterogeneityProfiler
-from skbq._strategies import LITERATURE, Strategy, all_strategies
+from skbq._advisor import paired_comparison, sampling
+from skbq._advisor.bench import Bench, Truth, best_rows, fidelity, similarities
+from skbq._advisor.drift import compare_rows
+from skbq._advisor.leave_one_out import RowsAsking
+from skbq._advisor.paired_comparison import Difference, choose, finalists, settle
+from skbq._advisor.recall_curve import oversampling_grid, recall_curve
+from skbq._advisor.suitability import doubts
+from skbq._profiling.profiler import HeterogeneityProfiler
+from skbq._quantization.strategy import LITERATURE, Strategy, all_strategies
 from skbq.datasets import make_gaussian, make_sphere
 from skbq.metrics import neighbor_recall, ranking_fidelity
 
@@ -170,7 +170,7 @@ def test_strategies_and_their_names():
 def test_sample_is_random_disjoint_and_seeded():
     X = np.arange(3000.0)[:, None] @ np.ones((1, 2)) + 1
     first, again, other = (
-        _sampling.draw_sample(X, None, 10_000, np.random.RandomState(seed))
+        sampling.draw_sample(X, None, 10_000, np.random.RandomState(seed))
         for seed in (0, 0, 1)
     )
     assert (first.rows == again.rows).all()
@@ -185,19 +185,19 @@ def test_sample_is_random_disjoint_and_seeded():
 
 
 def test_sample_with_queries_and_bounds(monkeypatch):
-    monkeypatch.setattr(_sampling, "_MAX_QUERIES", 7)
+    monkeypatch.setattr(sampling, "_MAX_QUERIES", 7)
     X, queries = np.ones((50, 2), np.float16), np.zeros((20, 2))
-    sample = _sampling.draw_sample(X, queries, 30, np.random.RandomState(0))
+    sample = sampling.draw_sample(X, queries, 30, np.random.RandomState(0))
     assert sample.rows.shape == (30, 2)
     assert sample.rows.dtype == np.float32
     assert sample.queries.shape == (7, 2)
-    monkeypatch.setattr(_sampling, "_MAX_VALUES", 40)
+    monkeypatch.setattr(sampling, "_MAX_VALUES", 40)
     assert (
-        len(_sampling.draw_sample(X, queries, 30, np.random.RandomState(0)).rows) == 20
+        len(sampling.draw_sample(X, queries, 30, np.random.RandomState(0)).rows) == 20
     )
-    monkeypatch.setattr(_sampling, "_MAX_ROWS", 15)
+    monkeypatch.setattr(sampling, "_MAX_ROWS", 15)
     assert (
-        len(_sampling.draw_sample(X, queries, 30, np.random.RandomState(0)).rows) == 15
+        len(sampling.draw_sample(X, queries, 30, np.random.RandomState(0)).rows) == 15
     )
 
 
@@ -205,7 +205,7 @@ def test_sample_with_queries_and_bounds(monkeypatch):
     ("n", "held_out"), [(4, 2), (40, 10), (800, 200), (10**6, 4000)]
 )
 def test_number_of_held_out_rows(n, held_out):
-    assert _sampling.count_held_out(n) == held_out
+    assert sampling.count_held_out(n) == held_out
 
 
 # Curves.
@@ -444,7 +444,7 @@ def test_gate_errs_rarely_where_nothing_differs():
 def test_difference_of_one_query_says_nothing():
     one = Difference.of(np.ones(1), np.zeros(1))
     assert (one.low, one.high) == (0, 1)
-    assert _deciding.Difference.of(np.ones(9), np.zeros(9)).half_width == 0
+    assert paired_comparison.Difference.of(np.ones(9), np.zeros(9)).half_width == 0
 
 
 # The estimator.

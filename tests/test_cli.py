@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from skbq import _comparison, cli
-from skbq._comparison import STRATEGIES, Measurement
+from skbq import cli
+from skbq.cli import comparison
+from skbq.cli.comparison import STRATEGIES, Measurement
 
 KEYS = [
     *("strategy", "bits", "query", "recall", "recall_reranked"),
@@ -17,7 +18,7 @@ KEYS = [
 
 @pytest.fixture(autouse=True)
 def one_run(monkeypatch):
-    monkeypatch.setattr(_comparison, "_TIMED_SECONDS", 0.0)
+    monkeypatch.setattr(comparison, "_TIMED_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from skbq import BinaryNeighbors, QuantizationAdvisor
-from skbq._terminal import Bar
 from skbq.cli import main
+from skbq.cli._terminal import Bar
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbq._search import code_scan, estimate_scan, nearest, within
+from skbq._neighbors.brute_force import code_scan, estimate_scan, nearest, within
 from skbq.codes import pack_codes
 
 WIDTHS = [1, 2, 7, 8, 9, 31, 63, 64, 65, 100, 128, 130]
@@ -110,7 +110,7 @@ def test_within(rng, n_jobs, radius):
 @pytest.mark.parametrize("n_queries", [1, 60])
 def test_rows_are_cut(rng, n_queries, monkeypatch):
     """For single queries, and where rows are many for each neighbor."""
-    monkeypatch.setattr("skbq._search._ROWS_PER_NEIGHBOR", 0)
+    monkeypatch.setattr("skbq._neighbors.brute_force._ROWS_PER_NEIGHBOR", 0)
     rows, codes = make(rng, 101, 7, 1)  # many ties across the cut
     queries, query_codes = make(rng, n_queries, 7, 1)
     distances = naive.code_distances(rows, queries, "hamming")

@@ -13,14 +13,14 @@ from llvmlite import binding, ir
 from numba import config
 from numpy.testing import assert_array_equal
 
-from skbq._kernels import _compiling, lookup, vectors
-from skbq._kernels.rounding import round_tables
-from skbq._kernels.scan import (
+from skbq._kernels import jit, simd, table_lookup
+from skbq._kernels.dispatch import (
     between_codes,
     from_vectors,
     nearest,
     within,
 )
+from skbq._kernels.rounded_tables import round_tables
 
 HAMMING, HAMMING_2 = (0, 1), (0, 1, 0, 1, 2, 1)
 PENALTY, DOT = (0, 0, 0, 1, 2, 4), (8, 6, 0, 10, 12, 18)
@@ -254,8 +254,8 @@ def test_result_of_a_query_is_its_own(rng):
 def test_tables_are_made_in_parts(rng, monkeypatch):
     parts = make_both(rng)
     expected = [nearest(scan, 5) for scan, _ in parts]
-    monkeypatch.setattr("skbq._kernels.scan._TABLE_BYTES", 1)
-    monkeypatch.setattr("skbq._kernels.rounding._FLOAT_TABLE_BYTES", 1)
+    monkeypatch.setattr("skbq._kernels.dispatch._TABLE_BYTES", 1)
+    monkeypatch.setattr("skbq._kernels.rounded_tables._FLOAT_TABLE_BYTES", 1)
     for (scan, _), (distances, rows) in zip(parts, expected, strict=True):
         assert_array_equal(nearest(scan, 5)[0], distances)
         assert_array_equal(nearest(scan, 5)[1], rows)
@@ -318,13 +318,13 @@ def test_rounded_tables_bound_from_below(rng, group, reach):
 
 
 def test_forced_instructions():
-    available = vectors.available_instructions()
+    available = simd.available_instructions()
     assert available[-1] == "portable"
-    assert vectors.choose_instructions(None) == available[0]
-    assert vectors.choose_instructions("portable") == "portable"
+    assert simd.choose_instructions(None) == available[0]
+    assert simd.choose_instructions("portable") == "portable"
     for name in {"avx512", "avx2", "neon", "sse9"} - set(available):
         with pytest.raises(ValueError, match=f"SKBQ_KERNEL .*portable.*Got '{name}'"):
-            vectors.choose_instructions(name)
+            simd.choose_instructions(name)
 
 
 def digest_of_results():
@@ -340,7 +340,7 @@ RESULTS = """
 import sys
 sys.path.insert(0, {tests!r})
 import test_kernels_lookup as tests
-print(tests.vectors.INSTRUCTIONS, tests.digest_of_results())
+print(tests.simd.INSTRUCTIONS, tests.digest_of_results())
 """
 
 
@@ -358,7 +358,7 @@ def run_python(source, **environment):
 @needs_compiler
 def test_results_do_not_depend_on_the_instructions():
     source, expected = RESULTS.format(tests=os.path.dirname(__file__)), None
-    for name in set(vectors.available_instructions()) - {vectors.INSTRUCTIONS}:
+    for name in set(simd.available_instructions()) - {simd.INSTRUCTIONS}:
         expected = expected or digest_of_results()
         assert run_python(source, SKBQ_KERNEL=name) == [name, expected]
 
@@ -390,32 +390,32 @@ def test_look_up_compiles_to_its_instruction(instructions, triple, features, exp
         builder.load(pointer, align=1, typ=target)
         for pointer, target in zip(function.args, (table, index), strict=True)
     ]
-    builder.ret(lookup.emit_lookup(builder, instructions, *values))
+    builder.ret(table_lookup.emit_lookup(builder, instructions, *values))
     for initialize in ("all_targets", "all_asmprinters"):
         getattr(binding, f"initialize_{initialize}")()
     target = binding.Target.from_triple(triple)
     machine = target.create_target_machine(features=features, opt=3)
     assembly = machine.emit_assembly(binding.parse_assembly(str(module)))
-    width = lookup._LOOKUPS[instructions][1]
+    width = table_lookup._LOOKUPS[instructions][1]
     assert len(re.findall(expected, assembly)) == 64 // width
 
 
 AVX512 = """
 import numpy as np
-from skbq._kernels import lookup, vectors
+from skbq._kernels import simd, table_lookup
 tile, tables = np.zeros((1, 4, 64), np.uint8), np.zeros((16, 16), np.uint8)
-lookup._sum_four.compile(tuple(map(
+table_lookup._sum_four.compile(tuple(map(
     __import__("numba").typeof,
     (tile, tables, None, 0, 2, np.zeros((4, 64), np.int32)),
 )))
-(assembly,) = lookup._sum_four.inspect_asm().values()
-print(vectors.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
+(assembly,) = table_lookup._sum_four.inspect_asm().values()
+print(simd.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
 """
 
 
 @needs_compiler
 @pytest.mark.skipif(
-    "avx2" not in vectors.available_instructions(), reason="compiles for x86"
+    "avx2" not in simd.available_instructions(), reason="compiles for x86"
 )
 def test_whole_scan_compiles_for_avx512():
     environment = {
@@ -430,17 +430,17 @@ def test_whole_scan_compiles_for_avx512():
 @needs_compiler
 def test_kept_kernels_are_those_of_all_sources():
     """An edit of any file of kernels, not only a kernel's own, makes it anew."""
-    file = getattr(lookup.scan_exact._cache, "_cache_file", None)
+    file = getattr(table_lookup.scan_exact._cache, "_cache_file", None)
     if file is None:
         pytest.skip("compiled kernels are not kept here")
-    assert file._source_stamp[1] == _compiling._SOURCES
+    assert file._source_stamp[1] == jit._SOURCES
 
 
 @needs_compiler
 def test_import_compiles_nothing():
     source = """
-from skbq._kernels import counting, lookup, scan
-kernels = [x for part in (counting, lookup, scan) for x in vars(part).values()
+from skbq._kernels import dispatch, popcount, table_lookup
+kernels = [x for part in (popcount, table_lookup, dispatch) for x in vars(part).values()
            if hasattr(x, "signatures")]
 print(len(kernels) > 10, sum(len(x.signatures) for x in kernels))
 """

@@ -148,7 +148,7 @@ def test_import_is_light():
 
 
 def test_cache_can_be_switched_off():
-    code = "from skbq._kernels import _compiling as c; print(c.kernel.__name__)"
+    code = "from skbq._kernels import jit as c; print(c.kernel.__name__)"
     assert run(code, SKBQ_NUMBA_CACHE="0")
 
 
@@ -163,7 +163,7 @@ def test_works_where_no_folder_can_be_written(tmp_path):
         "import skbq\n"
         f"assert skbq.__file__.startswith({str(archive)!r})\n"
         "skbq.BinaryQuantizer().fit([[0.0, 1.0], [1.0, 0.0]])\n"
-        "print(skbq._kernels._compiling._can_cache())"
+        "print(skbq._kernels.jit._can_cache())"
     )
     nowhere = {"HOME": os.devnull, "XDG_CACHE_HOME": os.devnull, "NUMBA_CACHE_DIR": ""}
     assert run(code, **nowhere) == "False"

@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import norm, spearmanr
 from sklearn.base import clone
 
-from skbq._profiler import HeterogeneityProfiler
-from skbq._statistics import Reservoir, anderson_darling
+from skbq._profiling.moments import Reservoir, anderson_darling
+from skbq._profiling.profiler import HeterogeneityProfiler
 from skbq.codes import as_codes
 from skbq.datasets import load_wordnet_minilm, make_gaussian
 

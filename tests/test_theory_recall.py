@@ -4,20 +4,20 @@ import numpy as np
 import pytest
 
 from skbq.theory import local_law, model_scores, oversampling_for, predict_recall
-from skbq.theory._tail import (
-    LOG_NOISE,
-    interpolate,
-    limit_recall,
-    probit_table,
-    tail_recall,
-)
-from skbq.theory._thinning import (
+from skbq.theory._recall.subsampling import (
     _ORDER_SEED,
     rank_neighbors,
     rank_rows,
     sample_recall,
     thinned_recall,
     thinning_depth,
+)
+from skbq.theory._recall.tail_copula import (
+    LOG_NOISE,
+    interpolate,
+    limit_recall,
+    probit_table,
+    tail_recall,
 )
 
 

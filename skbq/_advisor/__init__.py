@@ -1,5 +1,5 @@
 """The advisor: which quantization for these vectors, and how sure."""
 
-from ._estimator import QuantizationAdvisor
+from .advisor import QuantizationAdvisor
 
 __all__ = ["QuantizationAdvisor"]

@@ -6,7 +6,7 @@ a row's result depends on the row alone.
 
 import numpy as np
 
-from ._compiling import kernel
+from .jit import kernel
 
 # Rows turned at once: those of one AVX-512 register as float32.
 _LANES = 16

@@ -10,8 +10,8 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from ._compiling import inlined, kernel
-from .vectors import (
+from .jit import inlined, kernel
+from .simd import (
     BLOCK,
     CACHE_LINE,
     INSTRUCTIONS,

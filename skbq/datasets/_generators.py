@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from sklearn.utils import Bunch, check_random_state
 
-from .._checks import check_int, check_real
+from .._utils.params import check_int, check_real
 
 Floats = NDArray[np.float64]
 

@@ -3,10 +3,7 @@
 Nothing here imports another part of the package, and nothing is an estimator.
 """
 
-from ._denoised import denoised_covariance
-from ._drawn import simulated_fidelity
-from ._fidelity import isotropic_fidelity, predict_fidelity
-from ._laws import (
+from ._closed_forms import (
     MagnitudeGain,
     SteinSignal,
     bit_agreement,
@@ -18,19 +15,22 @@ from ._laws import (
     sign_entropy,
     stein_signal,
 )
-from ._local_law import LocalLaw, local_law, model_scores
-from ._measured import pairwise_fidelity
-from ._moments import Fidelity
-from ._projected_normal import ProjectedNormal, fit_projected_normal
-from ._recall import (
+from ._fidelity.covariance_shrinkage import denoised_covariance
+from ._fidelity.pairwise import pairwise_fidelity
+from ._fidelity.prediction import isotropic_fidelity, predict_fidelity
+from ._fidelity.projected_normal import ProjectedNormal, fit_projected_normal
+from ._fidelity.row_model import CheckedFidelity, RowLaw
+from ._fidelity.score_moments import Fidelity
+from ._fidelity.simulation import simulated_fidelity
+from ._fidelity.spearman import spearman_from_pearson
+from ._recall.prediction import (
     OversamplingPrediction,
     RecallPrediction,
     oversampling_for,
     predict_recall,
 )
-from ._row_law import CheckedFidelity, RowLaw
-from ._scaling import ScalingFit, fit_scaling_law, scaling_law
-from ._spearman import spearman_from_pearson
+from ._recall.score_given_cosine import LocalLaw, local_law, model_scores
+from ._scaling_law import ScalingFit, fit_scaling_law, scaling_law
 
 __all__ = [
     "CheckedFidelity",

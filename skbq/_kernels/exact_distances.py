@@ -1,0 +1,191 @@
+"""Exact distances of single rows, in float64 and in one order of additions."""
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .jit import inlined, kernel
+from .simd import DOUBLES, INSTRUCTIONS, binary, pointer, splat, vector, zero_doubles
+
+
+class Bounds(NamedTuple):
+    """How sums of rounded tables bound distances.
+
+    The float sum is at least ``base + step * sum``: the columns of ``queries``, in the
+    order step, base, float32 (n_queries, 2), with room for rounding in float32. The
+    distance is ``offset + |scale| * float sum``, float32 (n_rows,), if the sign of
+    ``scale`` is ``sign``, -1 or 1; of other rows nothing is known. Where ``offset`` and
+    ``scale`` are empty, the distance is the float sum itself.
+    """
+
+    queries: np.ndarray
+    offset: np.ndarray
+    scale: np.ndarray
+    sign: int
+
+
+class Queries(NamedTuple):
+    """What the exact distance of a row is computed from.
+
+    Either float queries: ``values``, float32 (n_queries, 8 * columns of codes), zero
+    beyond the coordinates, with ``levels``, float64 (2,), the values of a weak and of
+    a strong coordinate (1 bit: the first counts). Or, where ``values`` has no rows,
+    codes of two bits: ``codes``, uint8 (n_queries, width), with ``costs``, float64
+    (6,), as ``_count_distance`` takes them. ``n_features``: number of coordinates.
+    """
+
+    values: np.ndarray
+    levels: np.ndarray
+    codes: np.ndarray
+    costs: np.ndarray
+    n_features: int
+
+
+@intrinsic
+def _add_products(typing, sums, signs, strong, values, offset, low, high):
+    """Add eight float32 values, times plus or minus a level, to eight sums.
+
+    ``signs`` and ``strong`` are bytes of bits, that of the first value the highest;
+    where ``strong`` is None, all levels are low.
+    """
+    is_one_bit = isinstance(strong, types.NoneType)
+
+    def emit(context, builder, signature, args):
+        sums, signs, strong, values, offset, low, high = args
+        lanes, kind = vector(64, 8), ir.VectorType(ir.FloatType(), 8)
+
+        def splat_byte(byte):
+            return splat(builder, builder.zext(byte, ir.IntType(64)), 8)
+
+        level = splat(builder, low, 8)
+        if not is_one_bit:
+            bits = ir.Constant(lanes, [128 >> j for j in range(8)])
+            is_high = builder.icmp_unsigned(
+                "!=", builder.and_(splat_byte(strong), bits), ir.Constant(lanes, None)
+            )
+            level = builder.select(is_high, splat(builder, high, 8), level)
+        place = pointer(context, builder, signature.args[3], values, offset, kind)
+        loaded = builder.fpext(builder.load(place, align=4, typ=kind), sums.type)
+        product = builder.fmul(loaded, level)
+        # A sign bit of 0 means minus: bring its complement to the top of the float.
+        shifts = ir.Constant(lanes, [56 + j for j in range(8)])
+        negative = builder.shl(splat_byte(builder.not_(signs)), shifts)
+        negative = builder.and_(negative, ir.Constant(lanes, [1 << 63] * 8))
+        product = builder.xor(builder.bitcast(product, lanes), negative)
+        return builder.fadd(sums, builder.bitcast(product, sums.type))
+
+    real = types.float64
+    return (
+        DOUBLES(DOUBLES, types.uint8, strong, values, types.int64, real, real),
+        emit,
+    )
+
+
+@intrinsic
+def _sum_of_eight(typing, sums):
+    """Add eight sums as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))."""
+
+    def emit(context, builder, signature, args):
+        places = [ir.Constant(ir.IntType(32), lane) for lane in range(8)]
+        parts = [builder.extract_element(args[0], place) for place in places]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [builder.fadd(a, b) for a, b in pairs]
+        return parts[0]
+
+    return types.float64(DOUBLES), emit
+
+
+_add_sums = binary("fadd")
+
+
+@kernel
+def _product_plain(codes, row, bits, values, q, levels):
+    """Product of float query q with the values of a row, in float64.
+
+    Coordinate i is added to the (i modulo 32)th of 32 sums s, in order. Then t_j is
+    (s_j + s_j+8) + (s_j+16 + s_j+24), and the product is
+    ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7)). Whatever keeps to this order
+    gives the same last bit.
+    """
+    s = np.zeros(32)
+    for b in range(codes.shape[1] // bits):
+        signs = codes[row, bits * b]
+        strong = codes[row, 2 * b + 1] if bits == 2 else np.uint8(0)
+        for j in range(8):
+            x = values[q, 8 * b + j] * levels[(strong >> (7 - j)) & 1]
+            s[8 * (b % 4) + j] += x if (signs >> (7 - j)) & 1 else -x
+    t = (s[:8] + s[8:16]) + (s[16:24] + s[24:])
+    return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
+
+
+@inlined
+def _add_byte(sums, codes, row, bits, values, q, b, levels):
+    place = (q * values.shape[1] + 8 * b) * 4
+    low, high = levels[0], levels[1]
+    if bits == 2:
+        signs, strong = codes[row, 2 * b], codes[row, 2 * b + 1]
+        return _add_products(sums, signs, strong, values, place, low, high)
+    return _add_products(sums, codes[row, b], None, values, place, low, high)
+
+
+@inlined
+def _product_vector(codes, row, bits, values, q, levels):
+    """Do the same with the sums in four vectors."""
+    s0 = s1 = s2 = s3 = zero_doubles()
+    n_bytes = codes.shape[1] // bits
+    for b in range(0, n_bytes - 3, 4):
+        s0 = _add_byte(s0, codes, row, bits, values, q, b, levels)
+        s1 = _add_byte(s1, codes, row, bits, values, q, b + 1, levels)
+        s2 = _add_byte(s2, codes, row, bits, values, q, b + 2, levels)
+        s3 = _add_byte(s3, codes, row, bits, values, q, b + 3, levels)
+    b = n_bytes // 4 * 4
+    if b < n_bytes:
+        s0 = _add_byte(s0, codes, row, bits, values, q, b, levels)
+    if b + 1 < n_bytes:
+        s1 = _add_byte(s1, codes, row, bits, values, q, b + 1, levels)
+    if b + 2 < n_bytes:
+        s2 = _add_byte(s2, codes, row, bits, values, q, b + 2, levels)
+    return _sum_of_eight(_add_sums(_add_sums(s0, s1), _add_sums(s2, s3)))
+
+
+_product = _product_plain if INSTRUCTIONS == "portable" else _product_vector
+_BIT_COUNTS = np.array([byte.bit_count() for byte in range(256)], np.int64)
+
+
+@kernel
+def _count_distance(codes, row, bits, query, costs, n_features):
+    """Distance of codes from counts of coordinates, in float64.
+
+    ``costs`` are of coordinates where the signs agree and the magnitudes are weak and
+    weak, weak and strong, strong and strong; then where the signs differ. Counts times
+    costs are added in this order, so that equal counts give equal distances.
+    """
+    total = 0.0
+    counts = np.zeros(6, np.int64)
+    for b in range(codes.shape[1] // bits):
+        differ = np.int64(codes[row, bits * b] ^ query[bits * b])
+        m = np.int64(codes[row, 2 * b + 1]) if bits == 2 else 0
+        n = np.int64(query[2 * b + 1]) if bits == 2 else 0
+        classes = (255 ^ (m | n), m ^ n, m & n)
+        for c in range(3):
+            counts[c] += _BIT_COUNTS[classes[c] & ~differ]
+            counts[3 + c] += _BIT_COUNTS[classes[c] & differ]
+    counts[0] -= 8 * (codes.shape[1] // bits) - n_features  # padding
+    for c in range(6):
+        total += costs[c] * counts[c]
+    return total
+
+
+@inlined
+def row_distance(codes, row, bits, q, bounds, queries):
+    """Exact distance of a row to query q."""
+    if queries.values.shape[0] == 0:
+        return _count_distance(
+            codes, row, bits, queries.codes[q], queries.costs, queries.n_features
+        )
+    product = _product(codes, row, bits, queries.values, q, queries.levels)
+    return np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product

@@ -1,0 +1,1 @@
+"""The index: rows, their codes, and the search among them."""

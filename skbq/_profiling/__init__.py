@@ -1,0 +1,1 @@
+"""Statistics of embeddings that decide how well they quantize."""

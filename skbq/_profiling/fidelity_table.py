@@ -1,0 +1,138 @@
+"""Predicted fidelity of every strategy, as a table, and what to think of it."""
+
+from typing import Any
+
+import numpy as np
+
+from .._quantization.rotation import RandomRotation
+from .._quantization.strategy import ROTATION_SEED, Strategy
+from ..theory import RowLaw
+
+# A prediction counts as valid if it is within 0.02 of what a sample shows, and the
+# sample is large enough to say that it is within 0.03 of all rows (95 %, one side).
+_TOLERANCE = 0.02
+_LARGEST_ERROR = 0.03
+_ONE_SIDE = 1.645
+# With fewer rows a sample tells too little to check predictions on.
+_FEWEST_ROWS = 200
+_NORMAL_SHARE = 0.5
+_RESIDUAL = 0.01
+_COLUMNS = (
+    "strategy",
+    "threshold",
+    "rotate",
+    "bits",
+    "query",
+    "code_metric",
+    "predicted_fidelity",
+    "predicted_pearson",
+    "sampled_fidelity",
+    "standard_error",
+    "valid",
+    "reason",
+)
+
+
+def predicted_strategies() -> list[Strategy]:
+    """List centring x rotation x bits x kind of query x comparison of codes."""
+    return [
+        Strategy(bits, query, rotated, threshold, code_metric=code_metric)
+        for threshold in ("mean", "zero")
+        for rotated in (False, True)
+        for bits, query, code_metric in (
+            (1, "codes", "auto"),
+            (1, "vectors", "auto"),
+            (2, "codes", "auto"),
+            (2, "codes", "hamming"),
+            (2, "codes", "penalty"),
+            (2, "vectors", "auto"),
+        )
+    ]
+
+
+def fidelity_table(
+    law: RowLaw, normal_share: float, length_variation: tuple[float, float]
+) -> dict[str, Any]:
+    """Predict every strategy, and check each prediction on the sample.
+
+    Parameters
+    ----------
+    law : RowLaw
+    normal_share : float
+        Share of the coordinates that look normal.
+    length_variation : tuple of float
+        Standard deviation over mean of the lengths of rows, and what it would be for
+        normal rows.
+
+    Returns
+    -------
+    table : dict of ndarrays of shape (n_strategies,)
+    """
+    turn = RandomRotation(random_state=ROTATION_SEED).fit(law.sample).matrix()
+    laws = {False: law, True: law.rotated(turn)}
+    rows = []
+    for strategy in predicted_strategies():
+        fidelity = laws[strategy.rotated].predict(
+            strategy.make_quantizer(rotate=False),
+            query=strategy.query,
+            code_metric=strategy.code_metric,
+        )
+        reason = ""
+        if not abs(fidelity.gap) <= _TOLERANCE:
+            reason = _reason(strategy, law, normal_share, length_variation)
+        elif abs(fidelity.gap) + _ONE_SIDE * fidelity.standard_error > _LARGEST_ERROR:
+            reason = f"the standard error on a sample is {fidelity.standard_error:.3f}"
+        if len(law.sample) < _FEWEST_ROWS:
+            reason = f"{len(law.sample)} rows are too few to check on"
+        rows.append(
+            (
+                strategy.words,
+                strategy.threshold,
+                strategy.rotated,
+                strategy.bits,
+                strategy.query,
+                strategy.code_metric,
+                fidelity.predicted.spearman,
+                fidelity.predicted.pearson,
+                fidelity.sampled,
+                fidelity.standard_error,
+                not reason,
+                reason,
+            )
+        )
+    return {
+        name: np.array(column, dtype=object if isinstance(column[0], str) else None)
+        for name, column in zip(_COLUMNS, zip(*rows, strict=True), strict=True)
+    }
+
+
+def _reason(
+    strategy: Strategy,
+    law: RowLaw,
+    normal_share: float,
+    length_variation: tuple[float, float],
+) -> str:
+    """Say what about the rows is not as the law has it."""
+    causes = []
+    if not strategy.rotated and normal_share < _NORMAL_SHARE:
+        causes.append(f"only {normal_share:.0%} of the coordinates look normal")
+    found, expected = length_variation
+    if law.metric == "inner_product" and found > 1.5 * expected:
+        causes.append(
+            f"lengths vary by {found:.0%} of their mean, by {expected:.0%} if normal"
+        )
+    if law.residual > _RESIDUAL:
+        causes.append(
+            f"the law leaves {law.residual:.1%} of the covariance of unit rows"
+        )
+    tail = _kurtosis(law)
+    if not 2.0 < tail < 6.0:
+        causes.append(f"similarities have kurtosis {tail:.0f}, 3 if normal")
+    return "; ".join(causes) or "coordinates depend on each other as normal ones do not"
+
+
+def _kurtosis(law: RowLaw) -> float:
+    half = len(law.sample) // 2
+    similarity = law.sample[:half] @ law.sample[half:].T
+    centred = similarity - similarity.mean()
+    return float(np.mean(centred**4) / np.mean(centred**2) ** 2)

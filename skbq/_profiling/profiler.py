@@ -1,0 +1,479 @@
+"""HeterogeneityProfiler: the statistics that decide how well binary codes work."""
+
+from typing import Any, Self
+
+import numpy as np
+from scipy.linalg import eigvalsh
+from scipy.special import entr, ndtr
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from .._quantization.base import DocLinkMixin, check_vectors
+from .._utils.parallel import fixed_blocks
+from .._utils.params import check_option
+from ..theory import RowLaw
+from .fidelity_table import fidelity_table
+from .moments import Moments, Reservoir, anderson_darling
+
+# Rows whose float64 copy is held at a time.
+_BLOCK_ROWS = 2048
+# The pass rate of a test of normality falls with the sample: it needs a fixed one.
+_NORMALITY_ROWS = 2000
+# Upper 5 % point of A*^2 when mean and variance are estimated [Stephens 1986].
+_NORMALITY_LIMIT = 0.752
+_FEWEST_TO_PREDICT = 20
+# Lengths that vary less, as a share of their mean, are taken for one length.
+_ONE_LENGTH = 0.01
+
+
+def _binary_entropy(p: np.ndarray) -> np.ndarray:
+    return (entr(p) + entr(1.0 - p)) / np.log(2.0)
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return float(numerator / denominator) if denominator > 0 else float("nan")
+
+
+def _variation(values: np.ndarray) -> float:
+    """Return the population standard deviation over the mean."""
+    return _ratio(values.std(), values.mean()) if values.size else float("nan")
+
+
+def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Spearman's correlation; NaN where one side does not vary."""
+    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+        return float("nan")
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def _scale_correlation(covariance: np.ndarray, scale: np.ndarray) -> float:
+    """Rank correlation over i of scale_i with the mean over j != i of abs(rho_ij)."""
+    if len(scale) < 3:
+        return float("nan")
+    couplings = np.abs(covariance / scale)
+    np.fill_diagonal(couplings, 0.0)
+    return _rank_correlation(scale, couplings.sum(axis=1) / scale)
+
+
+class HeterogeneityProfiler(
+    DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+):
+    """Measure what decides how well binary codes of vectors work.
+
+    A transformer that passes vectors through unchanged: put it first in a pipeline,
+    or call :meth:`fit` and :meth:`report` by themselves. Large arrays are read in
+    blocks; :meth:`partial_fit` takes them in chunks with the same result.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None, default=None
+        Seed of the subsample for the test of normality, on which predictions are
+        checked too; nothing else is random.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,), dtype float64
+        Mean of each coordinate, mu.
+    scale_ : ndarray of shape (n_features,), dtype float64
+        Standard deviation of each coordinate, sigma; 0 for a constant one.
+    covariance_ : ndarray of shape (n_features, n_features), dtype float64
+        Covariance of the coordinates, Sigma.
+    heterogeneity_ : float
+        Coefficient of variation of ``scale_``: its standard deviation over its mean.
+        0 if all coordinates vary alike.
+    sign_entropy_ : float
+        Mean over coordinates of the entropy of the bit ``x_i > 0``, in bits: 1 if
+        every bit is set in half of the rows, 0 if no bit varies. Signs are taken about
+        0 whatever threshold a quantizer may use later.
+    predicted_sign_entropy_ : float
+        The same for a normal distribution of mean ``mean_`` and standard deviation
+        ``scale_``: the entropy of Phi(mu_i / sigma_i).
+    snr_mean_, snr_std_ : float
+        Mean and standard deviation over coordinates of abs(mu_i) / sigma_i.
+    off_diagonal_ratio_ : float
+        Frobenius norm of the covariance off the diagonal, over that of its diagonal.
+    effective_dimension_ : float
+        ``tr(Sigma)^2 / tr(Sigma^2)``: the number of directions that the variance is
+        spread over, between 1 and n_features.
+    effective_rank_ : float
+        ``tr(Sigma)`` over the largest eigenvalue of Sigma.
+    norm_cv_ : float
+        Standard deviation over mean of the lengths of the rows.
+    gaussian_pass_rate_ : float
+        Share of coordinates that pass the Anderson-Darling test of normality at 5 %
+        (A*^2 < 0.752) on a subsample. Normal coordinates would give 0.95.
+    normality_sample_size_ : int
+        Number of rows in that subsample: 2,000, or all if there are fewer. The rate
+        falls with the number of rows, so that rates compare only at equal size.
+    scale_correlation_ : float
+        Rank correlation over coordinates i of sigma_i with the mean over j != i of
+        the absolute correlation between i and j: the diagnostic of [1]_ for whether
+        the coordinates of large variance are the correlated ones.
+    constant_features_ : ndarray of shape (n_constant,), dtype int64
+        Numbers of the coordinates that have the same value in all rows.
+    n_samples_seen_ : int
+        Number of rows.
+    n_features_in_ : int
+        Number of coordinates.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had names at fit.
+
+    See Also
+    --------
+    RandomRotation : Evens out the coordinates.
+    BinaryQuantizer, TwoBitQuantizer : The codes that these figures are about.
+
+    Notes
+    -----
+    All variances, standard deviations and covariances, over rows and over
+    coordinates, are those of the population (they divide by n). Only inside the
+    Anderson-Darling statistic is the standard deviation the sample's (n - 1); the
+    statistic is corrected for estimated mean and variance,
+    ``A*^2 = A^2 (1 + 0.75/n + 2.25/n^2)`` [2]_.
+
+    Constant coordinates count with sigma = 0 and entropy 0. They are left out of
+    ``snr_mean_``, ``snr_std_``, ``gaussian_pass_rate_`` and ``scale_correlation_``,
+    which have no meaning for them. A figure that has none for the whole array, such
+    as the correlations of a single column, is NaN.
+
+    Moments are computed in float64 in blocks of rows, each about its own mean, and
+    merged as in [3]_; the work is O(n_samples n_features^2). Which rows are in the
+    subsample depends on the seed and on row numbers, not on the chunks.
+
+    References
+    ----------
+    .. [1] W. Xiao, "Covariance Structure and Coordinate Heterogeneity Govern Binary
+       Quantization of Contrastive Embeddings", arXiv:2605.17524, 2026.
+    .. [2] M. A. Stephens, "Tests based on EDF statistics", in R. B. D'Agostino and
+       M. A. Stephens (eds.), "Goodness-of-Fit Techniques", 1986, table 4.7.
+    .. [3] T. F. Chan, G. H. Golub and R. J. LeVeque, "Algorithms for computing the
+       sample variance: analysis and recommendations", The American Statistician 37,
+       1983.
+
+    Examples
+    --------
+    >>> from skbq import HeterogeneityProfiler
+    >>> from skbq.datasets import load_wordnet_minilm
+    >>> X = load_wordnet_minilm().data
+    >>> profiler = HeterogeneityProfiler(random_state=0).fit(X)
+    >>> profiler.constant_features_.size
+    2
+    >>> print(f"{profiler.sign_entropy_:.3f}, {profiler.effective_dimension_:.0f}")
+    0.953, 116
+    """
+
+    _moments: Moments
+    _reservoir: Reservoir
+
+    def __init__(self, *, random_state: Any = None) -> None:
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Measure vectors, forgetting earlier ones.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors, at least two.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        X = check_vectors(self, X, reset=True, min_samples=2)
+        return self._add(X, first=True)
+
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Measure further vectors; all attributes then describe all of them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors. One is enough, but until a second one came nothing varies.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        first = not hasattr(self, "n_samples_seen_")
+        return self._add(check_vectors(self, X, reset=first), first=first)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return X as it is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The same values in the same dtype, without a copy where X is an array.
+        """
+        check_is_fitted(self)
+        return check_vectors(self, X, reset=False)
+
+    def report(self) -> str:
+        """Say in words what the figures mean for binary codes.
+
+        Returns
+        -------
+        text : str
+            One paragraph for each property of the vectors, the figure first.
+        """
+        check_is_fitted(self)
+        return "\n".join(_report_lines(self))
+
+    def predict_fidelity(self, *, metric: str = "cosine") -> dict[str, np.ndarray]:
+        """Predict how well each strategy ranks, and check that on a sample.
+
+        Parameters
+        ----------
+        metric : {"cosine", "euclidean", "inner_product"}, default="cosine"
+            What the vectors are compared by. "euclidean" is for vectors of one
+            length, where it ranks as cosine does.
+
+        Returns
+        -------
+        table : dict of ndarrays of shape (n_strategies,)
+            One entry for each combination of threshold, rotation, bits, kind of query
+            and comparison of codes, made for ``pandas.DataFrame(table)``:
+
+            * ``strategy`` : in words; ``threshold``, ``rotate``, ``bits``, ``query``,
+              ``code_metric`` : the settings.
+            * ``predicted_fidelity`` : Spearman correlation over random pairs that a
+              normal law of these moments has; ``predicted_pearson`` : Pearson's.
+            * ``sampled_fidelity`` : Spearman correlation measured by coding the
+              sample of ``normality_sample_size_`` rows, halves against each other;
+              ``standard_error`` : its own, as an estimate for all rows.
+            * ``valid`` : whether the two agree within 0.02, on a sample large enough
+              to say that the prediction is within 0.03 of the fidelity over all rows
+              (95 %, one side).
+            * ``reason`` : what is not as in a normal law, where not valid; else "".
+
+        Raises
+        ------
+        ValueError
+            If fewer than 20 rows were seen, or for "euclidean" of different lengths.
+
+        See Also
+        --------
+        skbq.theory.RowLaw : The same for one quantizer of yours.
+        skbq.metrics.RankingFidelityScorer : Measured fidelity of a fitted index.
+
+        Notes
+        -----
+        Rotated strategies are predicted for the rotation that
+        ``RandomRotation(random_state=0)`` makes; in dozens of dimensions or more,
+        one is like another. Under "cosine", moments are those of all vectors where
+        these have one length, else those of the sample, scaled to unit length.
+
+        The time grows as the cube of the number of coordinates: seconds for some
+        hundreds, a minute or two for 1,536.
+
+        Examples
+        --------
+        >>> from skbq import HeterogeneityProfiler
+        >>> from skbq.datasets import load_wordnet_minilm
+        >>> profiler = HeterogeneityProfiler(random_state=0)
+        >>> table = profiler.fit(load_wordnet_minilm().data).predict_fidelity()
+        >>> best = table["predicted_fidelity"].argmax()
+        >>> table["strategy"][best], bool(table["valid"][best])
+        ('2 bits, rotated, float queries', True)
+        """
+        check_is_fitted(self)
+        check_option(metric, "metric", self, ("cosine", "euclidean", "inner_product"))
+        if self.n_samples_seen_ < _FEWEST_TO_PREDICT:
+            raise ValueError(
+                f"predict_fidelity needs at least {_FEWEST_TO_PREDICT} rows. "
+                f"{type(self).__name__} has seen {self.n_samples_seen_}."
+            )
+        if metric == "euclidean":
+            if self.norm_cv_ > _ONE_LENGTH:
+                raise ValueError(
+                    "There is no prediction for euclidean distances of vectors whose "
+                    f"lengths differ: here they vary by {self.norm_cv_:.1%}. Scale "
+                    "them to one length, or choose metric='inner_product'."
+                )
+            metric = "cosine"
+        law = RowLaw.fit(
+            self.mean_,
+            self.covariance_,
+            self.n_samples_seen_,
+            sample=self._reservoir.rows,
+            metric=metric,
+        )
+        lengths = (self.norm_cv_, self._normal_norm_cv())
+        return fidelity_table(law, self.gaussian_pass_rate_, lengths)
+
+    def _normal_norm_cv(self) -> float:
+        """Return what ``norm_cv_`` would be for normal rows, to first order."""
+        mean, covariance = self.mean_, self.covariance_
+        energy = mean @ mean + np.trace(covariance)
+        spread = 2 * np.vdot(covariance, covariance) + 4 * mean @ covariance @ mean
+        return _ratio(float(spread) ** 0.5, 2 * float(energy))
+
+    def _add(self, X: np.ndarray, *, first: bool) -> Self:
+        n_before = 0 if first else self._moments.n
+        if first:
+            seed = check_random_state(self.random_state).randint(2**31 - 1)
+            reservoir = Reservoir(
+                seed, _NORMALITY_ROWS, np.empty(0, np.uint64), np.empty((0, 0))
+            )
+        else:
+            reservoir = self._reservoir
+        self._reservoir = reservoir.add(X, n_before)
+        moments = None if first else self._moments
+        for rows in fixed_blocks(len(X), _BLOCK_ROWS):
+            block = Moments.of_block(np.array(X[rows], dtype=np.float64, order="C"))
+            moments = block if moments is None else moments.merge(block)
+        assert moments is not None
+        self._moments = moments
+        self._set_moments(moments)
+        self._set_signs(moments)
+        self._set_covariance_figures()
+        self._set_normality(self._reservoir.rows)
+        self.n_samples_seen_ = moments.n
+        return self
+
+    def _set_moments(self, moments: Moments) -> None:
+        constant = moments.low == moments.high
+        self.constant_features_ = np.flatnonzero(constant)
+        self.mean_ = np.where(constant, moments.low, moments.mean)
+        covariance = moments.comoment / moments.n
+        covariance[constant] = 0.0
+        covariance[:, constant] = 0.0
+        self.covariance_ = covariance
+        self.scale_ = np.sqrt(covariance.diagonal())
+        self.heterogeneity_ = _variation(self.scale_)
+        norm_std = np.sqrt(moments.norm_comoment / moments.n)
+        self.norm_cv_ = _ratio(norm_std, moments.norm_mean)
+
+    def _set_signs(self, moments: Moments) -> None:
+        varies = self._varying()
+        snr = np.abs(self.mean_[varies] / self.scale_[varies])
+        self.snr_mean_ = float(snr.mean()) if snr.size else float("nan")
+        self.snr_std_ = float(snr.std()) if snr.size else float("nan")
+        shares = moments.n_positive / moments.n
+        self.sign_entropy_ = float(_binary_entropy(shares).mean())
+        predicted = np.zeros(len(self.mean_))
+        predicted[varies] = _binary_entropy(ndtr(-snr))
+        self.predicted_sign_entropy_ = float(predicted.mean())
+
+    def _set_covariance_figures(self) -> None:
+        covariance, varies = self.covariance_, self._varying()
+        d = len(covariance)
+        variances = covariance.diagonal()
+        total, on_diagonal = variances.sum(), np.square(variances).sum()
+        off_diagonal = max(np.vdot(covariance, covariance) - on_diagonal, 0.0)
+        largest = eigvalsh(covariance, subset_by_index=[d - 1, d - 1])[0]
+        self.off_diagonal_ratio_ = _ratio(off_diagonal**0.5, on_diagonal**0.5)
+        self.effective_dimension_ = _ratio(total**2, on_diagonal + off_diagonal)
+        self.effective_rank_ = _ratio(total, largest)
+        self.scale_correlation_ = _scale_correlation(
+            covariance[np.ix_(varies, varies)], self.scale_[varies]
+        )
+
+    def _set_normality(self, sample: np.ndarray) -> None:
+        self.normality_sample_size_ = len(sample)
+        varies = self._varying()
+        if varies.any():
+            # A column that varies elsewhere but not in the sample is NaN: it fails.
+            passed = anderson_darling(sample[:, varies]) < _NORMALITY_LIMIT
+            self.gaussian_pass_rate_ = float(passed.mean())
+        else:
+            self.gaussian_pass_rate_ = float("nan")
+
+    def _varying(self) -> np.ndarray:
+        return self.scale_ > 0
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _report_lines(profiler: HeterogeneityProfiler) -> list[str]:
+    """Put the figures of a fitted profiler into words."""
+    d, n_constant = profiler.n_features_in_, profiler.constant_features_.size
+    head = f"{profiler.n_samples_seen_:,} vectors of {d} coordinates."
+    if n_constant:
+        head += f" {n_constant} of them never vary: their bits say nothing."
+    if not profiler.scale_.any():
+        return [head]
+    return [
+        head,
+        _say_signs(profiler),
+        _say_spread(profiler),
+        _say_dimension(profiler),
+        _say_lengths(profiler),
+        _say_normality(profiler),
+    ]
+
+
+def _say_signs(profiler: HeterogeneityProfiler) -> str:
+    entropy, predicted = profiler.sign_entropy_, profiler.predicted_sign_entropy_
+    text = (
+        f"Signs: a sign about 0 carries {entropy:.3f} bits on average (normal "
+        f"coordinates with these means and spreads: {predicted:.3f}); means are "
+        f"{profiler.snr_mean_:.2f} standard deviations away from 0. "
+    )
+    if entropy < 0.9:
+        return text + "Much of the bits is lost: let the quantizer centre them."
+    return text + "Little of the bits is lost, centred or not."
+
+
+def _say_spread(profiler: HeterogeneityProfiler) -> str:
+    text = (
+        f"Spread: the coordinates' standard deviations differ by "
+        f"{profiler.heterogeneity_:.1%} of their mean (heterogeneity). "
+    )
+    coupling = profiler.scale_correlation_
+    if coupling > 0.15:
+        text += (
+            f"The wide coordinates are also the correlated ones (rank correlation "
+            f"{coupling:.2f}): rules that average over coordinates err more. "
+        )
+    if profiler.heterogeneity_ > 0.2:
+        return text + "One bit counts wide and narrow ones alike: try RandomRotation."
+    return text + "There is little for a rotation to even out."
+
+
+def _say_dimension(profiler: HeterogeneityProfiler) -> str:
+    effective = profiler.effective_dimension_
+    return (
+        f"Dimension: the variance is spread as over {effective:.1f} of "
+        f"{profiler.n_features_in_} directions (effective rank "
+        f"{profiler.effective_rank_:.1f}, off-diagonal ratio "
+        f"{profiler.off_diagonal_ratio_:.2f}). The smaller that share, the more the "
+        "coordinates repeat each other and the better codes of rotated vectors keep "
+        "the order of pairs."
+    )
+
+
+def _say_lengths(profiler: HeterogeneityProfiler) -> str:
+    text = f"Lengths: those of the vectors vary by {profiler.norm_cv_:.1%}. "
+    if profiler.norm_cv_ < 0.01:
+        return text + "Cosine, euclidean and inner product rank nearly alike."
+    return text + (
+        "Cosine, euclidean and inner product rank differently, and codes keep the "
+        "directions better than the lengths: choose the metric on purpose."
+    )
+
+
+def _say_normality(profiler: HeterogeneityProfiler) -> str:
+    rate = profiler.gaussian_pass_rate_
+    text = (
+        f"Normality: {rate:.0%} of the coordinates pass a test on "
+        f"{profiler.normality_sample_size_:,} rows (95% would if all were normal). "
+    )
+    if rate < 0.5:
+        return text + "Measure before trusting predictions for normal vectors."
+    return text + "Predictions for normal vectors are a first guide."

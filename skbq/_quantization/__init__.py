@@ -1,0 +1,1 @@
+"""Quantizers and the linear maps before them."""

@@ -1,0 +1,393 @@
+"""What estimators share: how vectors enter, and the common half of the quantizers."""
+
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._kernels.memory import read_only
+from .._kernels.vector_ops import add_to_cells
+from .._utils.parallel import cache_blocks, fixed_blocks, row_blocks
+from .._utils.params import check_option
+from ..codes import (
+    CodeArray,
+    code_bytes,
+    code_width,
+    describe_codes,
+    empty_codes,
+    is_codes,
+)
+
+# Rows converted to floats at a time: a block of 768 coordinates stays in the cache.
+_BLOCK_ROWS = 256
+
+
+class DocLinkMixin:
+    """Where the link of an estimator's notebook display leads."""
+
+    _doc_link_module = "skbq"
+    _doc_link_template = (
+        "https://skbq.readthedocs.io/generated/{estimator_module}.{estimator_name}.html"
+    )
+
+
+def check_vectors(
+    estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int = 1
+) -> np.ndarray:
+    """Let vectors in: the one door of every estimator that takes floats.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        float16, float32, float64 or signed integers, as given: convert blocks of it
+        with :func:`float_rows`.
+
+    Raises
+    ------
+    ValueError
+        For codes and other unsigned integers, NaN, infinity, masked values, dates,
+        wrong width, sparse, complex, 1-d or empty input.
+    """
+    name = type(estimator).__name__
+    if is_codes(X):
+        raise ValueError(
+            f"{name} takes vectors, but X holds codes already ({X.bits} bits for each "
+            f"of {X.n_features} coordinates). Pass the vectors that were encoded."
+        )
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            f"{name} got a masked array, whose masked values would count as they are. "
+            "Fill them in by X.filled(...), or drop their rows."
+        )
+    refuse_unsigned(X, name)
+    X = validate_data(
+        estimator,
+        X,
+        reset=reset,
+        dtype="numeric",
+        ensure_min_samples=min_samples,
+        ensure_all_finite=False,
+    )
+    refuse_unsigned(X, name)
+    if X.dtype.kind not in "bif":
+        raise ValueError(
+            f"{name} takes numbers. Got an array of dtype {X.dtype} instead."
+        )
+    _refuse_non_finite(X, name)
+    return X.astype(np.float32) if X.dtype.kind == "b" else X
+
+
+def _refuse_non_finite(X: np.ndarray, name: str) -> None:
+    """Refuse NaN and infinity, naming the rows; X is read block by block."""
+    if X.dtype.kind != "f":
+        return
+    for rows in cache_blocks(len(X), X[:1].nbytes):
+        finite = np.isfinite(X[rows])
+        if finite.all():
+            continue
+        faulty = rows.start + np.flatnonzero(~finite.all(axis=1))
+        what = "NaN" if np.isnan(X[rows]).any() else "infinity"
+        raise ValueError(
+            f"Input X contains {what}, which {name} does not accept: row "
+            f"{faulty[:5].tolist()} (the first of them). Drop these rows, or fill them "
+            "in."
+        )
+
+
+def refuse_unsigned(X: Any, name: str) -> None:
+    """Refuse unsigned integers that do not say what they are.
+
+    Raises
+    ------
+    ValueError
+        Naming the ways out.
+    """
+    dtype = getattr(X, "dtype", None)
+    if not isinstance(dtype, np.dtype) or dtype.kind != "u":
+        return
+    raise ValueError(
+        f"{name} got a plain array of dtype {dtype}, which may be codes or vectors. "
+        "For codes pass skbq.as_codes(X, n_features=...); for vectors pass "
+        "X.astype(np.float32)"
+        + (
+            "; for bfloat16 stored as uint16 pass "
+            "(X.astype(np.uint32) << 16).view(np.float32)."
+            if dtype == np.uint16
+            else "."
+        )
+    )
+
+
+def float_dtype(X: np.ndarray) -> np.dtype:
+    """Return the float type in which ``X`` is computed with.
+
+    float32 and float64 stay; 64-bit integers and longer floats become float64, all else
+    float32.
+    """
+    wide = X.dtype.kind in "if" and X.dtype.itemsize >= 8
+    return np.dtype(np.float64 if wide else np.float32)
+
+
+def float_rows(X: np.ndarray, rows: slice = slice(None)) -> np.ndarray:
+    """Return some rows in C order, in the type given by :func:`float_dtype`."""
+    return np.ascontiguousarray(X[rows], dtype=float_dtype(X))
+
+
+def float_blocks(X: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Go through all rows in small blocks of floats."""
+    for rows in fixed_blocks(len(X), _BLOCK_ROWS):
+        yield rows, float_rows(X, rows)
+
+
+def column_sums(X: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Sum ``of(block)`` over all rows, in float64."""
+    total = np.zeros(X.shape[1])
+    for _, block in float_blocks(X):
+        total += of(block).sum(axis=0, dtype=np.float64)
+    return total
+
+
+def column_medians(X: np.ndarray) -> np.ndarray:
+    """Medians of columns, each half way between two distinct values of its column.
+
+    A median that is itself one of the values would make the bit of that row depend on
+    the last digit of whatever computed it. Where the middle value is repeated, the
+    side that splits the rows more evenly is taken. A constant column gives its value.
+    """
+    n, d = X.shape
+    medians = np.empty(d)
+    for columns in row_blocks(d, n * 24):
+        values = float_rows(X[:, columns]).astype(np.float64)
+        values.partition([(n - 1) // 2, n // 2], axis=0)
+        low, high = values[(n - 1) // 2], values[n // 2]
+        below = np.where(values < high, values, -np.inf).max(axis=0)
+        above = np.where(values > low, values, np.inf).min(axis=0)
+        upper_split = np.abs(2 * (values > low).sum(axis=0) - n)
+        lower_split = np.abs(2 * (values < high).sum(axis=0) - n)
+        up = np.isfinite(above) & ((upper_split <= lower_split) | ~np.isfinite(below))
+        left = np.where(up, low, np.where(np.isfinite(below), below, low))
+        right = np.where(up, above, high)
+        medians[columns] = left / 2 + right / 2
+    return medians
+
+
+class Quantizer(
+    DocLinkMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    BaseEstimator,
+    metaclass=ABCMeta,
+):
+    """The shared half of the quantizers: thresholds, cell means, codes in blocks.
+
+    A subclass gives the hooks below. The *cells* of a coordinate are the values that
+    its code can take, from the lowest to the highest.
+    """
+
+    _bits: int
+    threshold: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # No output setting wraps codes in a frame.
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
+
+    @abstractmethod
+    def _check_parameters(self) -> None:
+        """Refuse parameters that make no sense."""
+
+    @abstractmethod
+    def _learn(self, X: np.ndarray) -> None:
+        """Learn what else than ``thresholds_`` the code needs."""
+
+    @abstractmethod
+    def _encode(self, block: np.ndarray) -> CodeArray:
+        """Encode a block of float rows in C order."""
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn thresholds and reconstruction values.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        return self._fit_more(check_vectors(self, X, reset=True), first=True)
+
+    def _fit_more(self, X: np.ndarray, *, first: bool) -> Self:
+        self._check_parameters()
+        shape = (2 * self._bits, X.shape[1])
+        if first:
+            self.n_samples_seen_ = 0
+            self._n_features_out = code_width(X.shape[1])
+            self._lowest = np.full(X.shape[1], np.inf)
+            self._highest = np.full(X.shape[1], -np.inf)
+            self._value_sums = np.zeros(X.shape[1])
+            self._cell_counts = np.zeros(shape, np.int64)
+            self._cell_sums = np.zeros(shape)
+        self.n_samples_seen_ += len(X)
+        self.thresholds_ = self._learn_thresholds(X)
+        self._learn(X)
+        self.cell_means_ = self._learn_cell_means(X)
+        return self
+
+    def _learn_thresholds(self, X: np.ndarray) -> np.ndarray:
+        if not isinstance(self.threshold, str):
+            numbers = np.asarray(self.threshold, dtype=np.float64)
+            if numbers.ndim > 1 or numbers.size not in (1, X.shape[1]):
+                raise ValueError(
+                    f"The 'threshold' parameter of {type(self).__name__} must be one "
+                    f"number or {X.shape[1]} numbers, one for each coordinate. "
+                    f"Got an array of shape {numbers.shape} instead."
+                )
+            return np.broadcast_to(numbers, X.shape[1]).copy()
+        if self.threshold == "zero":
+            return np.zeros(X.shape[1])
+        if self.threshold == "median":
+            return column_medians(X)
+        self._value_sums += column_sums(X, lambda block: block)
+        self._lowest = np.minimum(self._lowest, X.min(axis=0))
+        self._highest = np.maximum(self._highest, X.max(axis=0))
+        # The mean of a constant column may be rounded below its value.
+        constant = self._lowest == self._highest
+        means = self._value_sums / self.n_samples_seen_
+        return np.where(constant, self._lowest, means)
+
+    def _learn_cell_means(self, X: np.ndarray) -> np.ndarray:
+        cells = self._cell_counts, self._cell_sums
+        for _, block in float_blocks(X):
+            codes = code_bytes(self._encode(block))
+            add_to_cells(read_only(codes), self._bits, read_only(block), *cells)
+        means = self._cell_sums / np.maximum(self._cell_counts, 1)
+        # From the threshold outwards, an empty cell takes the value before it.
+        half = self._bits
+        for cells_outwards in (range(half, 2 * half), range(half - 1, -1, -1)):
+            inner = self.thresholds_
+            for cell in cells_outwards:
+                means[cell] = np.where(self._cell_counts[cell], means[cell], inner)
+                inner = means[cell]
+        return means.astype(np.float32)
+
+    def transform(self, X: Any) -> CodeArray:
+        """Encode vectors.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors.
+
+        Returns
+        -------
+        codes : CodeArray of shape (n_samples, ceil(n_features / 8))
+        """
+        check_is_fitted(self)
+        X = check_vectors(self, X, reset=False)
+        codes = empty_codes(len(X), like=self._encode(float_rows(X, slice(0, 1))))
+        for rows, block in float_blocks(X):
+            codes[rows] = self._encode(block)
+        return codes
+
+    def inverse_transform(self, X: CodeArray) -> np.ndarray:
+        """Reconstruct vectors: each coordinate the mean of its cell at fit.
+
+        A cell that was empty at fit takes the value of the cell between it and the
+        threshold, or the threshold.
+
+        Parameters
+        ----------
+        X : CodeArray of shape (n_samples, ceil(n_features / 8))
+            Codes that this quantizer made.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n_samples, n_features), dtype float32
+        """
+        check_is_fitted(self)
+        name = type(self).__name__
+        if not is_codes(X):
+            raise ValueError(
+                f"{name}.inverse_transform takes the codes that transform gives, or "
+                "packed bits wrapped by skbq.as_codes(X, n_features="
+                f"{self.n_features_in_}). Got {type(X).__name__} instead."
+            )
+        expected = self._encode(np.zeros((1, self.n_features_in_), np.float32))
+        if describe_codes(X) != describe_codes(expected):
+            raise ValueError(
+                f"X holds {describe_codes(X)}, but this {name} makes "
+                f"{describe_codes(expected)}."
+            )
+        vectors = np.empty((len(X), X.n_features), np.float32)
+        coordinates = np.arange(X.n_features)
+        for rows in fixed_blocks(len(X), _BLOCK_ROWS):
+            positive, strong = X[rows].unpack_bits()
+            cells = positive.astype(np.intp)
+            if strong is not None:
+                cells = np.where(positive, 2 + strong, 1 - strong.astype(np.intp))
+            vectors[rows] = self.cell_means_[cells, coordinates]
+        return vectors
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Do nothing: codes stay a CodeArray under every output setting.
+
+        Parameters
+        ----------
+        transform : str or None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def check_threshold(quantizer: Quantizer) -> None:
+    """Refuse a ``threshold`` that is neither an option nor finite numbers."""
+    options = ["mean", "median", "zero"]
+    if isinstance(quantizer.threshold, str):
+        check_option(quantizer.threshold, "threshold", quantizer, options, "numbers")
+        return
+    try:
+        numbers = np.asarray(quantizer.threshold, dtype=np.float64)
+        finite = bool(np.isfinite(numbers).all())
+    except (TypeError, ValueError):
+        finite = False
+    if not finite:
+        raise ValueError(
+            f"The 'threshold' parameter of {type(quantizer).__name__} must be one of "
+            f"{options} or finite numbers. Got {quantizer.threshold!r} instead."
+        )
+
+
+def model_thresholds(
+    threshold: Any, mean: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the model's mean and scale as float64 and the threshold it leads to.
+
+    For coordinates that are N(mean_i, scale_i^2), independent of any fit.
+    """
+    mean = np.asarray(mean, dtype=np.float64)
+    scale = np.asarray(scale, dtype=np.float64)
+    if isinstance(threshold, str):
+        level = np.zeros_like(mean) if threshold == "zero" else mean.copy()
+    else:
+        level = np.broadcast_to(np.asarray(threshold, np.float64), mean.shape).copy()
+    return mean, scale, level

@@ -1,0 +1,1 @@
+"""Used everywhere: parameters, validation, similarity, threads."""

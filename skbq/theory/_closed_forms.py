@@ -1,0 +1,347 @@
+"""Laws of one or two parameters: rotation, magnitude bit, entropy, SimHash, scaling."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import erfc, ndtr, xlogy
+from scipy.stats import spearmanr
+
+from ._validation import check_choice, check_moments
+
+_TAU = np.sqrt(2.0 / np.pi)
+
+
+def effective_dimension(covariance: Any) -> float:
+    """tr(Sigma)^2 / tr(Sigma^2): number of directions that share the variance.
+
+    Parameters
+    ----------
+    covariance : array-like of shape (d, d)
+
+    Returns
+    -------
+    float
+        Between 1 and d; nan for a covariance of 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq.theory import effective_dimension
+    >>> effective_dimension(np.diag([1.0, 1.0, 0.0]))
+    2.0
+    """
+    covariance = np.asarray(covariance, dtype=np.float64)
+    square = np.sum(covariance**2)
+    return float(np.trace(covariance) ** 2 / square) if square > 0 else float("nan")
+
+
+def rotated_fidelity(eta: Any, dimension_ratio: Any, *, query: str = "codes") -> Any:
+    """Fidelity (Pearson) of a centred code after a random rotation.
+
+    Parameters
+    ----------
+    eta : array-like of float
+        :func:`isotropic_fidelity` of the quantizer, in (0, 1].
+    dimension_ratio : array-like of float
+        :func:`effective_dimension` over the number of coordinates, in (0, 1].
+    query : {"codes", "vectors"}, default="codes"
+        Coded queries, or queries compared as they are.
+
+    Returns
+    -------
+    float or ndarray
+        (1 + (eta^-2 - 1) r)^-1/2 for coded queries, with eta^-1 for float ones.
+
+    Notes
+    -----
+    After a Haar rotation all coordinates have about the same variance, and only
+    the effective dimension is left of the covariance (derived for this project, see
+    the theory chapter of the documentation). Slightly optimistic at a low ratio:
+    ``predict_fidelity(..., rotation="haar")`` keeps what this quick form drops.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq.theory import rotated_fidelity
+    >>> round(rotated_fidelity(2 / np.pi, 1.0), 4)
+    0.6366
+    >>> rotated_fidelity(2 / np.pi, np.array([0.1, 0.5])).round(3)
+    array([0.934, 0.759])
+    """
+    check_choice(query, "query", ("codes", "vectors"))
+    eta = np.asarray(eta, dtype=np.float64)
+    ratio = np.asarray(dimension_ratio, dtype=np.float64)
+    for values, name in ((eta, "eta"), (ratio, "dimension_ratio")):
+        if not np.all((values > 0) & (values <= 1 + 1e-9)):
+            raise ValueError(f"{name} must lie in (0, 1]. Got {values}.")
+    power = 2.0 if query == "codes" else 1.0
+    return _scalar((1.0 + (eta**-power - 1.0) * ratio) ** -0.5)
+
+
+@dataclass(frozen=True)
+class MagnitudeGain:
+    """What a magnitude bit adds when coordinates differ in scale.
+
+    Attributes
+    ----------
+    one_bit, two_bits : float
+        Correlation of a code with the vector (one-sided fidelity), second-order
+        expansion in the coefficient of variation.
+    gain : float
+        Delta_0 + K cv^2.
+    isotropic_gain, curvature : float
+        Delta_0 and K.
+    """
+
+    one_bit: float
+    two_bits: float
+    gain: float
+    isotropic_gain: float
+    curvature: float
+
+
+def one_sided_fidelity(scale: Any) -> tuple[float, float]:
+    """Fidelity of one and two bits against real values, given the scales.
+
+    Parameters
+    ----------
+    scale : array-like of shape (d,)
+        Standard deviations of centred, independent coordinates.
+
+    Returns
+    -------
+    one_bit, two_bits : float
+        Correlations of code and value, pooled over coordinates; two bits have
+        levels (1, 2) and the magnitude threshold at the mean absolute deviation of
+        an average coordinate (Xiao, arXiv 2605.17524, Proposition 5).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq.theory import one_sided_fidelity
+    >>> one, two = one_sided_fidelity(np.ones(8))
+    >>> round(one, 4), round(two, 4)
+    (0.7979, 0.9138)
+    """
+    scale = np.asarray(scale, dtype=np.float64)
+    if scale.ndim != 1 or not np.all(scale >= 0) or not scale.any():
+        raise ValueError("scale must be 1-d, >= 0 and not all 0.")
+    u = scale / scale.mean()
+    safe = np.where(u > 0, u, 1.0)
+    energy = np.mean(u**2)
+    ratio = np.where(u > 0, _TAU / safe, np.inf)
+    covariance = _TAU * u * (1.0 + np.exp(-0.5 * ratio**2))
+    variance = 1.0 + 3.0 * erfc(ratio / np.sqrt(2.0))
+    one = _TAU / np.sqrt(energy)
+    return float(one), float(np.mean(covariance) / np.sqrt(variance.mean() * energy))
+
+
+def magnitude_bit_gain(cv: float) -> MagnitudeGain:
+    """Gain of the second bit as the scales of coordinates spread.
+
+    Parameters
+    ----------
+    cv : float
+        Coefficient of variation of the standard deviations, at least 0.
+
+    Returns
+    -------
+    MagnitudeGain
+        With ``gain`` = 0.1159 + 0.0877 cv^2.
+
+    Notes
+    -----
+    Second-order expansion of :func:`one_sided_fidelity` in the spread of the scales
+    (Xiao, arXiv 2605.17524, Proposition 5); both constants are computed here from
+    its derivatives.
+
+    Examples
+    --------
+    >>> from skbq.theory import magnitude_bit_gain
+    >>> result = magnitude_bit_gain(0.3)
+    >>> round(result.isotropic_gain, 4), round(result.curvature, 4)
+    (0.1159, 0.0877)
+    """
+    if not (np.isfinite(cv) and cv >= 0):
+        raise ValueError(f"cv must be a number >= 0. Got {cv!r}.")
+    # Derivatives at u = 1 of C(u) = tau u (1 + exp(-tau^2 / 2u^2)), V(u) = 1 + 3
+    # erfc(tau / (u sqrt 2)); E u = 1, so only second ones count: E (u - 1)^2 = cv^2.
+    t2, e = _TAU**2, np.exp(-0.5 * _TAU**2)
+    c0, c2 = _TAU * (1.0 + e), _TAU * e * t2 * (t2 - 1.0)
+    v0 = 1.0 + 3.0 * erfc(_TAU / np.sqrt(2.0))
+    v2 = 3.0 * _TAU * _TAU * e * (t2 - 2.0)
+    isotropic = c0 / np.sqrt(v0)
+    bend = isotropic * (0.5 * c2 / c0 - 0.25 * v2 / v0 - 0.5)
+    curvature = bend + 0.5 * _TAU
+    delta = isotropic - _TAU
+    square = float(cv) ** 2
+    return MagnitudeGain(
+        float(_TAU * (1.0 - 0.5 * square)),
+        float(isotropic + bend * square),
+        float(delta + curvature * square),
+        float(delta),
+        float(curvature),
+    )
+
+
+def sign_entropy(mean: Any, scale: Any) -> float:
+    """Mean entropy, in bits, of the sign of normal coordinates.
+
+    Parameters
+    ----------
+    mean, scale : array-like of shape (d,)
+        Mean less threshold, and standard deviation, of each coordinate.
+
+    Returns
+    -------
+    float
+        Mean over coordinates of the binary entropy of Phi(mean / scale), between 0
+        and 1; a constant coordinate has 0.
+
+    Examples
+    --------
+    >>> from skbq.theory import sign_entropy
+    >>> sign_entropy([0.0, 5.0], [1.0, 0.0])
+    0.5
+    """
+    mean, scale = _mean_and_scale(mean, scale)
+    live = scale > 0
+    p = ndtr(np.divide(mean, scale, out=np.full_like(mean, np.inf), where=live))
+    entropy = -(xlogy(p, p) + xlogy(1.0 - p, 1.0 - p)) / np.log(2.0)
+    return float(entropy.mean())
+
+
+@dataclass(frozen=True)
+class SteinSignal:
+    """Squared response of sign bits to the vector, and what correlations add.
+
+    Attributes
+    ----------
+    total : float
+        sum_ij (a_i Sigma_ij)^2, a_i = 2 phi(mean_i / sigma_i) / sigma_i.
+    off_diagonal : float
+        The part with i != j.
+    share : float
+        off_diagonal / total.
+    """
+
+    total: float
+    off_diagonal: float
+    share: float
+
+
+def stein_signal(mean: Any, covariance: Any) -> SteinSignal:
+    """Signal that sign bits take from their own and from other coordinates.
+
+    Parameters
+    ----------
+    mean : array-like of shape (d,)
+        Mean of the vectors less the threshold.
+    covariance : array-like of shape (d, d)
+        Covariance of the vectors.
+
+    Returns
+    -------
+    SteinSignal
+
+    Notes
+    -----
+    By Stein's lemma Cov(sign x_i, x_j) = a_i Sigma_ij. Weak correlations add up:
+    the off-diagonal share is large although single ones are small (Xiao,
+    arXiv 2605.17524).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq.theory import stein_signal
+    >>> stein_signal(np.zeros(3), np.eye(3)).share
+    0.0
+    """
+    mean, covariance = check_moments(mean, covariance)
+    scale = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    live = scale > 0
+    safe = np.where(live, scale, 1.0)
+    density = np.exp(-0.5 * (mean / safe) ** 2) / np.sqrt(2.0 * np.pi)
+    slope = np.where(live, 2.0 * density / safe, 0.0)
+    total = float(slope**2 @ np.sum(covariance**2, axis=1))
+    off = total - float(np.sum((slope * scale**2) ** 2))
+    return SteinSignal(total, off, off / total if total > 0 else float("nan"))
+
+
+def scale_correlation(covariance: Any) -> float:
+    """Rank correlation of a coordinate's scale with how correlated it is (S0).
+
+    Parameters
+    ----------
+    covariance : array-like of shape (d, d)
+
+    Returns
+    -------
+    float
+        Spearman correlation over coordinates of sigma_i and the mean over j != i of
+        abs(rho_ij), without constants; nan with fewer than three coordinates or
+        where one of the two is the same for all. Near 0, mean-field laws such as
+        :func:`scaling_law` apply (Xiao, arXiv 2605.17524, diagnostic S0).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq.theory import scale_correlation
+    >>> covariance = np.diag([1.0, 2.0, 3.0, 4.0])
+    >>> covariance[2, 3] = covariance[3, 2] = 3.0
+    >>> covariance[1, 2] = covariance[2, 1] = 0.5
+    >>> round(scale_correlation(covariance), 2)
+    0.8
+    """
+    covariance = np.asarray(covariance, dtype=np.float64)
+    scale = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    live = scale > 0
+    if live.sum() < 3:
+        return float("nan")
+    scale = scale[live]
+    rho = np.abs(covariance[np.ix_(live, live)]) / scale[:, None] / scale
+    linked = (rho.sum(axis=1) - 1.0) / (len(scale) - 1)
+    if np.ptp(scale) == 0 or np.ptp(linked) <= 1e-12:
+        return float("nan")
+    return float(spearmanr(scale, linked).statistic)
+
+
+def bit_agreement(cosine: Any) -> Any:
+    """Probability that two vectors agree in a sign bit after a random rotation.
+
+    Parameters
+    ----------
+    cosine : array-like of float
+        Cosine of the angle between the vectors, in [-1, 1].
+
+    Returns
+    -------
+    float or ndarray
+        1 - arccos(cosine) / pi (SimHash; Charikar, STOC 2002).
+
+    Examples
+    --------
+    >>> from skbq.theory import bit_agreement
+    >>> bit_agreement(0.0), bit_agreement(1.0)
+    (0.5, 1.0)
+    """
+    cosine = np.asarray(cosine, dtype=np.float64)
+    if not np.all(np.abs(cosine) <= 1.0):
+        raise ValueError("cosine must lie in [-1, 1].")
+    return _scalar(1.0 - np.arccos(cosine) / np.pi)
+
+
+def _mean_and_scale(mean: Any, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+    mean = np.asarray(mean, dtype=np.float64)
+    scale = np.asarray(scale, dtype=np.float64)
+    if mean.ndim != 1 or mean.shape != scale.shape or not np.all(scale >= 0):
+        raise ValueError(
+            "mean and scale must both have shape (d,), scale >= 0. Got "
+            f"{mean.shape} and {scale.shape}."
+        )
+    return mean, scale
+
+
+def _scalar(values: np.ndarray) -> Any:
+    return float(values) if values.ndim == 0 else values

@@ -1,0 +1,1 @@
+"""Predicted ranking fidelity of codes."""

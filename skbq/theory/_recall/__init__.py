@@ -1,0 +1,1 @@
+"""Predicted recall of neighbors."""
