@@ -20,13 +20,13 @@ from _sets import ORIGINS, describe_run
 
 from skbq import HeterogeneityProfiler, QuantizationAdvisor, RandomRotation
 from skbq._advisor.bench import Bench, EncodedRows, fidelity, mean_interval
+from skbq._advisor.candidates import all_strategies
 from skbq._advisor.leave_one_out import RowsAsking
 from skbq._advisor.recall_curve import oversampling_grid
 from skbq._quantization.strategy import (
     LITERATURE,
     ROTATION_SEED,
     Strategy,
-    all_strategies,
 )
 from skbq.datasets import (
     load_wordnet_minilm,

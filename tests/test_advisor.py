@@ -12,13 +12,14 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skbq import BinaryNeighbors, QuantizationAdvisor, RandomRotation
 from skbq._advisor import paired_comparison, sampling
 from skbq._advisor.bench import Bench, Truth, best_rows, fidelity, similarities
+from skbq._advisor.candidates import all_strategies, make_index
 from skbq._advisor.drift import compare_rows
 from skbq._advisor.leave_one_out import RowsAsking
 from skbq._advisor.paired_comparison import Difference, choose, finalists, settle
 from skbq._advisor.recall_curve import oversampling_grid, recall_curve
 from skbq._advisor.suitability import doubts
 from skbq._profiling.profiler import HeterogeneityProfiler
-from skbq._quantization.strategy import LITERATURE, Strategy, all_strategies
+from skbq._quantization.strategy import LITERATURE, Strategy
 from skbq.datasets import make_gaussian, make_sphere
 from skbq.metrics import neighbor_recall, ranking_fidelity
 
@@ -100,7 +101,7 @@ def test_what_is_measured_is_what_the_index_finds(
     bench = Bench(rows, queries, metric, k, rotation)
     depth = np.array([k if oversampling is None else k * oversampling])
     found = bench.truth().found(bench.scores(strategy), depth)[:, 0]
-    index = strategy.make_index(k, metric=metric, oversampling=oversampling).fit(rows)
+    index = make_index(strategy, k, metric=metric, oversampling=oversampling).fit(rows)
     nearest = index.kneighbors(queries, return_distance=False)
     distances = exact_distances(queries, rows, metric)
     expected = neighbor_recall(
@@ -505,7 +506,7 @@ def test_other_metrics(small, metric):
     assert advisor.recommended_["metric"] == metric
     names, sizes = advisor.results_["strategy"], advisor.results_["bytes_per_row"]
     for strategy in (Strategy(1, "vectors"), Strategy(2)):
-        index = strategy.make_index(1, metric=metric).fit(small[0][:3])
+        index = make_index(strategy, 1, metric=metric).fit(small[0][:3])
         assert sizes[names == strategy.words] == index.bytes_per_row_
 
 

@@ -9,15 +9,16 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
-from .._neighbors.encoding import check_lengths, scaled_rows
 from .._neighbors.index import BinaryNeighbors
 from .._profiling.profiler import HeterogeneityProfiler
-from .._quantization.base import DocLinkMixin, check_vectors
 from .._quantization.rotation import RandomRotation
-from .._quantization.strategy import ROTATION_SEED, Strategy, all_strategies
+from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
+from .._utils.similarity import scaled_rows
+from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..exports import Export, export
 from .bench import Bench
+from .candidates import all_strategies, make_index
 from .drift import DriftResult, compare_rows
 from .recall_curve import NEARLY
 from .report import as_html, as_text, say_outcome
@@ -326,8 +327,11 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         """
         check_is_fitted(self)
         findings = self._advice.findings
-        return findings.chosen.make_index(
-            self.n_neighbors_, metric=self.metric, oversampling=findings.oversampling
+        return make_index(
+            findings.chosen,
+            self.n_neighbors_,
+            metric=self.metric,
+            oversampling=findings.oversampling,
         )
 
     def report(self, format: str = "text") -> str:

@@ -9,8 +9,9 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from .._neighbors.encoding import centred_queries, encode_rows, scaled_rows
+from .._neighbors.encoding import centred_queries, encode_rows
 from .._utils.parallel import fixed_blocks, row_blocks
+from .._utils.similarity import scaled_rows
 from ..codes import CodeArray
 
 # A row counts as a true neighbor if it is that little less similar than the k-th, in

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .._quantization.base import float_rows
+from .._utils.validation import float_rows
 
 # Numbers (rows x coordinates) that are searched at most: 100 MB in float32; and rows,
 # since scores take four bytes for each row and query.

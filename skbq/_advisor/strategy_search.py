@@ -12,6 +12,7 @@ from .._quantization.strategy import LITERATURE, Strategy
 from .._utils.parallel import fixed_blocks
 from ..theory import RowLaw
 from .bench import Bench, best_rows, fidelity, mean_interval, similarities, timed
+from .candidates import make_index
 from .leave_one_out import RowsAsking
 from .paired_comparison import Settled, choose, finalists, settle
 from .recall_curve import CONFIDENCE, Curve, oversampling_grid, recall_curve
@@ -109,7 +110,7 @@ def kind_of(strategy: Strategy) -> Kind:
 def bytes_per_row(strategy: Strategy, bench: Bench) -> int:
     """Return the memory that is searched for each row."""
     return (
-        strategy.make_index(1, metric=bench.metric).fit(bench.rows[:2]).bytes_per_row_
+        make_index(strategy, 1, metric=bench.metric).fit(bench.rows[:2]).bytes_per_row_
     )
 
 
@@ -317,7 +318,7 @@ def relative_speeds(bench: Bench, kinds: list[Kind]) -> dict[Kind, float]:
     exact_s = _after_compilation(exact)
     speeds = {}
     for kind in kinds:
-        index = Strategy(*kind).make_index(k, metric=bench.metric, n_jobs=-1).fit(rows)
+        index = make_index(Strategy(*kind), k, metric=bench.metric, n_jobs=-1).fit(rows)
         speeds[kind] = exact_s / _after_compilation(partial(index.kneighbors, queries))
     return speeds
 

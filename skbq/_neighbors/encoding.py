@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 from sklearn import config_context
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
 
 from .._kernels.memory import read_only
-from .._kernels.vector_ops import correct_rows, scale_to_unit
-from .._quantization.base import Quantizer, float_dtype, float_rows
+from .._kernels.vector_ops import correct_rows
+from .._quantization.base import Quantizer
+from .._quantization.steps import apply_steps, split_quantizer
 from .._utils.parallel import cache_blocks, map_slices
+from .._utils.similarity import scaled_rows
+from .._utils.validation import float_dtype, float_rows
 from ..codes import CodeArray, code_bytes, empty_codes, is_codes, squared_lengths
 
 # Rows that a quantizer learns from at most: with 2^17 of them a mean is off by 0.3 %
@@ -21,38 +22,6 @@ _FIT_ROWS = 2**17
 _BLOCK_BYTES = 2**20
 
 _log = logging.getLogger("skbq")
-
-
-def check_lengths(X: np.ndarray, metric: str) -> None:
-    """Refuse rows without a direction, under "cosine".
-
-    Zeros of integers are let through: rounding may have taken their direction away.
-
-    Raises
-    ------
-    ValueError
-        Naming the rows.
-    """
-    if metric != "cosine" or X.dtype.kind == "i":
-        return
-    for rows in cache_blocks(len(X), X[:1].nbytes):
-        zero = rows.start + np.flatnonzero(~X[rows].any(axis=1))
-        if zero.size:
-            raise ValueError(
-                "X has rows of zeros, whose cosine to anything is undefined: "
-                f"row {zero[:5].tolist()} (the first of them). Drop them, or use "
-                "metric='euclidean' or 'inner_product'."
-            )
-
-
-def scaled_rows(X: np.ndarray, metric: str) -> np.ndarray:
-    """Return rows as floats, of unit length under "cosine"."""
-    rows = float_rows(X)
-    if metric != "cosine":
-        return rows
-    out = np.empty_like(rows)
-    scale_to_unit(read_only(rows), out)
-    return out
 
 
 def rows_to_learn_from(X: np.ndarray, metric: str) -> np.ndarray:
@@ -69,27 +38,6 @@ def rows_to_learn_from(X: np.ndarray, metric: str) -> np.ndarray:
     for part in cache_blocks(_FIT_ROWS, X[:1].nbytes):
         sample[part] = scaled_rows(X[rows[part]], metric)
     return sample
-
-
-def split_quantizer(quantizer: Any) -> tuple[Any, Any]:
-    """Part a fitted quantizer into what comes before its last step, and that step."""
-    if isinstance(quantizer, FrozenEstimator):
-        return split_quantizer(quantizer.estimator)
-    if not isinstance(quantizer, Pipeline):
-        return None, quantizer
-    inner, last = split_quantizer(quantizer[-1])
-    before = quantizer[:-1] if len(quantizer) > 1 else None
-    if before is not None and inner is not None:
-        return Pipeline([("before", before), ("inner", inner)]), last
-    return (inner if before is None else before), last
-
-
-def apply_steps(before: Any, rows: np.ndarray) -> np.ndarray:
-    """Apply the steps before a quantizer, as arrays whatever the output setting."""
-    if before is None:
-        return rows
-    with config_context(transform_output="default"):
-        return np.asarray(before.transform(rows))
 
 
 def encode_rows(

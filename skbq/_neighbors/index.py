@@ -8,11 +8,11 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from .._quantization.base import DocLinkMixin, check_vectors
 from .._quantization.quantizers import TwoBitQuantizer
 from .._utils.params import check_int, check_n_jobs, check_option, check_real
+from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..codes import CodeArray, is_codes, wrap_codes
-from .encoding import check_lengths, encode_rows, rows_to_learn_from
+from .encoding import encode_rows, rows_to_learn_from
 from .file_format import FileError, read_file, write_file
 from .growable import extend
 from .queries import NeighborQueries

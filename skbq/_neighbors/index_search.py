@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .._quantization.steps import split_quantizer
 from .._utils.parallel import row_blocks
 from ..codes import CodeArray
 from .brute_force import (
@@ -21,7 +22,7 @@ from .brute_force import (
     rerank,
     within,
 )
-from .encoding import centred_queries, encode_rows, estimate_spread, split_quantizer
+from .encoding import centred_queries, encode_rows, estimate_spread
 
 # RaBitQ's epsilon_0: standard deviations of the estimate's error within its bound.
 _BOUND_FACTOR = 1.9

@@ -7,10 +7,9 @@ from scipy.sparse import csr_array, csr_matrix
 from sklearn import get_config
 from sklearn.utils.validation import check_is_fitted
 
-from .._quantization.base import check_vectors
 from .._utils.params import check_int, check_option, check_real
+from .._utils.validation import check_lengths, check_vectors
 from ..codes import CodeArray, describe_codes, is_codes
-from .encoding import check_lengths
 from .index_search import Comparison
 
 

@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from .._quantization.base import DocLinkMixin, check_vectors
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
+from .._utils.validation import DocLinkMixin, check_vectors
 from ..theory import RowLaw
 from .fidelity_table import fidelity_table
 from .moments import Moments, Reservoir, anderson_darling

@@ -12,7 +12,7 @@ from .._kernels.hadamard import mix_rows
 from .._kernels.memory import read_only
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
-from .base import DocLinkMixin, check_vectors, float_dtype, float_rows
+from .._utils.validation import DocLinkMixin, check_vectors, float_dtype, float_rows
 
 # Rows at a time: 768 coordinates of them stay in a second-level cache.
 _BLOCK_ROWS = 256

@@ -5,11 +5,10 @@ from typing import Any
 
 from sklearn.pipeline import make_pipeline
 
-from .._neighbors.index import BinaryNeighbors
 from .quantizers import BinaryQuantizer, TwoBitQuantizer
 from .rotation import RandomRotation
 
-_PLAIN_LEVELS = (1, 3)
+PLAIN_LEVELS = (1, 3)
 # One fixed rotation, so that what was measured is what is recommended and exported.
 ROTATION_SEED = 0
 
@@ -38,7 +37,7 @@ class Strategy:
     query: str = "codes"
     rotated: bool = False
     threshold: str = "mean"
-    levels: Any = _PLAIN_LEVELS
+    levels: Any = PLAIN_LEVELS
     code_metric: str = "auto"
 
     @property
@@ -47,7 +46,7 @@ class Strategy:
         parts = ["1 bit" if self.bits == 1 else "2 bits"]
         if self.threshold != "mean":
             parts.append(f"threshold {self.threshold}")
-        if self.bits == 2 and self.levels != _PLAIN_LEVELS:
+        if self.bits == 2 and self.levels != PLAIN_LEVELS:
             plain = isinstance(self.levels, str)
             parts.append(f"levels {self.levels if plain else list(self.levels)}")
         if self.rotated:
@@ -64,7 +63,7 @@ class Strategy:
     @property
     def complexity(self) -> int:
         """What it asks of a user beyond the plain code: larger for more."""
-        return 2 * self.rotated + (self.bits == 2 and self.levels != _PLAIN_LEVELS)
+        return 2 * self.rotated + (self.bits == 2 and self.levels != PLAIN_LEVELS)
 
     def make_quantizer(self, *, rotate: bool = True) -> Any:
         """Make the unfitted quantizer; without its rotation if not ``rotate``."""
@@ -77,38 +76,6 @@ class Strategy:
             return quantizer
         return make_pipeline(RandomRotation(random_state=ROTATION_SEED), quantizer)
 
-    def make_index(
-        self,
-        k: int,
-        *,
-        metric: str = "cosine",
-        oversampling: float | None = None,
-        n_jobs: int | None = None,
-    ) -> BinaryNeighbors:
-        """Make the unfitted index."""
-        return BinaryNeighbors(
-            k,
-            quantizer=self.make_quantizer(),
-            metric=metric,
-            query=self.query,
-            code_metric=self.code_metric,
-            oversampling=oversampling,
-            n_jobs=n_jobs,
-        )
-
 
 # The sign-magnitude code of the literature, for comparison.
 LITERATURE = Strategy(2, threshold="zero", levels=(1, 2))
-
-
-def all_strategies() -> list[Strategy]:
-    """List what is worth trying, plainest first among those of equal memory."""
-    listed = [
-        Strategy(bits, query, rotated, threshold, levels)
-        for bits, levels_of in ((1, [_PLAIN_LEVELS]), (2, [_PLAIN_LEVELS, "lloyd_max"]))
-        for query in ("codes", "vectors")
-        for rotated in (False, True)
-        for levels in levels_of
-        for threshold in ("mean", "zero")
-    ]
-    return [*listed, LITERATURE]

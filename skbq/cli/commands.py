@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._advisor import QuantizationAdvisor
+from .._advisor.candidates import make_index
 from .._neighbors.index import BinaryNeighbors
 from .._profiling.profiler import HeterogeneityProfiler
 from .._quantization.strategy import Strategy
@@ -340,8 +341,8 @@ def _run_encode(args: argparse.Namespace) -> None:
     X = load_vectors(args.file, zeros=args.metric != "cosine")
     levels = "lloyd_max" if args.lloyd_max else (1, 3)
     strategy = Strategy(args.bits, args.query, args.rotate, args.threshold, levels)
-    index = strategy.make_index(
-        10, metric=args.metric, oversampling=args.oversampling, n_jobs=-1
+    index = make_index(
+        strategy, 10, metric=args.metric, oversampling=args.oversampling, n_jobs=-1
     )
     progress(f"learning from {len(X):,} rows")
     with _Steps(logging.DEBUG, Bar("encoding", len(X))):

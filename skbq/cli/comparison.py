@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from .._advisor.bench import timed
+from .._advisor.candidates import make_index
 from .._quantization.strategy import Strategy
 from ..metrics._scorers import neighbor_recall
 
@@ -23,7 +24,7 @@ class ExactSearch:
     bits = None
     query = "vectors"
 
-    def make_index(self, k: int, **_: Any) -> NearestNeighbors:
+    def make_index(self, k: int) -> NearestNeighbors:
         """Make the unfitted index, for cosine distance, on all processors."""
         return NearestNeighbors(
             n_neighbors=k, algorithm="brute", metric="cosine", n_jobs=-1
@@ -93,11 +94,15 @@ def measure(
         return neighbor_recall(true, _cosine_distances(vectors, queries, rows))
 
     for strategy in strategies:
-        index: Any = strategy.make_index(k, oversampling=oversampling, n_jobs=-1)
+        index: Any = (
+            make_index(strategy, k, oversampling=oversampling, n_jobs=-1)
+            if isinstance(strategy, Strategy)
+            else strategy.make_index(k)
+        )
         if isinstance(strategy, Strategy):
             # Compiles what a search needs; a rotation needs nothing.
             plain = replace(strategy, rotated=False)
-            first = plain.make_index(k, oversampling=oversampling)
+            first = make_index(plain, k, oversampling=oversampling)
             _rows(first.fit(vectors[: 2 * k]), queries[:1])
         build_s, _ = timed(partial(index.fit, vectors))
         # To rerank exact neighbors by their exact distance changes nothing.
@@ -132,7 +137,7 @@ def nearest_side_by_side(
         Of the codes.
     """
     exact = EXACT.make_index(k).fit(vectors)
-    one_bit = Strategy(1).make_index(k).fit(vectors)
+    one_bit = make_index(Strategy(1), k).fit(vectors)
     by_floats, by_codes = (_rows(index, query[None])[0] for index in (exact, one_bit))
     return by_floats, by_codes, one_bit.bytes_per_row_
 
