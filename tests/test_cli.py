@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from skbq import cli
-from skbq.cli import comparison
+from skbq.cli import comparison, demo
 from skbq.cli.comparison import STRATEGIES, Measurement
 
 KEYS = [
@@ -63,7 +63,7 @@ def test_demo_on_the_glosses_as_json(capsys):
 
 
 def test_neighbors_of_a_gloss_side_by_side(capsys, monkeypatch):
-    monkeypatch.setattr(cli, "STRATEGIES", STRATEGIES[:2])
+    monkeypatch.setattr(demo, "STRATEGIES", STRATEGIES[:2])
     monkeypatch.setenv("COLUMNS", "100")
     assert cli.main(["demo", "--query", "7"]) == 0
     out = capsys.readouterr().out
@@ -90,9 +90,9 @@ def test_demo_on_a_file(capsys, rng, save):
 
 
 def test_rows_of_a_large_file_are_drawn_from_all_of_it(rng, save, monkeypatch):
-    monkeypatch.setattr(cli, "_MAX_ROWS", 40)
+    monkeypatch.setattr(demo, "_MAX_ROWS", 40)
     X = vectors(rng)
-    sample = cli._hold_out(save(X))
+    sample = demo._hold_out(save(X))
     assert (len(sample.vectors), len(sample.queries)) == (36, 4)
     names = [*sample.names, *sample.query_names]
     assert len(set(names)) == 40
@@ -179,12 +179,12 @@ def test_verdict_follows_from_the_numbers():
     exact = make_measurement("exact float search", 400, 1.0, 1.0, 100.0)
     small = make_measurement("small", 10, 0.5, 0.9, 800.0)
     large = make_measurement("large", 40, 0.8, 0.97, 200.0)
-    line = cli.verdict([exact, large, small])
+    line = demo.verdict([exact, large, small])
     assert "large with coded queries is the smallest" in line
     assert "0.970 (0.800 before) from 40 bytes a row, 10 times less" in line
     assert "2 times the queries per second" in line
-    assert "keep floats" in cli.verdict([exact, small])
-    assert "small with coded queries comes nearest" in cli.verdict([exact, small])
+    assert "keep floats" in demo.verdict([exact, small])
+    assert "small with coded queries comes nearest" in demo.verdict([exact, small])
     better = make_measurement("small", 10, 0.5, 0.96, 800.0)
-    assert "small with coded queries is" in cli.verdict([exact, large, better])
+    assert "small with coded queries is" in demo.verdict([exact, large, better])
     assert "\n" not in line

@@ -1,5 +1,6 @@
 """What commands share: files of vectors, progress on stderr, one-line errors."""
 
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -126,3 +127,28 @@ def print_lines(lines: Sequence[str] | Iterator[str]) -> None:
     text = "\n".join(lines)
     clear_progress()
     print(text, flush=True)
+
+
+class LoggedProgress(logging.Handler):
+    """Shows what the library logs as progress, for a while; rows on a bar."""
+
+    def __init__(self, level: int, bar: Bar | None = None) -> None:
+        super().__init__(level)
+        self._bar = bar
+
+    def emit(self, record: logging.LogRecord) -> None:
+        rows = getattr(record, "rows", 0)
+        if rows and self._bar is not None:
+            self._bar.add(rows)
+        elif not rows:
+            progress(record.getMessage())
+
+    def __enter__(self) -> None:
+        self._logger = logging.getLogger("skbq")
+        self._before = self._logger.level
+        self._logger.addHandler(self)
+        self._logger.setLevel(self.level)
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+        self._logger.setLevel(self._before)

@@ -1,0 +1,172 @@
+"""The command ``skbq advise``."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import shlex
+import warnings
+from html import escape
+from typing import Any
+
+from .._advisor import QuantizationAdvisor
+from ..datasets import load_wordnet_minilm
+from ..exports import ENGINES
+from ._options import (
+    ONE_A_ROW,
+    Commands,
+    add_metric,
+    add_neighbors,
+    checked,
+    jsonable,
+    keep_inputs,
+    write_text,
+)
+from ._terminal import LoggedProgress, load_vectors, print_lines, progress
+
+_SEED = 0
+_SHIPPED = (
+    "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 to ask."
+)
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    advise = commands.add_parser(
+        "advise",
+        help="choose how to quantize vectors, with recall measured on them",
+        description=(
+            "Measure strategies of one and two bits on a random sample of the vectors "
+            "and recommend the one of least memory that reaches the recall asked for."
+        ),
+    )
+    advise.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE.npy",
+        help=f"{ONE_A_ROW} (default: those of 5,000 glosses that are shipped)",
+    )
+    advise.add_argument(
+        "--queries",
+        metavar="Q.npy",
+        help="real queries, on which recall is measured (default: rows held out)",
+    )
+    reach = "recall@K to reach (default: 0.95)"
+    advise.add_argument(
+        "--target-recall", type=float, default=0.95, metavar="R", help=reach
+    )
+    add_neighbors(advise)
+    add_metric(advise)
+    advise.add_argument(
+        "--expected-rows",
+        type=int,
+        metavar="N",
+        help="rows that will be searched one day (default: those of the file)",
+    )
+    advise.add_argument(
+        "--max-bytes",
+        type=int,
+        metavar="B",
+        help="memory for each row that is searched, without vectors for reranking",
+    )
+    advise.add_argument(
+        "--export",
+        choices=ENGINES,
+        metavar="ENGINE",
+        help=f"settings of a product: {', '.join(ENGINES)}",
+    )
+    advise.add_argument("--html", metavar="REPORT.html", help="write the report there")
+    advise.add_argument("--json", action="store_true", help="print all as JSON")
+    advise.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    keep_inputs(args.html, args.file, args.queries)
+    if args.html is not None:
+        write_text(args.html, "", "a")  # refused now rather than after the work
+    progress("loading embeddings")
+    zeros = args.metric != "cosine"
+    queries = None
+    if args.queries is not None:
+        queries = load_vectors(args.queries, zeros=zeros)
+    if args.file is None:
+        glosses = load_wordnet_minilm()
+        X = glosses.data
+        queries = glosses.queries if queries is None else queries
+    else:
+        X = load_vectors(args.file, zeros=zeros)
+    advisor = QuantizationAdvisor(
+        metric=args.metric,
+        n_neighbors=args.neighbors,
+        target_recall=args.target_recall,
+        max_bytes=args.max_bytes,
+        expected_rows=args.expected_rows,
+        random_state=_SEED,
+    )
+    with LoggedProgress(logging.INFO), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the report says them all
+        checked(advisor.fit, X, queries=queries)
+    if args.html is not None:
+        write_text(
+            args.html, _page(advisor, args.file or "glosses of WordNet (shipped)")
+        )
+    if args.json:
+        print_lines([json.dumps(_as_json(advisor, args.export), indent=1)])
+        return
+    lines = [advisor.report()]
+    if args.file is None:
+        lines.insert(0, f"{_SHIPPED}\n")
+        lines += ["", "Of your own vectors", "skbq advise FILE.npy --queries Q.npy"]
+    else:
+        lines += ["", "Encode with", _encode_command(advisor, args.file)]
+    if args.export is not None:
+        lines += ["", str(advisor.export(args.export))]
+    print_lines(lines)
+
+
+def _page(advisor: QuantizationAdvisor, name: str) -> str:
+    style = (
+        "body{font-family:sans-serif;max-width:60em;margin:2em auto}"
+        "td,th{padding:.2em .6em;text-align:left}tr:nth-child(even){background:#eee}"
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f"<title>skbq advise</title><style>{style}</style></head><body>\n"
+        f"<h1>Quantization of {escape(name)}</h1>\n"
+        f"{advisor.report(format='html')}\n</body></html>\n"
+    )
+
+
+def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, Any]:
+    results = advisor.results_
+    table = [
+        {name: jsonable(column[row]) for name, column in results.items()}
+        for row in range(len(results["strategy"]))
+    ]
+    found = {
+        "recommended": {k: jsonable(v) for k, v in advisor.recommended_.items()},
+        "recall": advisor.recall_,
+        "recall_interval": jsonable(advisor.recall_interval_),
+        "expected_rows": advisor.expected_rows_,
+        "warnings": advisor.warnings_,
+        "results": table,
+    }
+    if engine is not None:
+        found["export"] = dataclasses.asdict(advisor.export(engine))
+    return found
+
+
+def _encode_command(advisor: QuantizationAdvisor, path: str) -> str:
+    """Return the command that builds the recommended index."""
+    chosen = advisor.recommended_
+    words = ["skbq", "encode", path, "OUT", "--bits", str(chosen["bits"])]
+    words += ["--metric", chosen["metric"], "--query", chosen["query"]]
+    words += ["--threshold", "mean" if chosen["centre"] else "zero"]
+    if chosen["rotate"]:
+        words.append("--rotate")
+    if chosen["strategy"].count("lloyd_max"):
+        words.append("--lloyd-max")
+    if chosen["oversampling"] is not None:
+        words += ["--oversampling", f"{chosen['oversampling']:g}"]
+    return shlex.join(words)

@@ -1,0 +1,221 @@
+"""The command ``skbq demo``: what codes find, weigh and how fast they are searched."""
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..datasets import load_wordnet_minilm
+from ._options import Commands
+from ._terminal import InputError, load_vectors, print_lines, progress
+from .comparison import EXACT, STRATEGIES, Measurement, measure, nearest_side_by_side
+
+_K = 10
+_OVERSAMPLING = 4
+_TARGET_RECALL = 0.95
+# Rows of a file that the demo measures on, and those that it holds out of them.
+_MAX_ROWS = 100_000
+_MIN_ROWS = 2 * _K
+_MAX_QUERIES = 250
+_SEED = 0
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    demo = commands.add_parser(
+        "demo",
+        help="show on real embeddings what one and two bits cost and find",
+        description=(
+            "Search 5,000 embeddings of dictionary glosses, or rows of your own, by "
+            "floats and by codes, and print what each finds, weighs and how fast it is."
+        ),
+    )
+    demo.add_argument(
+        "--data",
+        metavar="FILE.npy",
+        help=(
+            "embeddings of your own, one a row; a tenth of the rows (at most "
+            f"{_MAX_QUERIES}) is held out at random as queries, and of more than "
+            f"{_MAX_ROWS:,} rows a random {_MAX_ROWS:,} are used"
+        ),
+    )
+    demo.add_argument(
+        "--query",
+        metavar="N",
+        type=int,
+        default=0,
+        help="the held-out query whose neighbors are shown, from 0 (default: 0)",
+    )
+    demo.add_argument("--json", action="store_true", help="print the table as JSON")
+    demo.set_defaults(run=run)
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Vectors to search, held-out queries, and what to call each of them."""
+
+    vectors: np.ndarray
+    queries: np.ndarray
+    names: Sequence[str]
+    query_names: Sequence[str]
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    progress("loading embeddings")
+    sample = _glosses() if args.data is None else _hold_out(args.data)
+    n_queries = len(sample.queries)
+    if not 0 <= args.query < n_queries:
+        raise InputError(
+            f"--query must lie between 0 and {n_queries - 1}, as there are {n_queries} "
+            f"held-out queries. Got {args.query}."
+        )
+    if not args.json:
+        progress("searching the first query")
+        print_lines(_side_by_side(sample, args.query))
+    measured = []
+    steps = measure(
+        STRATEGIES, sample.vectors, sample.queries, k=_K, oversampling=_OVERSAMPLING
+    )
+    for number, strategy in enumerate(STRATEGIES, 1):
+        asked = "" if strategy is EXACT else f", queries as {strategy.query}"
+        progress(f"measuring {number} of {len(STRATEGIES)}: {strategy.name}{asked}")
+        measured.append(next(steps))
+    if args.json:
+        print_lines([json.dumps([dataclasses.asdict(m) for m in measured], indent=1)])
+    else:
+        print_lines(_table(measured, sample))
+        print_lines(["", verdict(measured)])
+
+
+def _glosses() -> _Sample:
+    glosses = load_wordnet_minilm()
+
+    def names(lemmas: list[str], texts: list[str]) -> list[str]:
+        return [f"{a}: {b}" for a, b in zip(lemmas, texts, strict=True)]
+
+    return _Sample(
+        glosses.data,
+        glosses.queries,
+        names(glosses.lemmas, glosses.texts),
+        names(glosses.query_lemmas, glosses.query_texts),
+    )
+
+
+def _hold_out(path: str) -> _Sample:
+    """Draw rows of a file, and queries that are not among them."""
+    stored = load_vectors(path)
+    n = min(len(stored), _MAX_ROWS)
+    if n < _MIN_ROWS:
+        raise InputError(
+            f"{path} has {n} rows, too few for recall@{_K}: at least {_MIN_ROWS} are "
+            "needed"
+        )
+    drawn = np.random.default_rng(_SEED).permutation(len(stored))[:n]
+    n_queries = min(_MAX_QUERIES, n // 10)
+    rows, queries = np.sort(drawn[n_queries:]), np.sort(drawn[:n_queries])
+    wide = stored.dtype.itemsize > 4
+    dtype = np.float64 if wide else np.float32
+    return _Sample(
+        stored[rows].astype(dtype),
+        stored[queries].astype(dtype),
+        [f"row {i}" for i in rows],
+        [f"row {i}" for i in queries],
+    )
+
+
+def _side_by_side(sample: _Sample, number: int) -> Iterator[str]:
+    """Lay out the nearest rows of one query, by floats and by codes."""
+    vectors = sample.vectors
+    by_floats, by_codes, code_bytes = nearest_side_by_side(
+        vectors, sample.queries[number]
+    )
+    width = (min(shutil.get_terminal_size((100, 24)).columns, 120) - 3) // 2
+    yield from textwrap.wrap(
+        f"Held-out query {number}, {sample.query_names[number]}", 2 * width + 3
+    )
+    yield ""
+    yield (
+        f"{f'float search, {vectors[:1].nbytes} bytes a row':{width}}   "
+        f"{code_bytes}-byte codes, 1 bit of {vectors.shape[1]}"
+    )
+    for rank, rows in enumerate(zip(by_floats, by_codes, strict=True), 1):
+        left, right = (_wrapped(f"{rank}. {sample.names[r]}", width) for r in rows)
+        if rows[1] in by_floats:
+            right[0] = right[0].replace(". ", ".*", 1)
+        for i in range(max(len(left), len(right))):
+            cells = [side[i] if i < len(side) else "" for side in (left, right)]
+            yield f"{cells[0]:{width}}   {cells[1]}".rstrip()
+    both = len(set(by_floats) & set(by_codes))
+    yield f"{both} of the 5 are the same (*)."
+    yield ""
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="   ", max_lines=3)
+
+
+_HEADER = (
+    "strategy            query    recall@10  reranked  bytes/row  build s  queries/s"
+)
+
+
+def _table(measured: list[Measurement], sample: _Sample) -> Iterator[str]:
+    n, d = sample.vectors.shape
+    yield f"{len(sample.queries)} held-out queries among {n:,} rows of {d} coordinates"
+    yield _HEADER
+    for m in measured:
+        yield (
+            f"{m.strategy:<19} {m.query:<7}  {m.recall:>9.3f}  "
+            f"{m.recall_reranked:>8.3f}  {m.bytes_per_row:>9}  {m.build_s:>7.2f}  "
+            f"{m.qps:>9,.0f}"
+        )
+    yield (
+        f"reranked: the best {_K} of {_OVERSAMPLING * _K} candidates, by the vectors, "
+        f"which are {sample.vectors[:1].nbytes} bytes/row more"
+    )
+    yield (
+        "build and queries/s: without reranking, after compilation, on "
+        f"{os.cpu_count()} processors"
+    )
+
+
+def verdict(measured: list[Measurement]) -> str:
+    """Say in one line which code is the smallest that is good enough.
+
+    Parameters
+    ----------
+    measured : list of Measurement
+        The exact search first.
+
+    Returns
+    -------
+    line : str
+    """
+    exact, *codes = measured
+    enough = [m for m in codes if m.recall_reranked >= _TARGET_RECALL]
+    if not enough:
+        best = max(codes, key=lambda m: m.recall_reranked)
+        return (
+            f"Verdict: no code reaches recall@{_K} {_TARGET_RECALL} here, even "
+            f"reranked; {_in_words(best)} comes nearest with "
+            f"{best.recall_reranked:.3f}: keep floats, or rerank more candidates."
+        )
+    chosen = min(enough, key=lambda m: m.bytes_per_row)
+    return (
+        f"Verdict: {_in_words(chosen)} is the smallest code whose reranked recall@{_K} "
+        f"reaches {_TARGET_RECALL}: {chosen.recall_reranked:.3f} ({chosen.recall:.3f} "
+        f"before) from {chosen.bytes_per_row} bytes a row, "
+        f"{exact.bytes_per_row / chosen.bytes_per_row:.0f} times less than floats, at "
+        f"{chosen.qps / exact.qps:.2g} times the queries per second of exact search."
+    )
+
+
+def _in_words(m: Measurement) -> str:
+    return f"{m.strategy} with {'coded' if m.query == 'codes' else 'float'} queries"

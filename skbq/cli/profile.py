@@ -1,0 +1,50 @@
+"""The command ``skbq profile``."""
+
+import argparse
+import json
+from textwrap import fill
+
+import numpy as np
+
+from .._profiling.profiler import HeterogeneityProfiler
+from .._utils.parallel import row_blocks
+from ._options import ONE_A_ROW, Commands, checked, jsonable
+from ._terminal import Bar, InputError, load_vectors, print_lines
+
+_SEED = 0
+# Columns of a text.
+_WIDTH = 88
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    profile = commands.add_parser(
+        "profile",
+        help="measure what decides how well binary codes work",
+        description="Measure vectors of a file of any size, block by block.",
+    )
+    profile.add_argument("file", metavar="FILE.npy", help=ONE_A_ROW)
+    profile.add_argument("--json", action="store_true", help="print figures as JSON")
+    profile.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the command."""
+    X = load_vectors(args.file, zeros=True)
+    if len(X) < 2:
+        raise InputError(f"{args.file} has one row, of which nothing varies")
+    profiler = HeterogeneityProfiler(random_state=_SEED)
+    bar = Bar("profiling", len(X))
+    for rows in row_blocks(len(X), X.shape[1] * 8, shares=8):
+        checked(profiler.partial_fit, X[rows])
+        bar.add(rows.stop - rows.start)
+    if not args.json:
+        lines = profiler.report().splitlines()
+        print_lines([fill(line, _WIDTH, subsequent_indent="  ") for line in lines])
+        return
+    figures = {
+        name: jsonable(value)
+        for name, value in vars(profiler).items()
+        if name.endswith("_") and np.ndim(value) == 0
+    }
+    print_lines([json.dumps(figures, indent=1)])
