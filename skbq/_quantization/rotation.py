@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._kernels.hadamard import mix_rows
 from .._kernels.memory import read_only
+from .._utils.orthogonal import haar_directions
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
 from .._utils.validation import DocLinkMixin, check_vectors, float_dtype, float_rows
@@ -115,7 +116,7 @@ class RandomRotation(
         self.signs_: Any = None
         self.orders_: Any = None
         if self.method == "haar":
-            self.rotation_ = _haar(d, random_state)
+            self.rotation_ = haar_directions(random_state, d)
             return self
         signs = random_state.randint(0, 2, size=(_ROUNDS, d), dtype=np.int8)
         self.signs_ = 2 * signs - 1
@@ -209,12 +210,6 @@ class RandomRotation(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _haar(d: int, random_state: np.random.RandomState) -> np.ndarray:
-    """Draw a d x d orthogonal matrix from the Haar distribution."""
-    q, r = np.linalg.qr(random_state.standard_normal((d, d)))
-    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
 
 
 def _blocks_of_powers(d: int) -> np.ndarray:

@@ -16,9 +16,11 @@ def _refuse(value: object, name: str, owner: object, expected: str) -> str:
     return f"The {name!r} parameter of {who} must be {expected}. Got {value!r} instead."
 
 
-def _interval(low: float, high: float, kind: str, closed_low: bool) -> str:
+def _interval(
+    low: float, high: float, kind: str, closed_low: bool, closed_high: bool = True
+) -> str:
     left = "[" if closed_low and low > -float("inf") else "("
-    right = ")" if high == float("inf") else "]"
+    right = "]" if closed_high and high < float("inf") else ")"
     high_text = "inf" if high == float("inf") else f"{high}"
     return f"{kind} in the range {left}{low}, {high_text}{right}"
 
@@ -56,6 +58,7 @@ def check_real(
     low: float,
     high: float = float("inf"),
     closed_low: bool = True,
+    closed_high: bool = True,
 ) -> float:
     """Return ``value`` as float if it is a real number within the interval.
 
@@ -66,12 +69,13 @@ def check_real(
     ValueError
         If it is NaN, infinite or outside the interval.
     """
-    expected = _interval(low, high, "a float", closed_low)
+    expected = _interval(low, high, "a float", closed_low, closed_high)
     if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
         raise TypeError(_refuse(value, name, owner, expected))
     number = float(value)
     above = number >= low if closed_low else number > low
-    if not (np.isfinite(number) and above and number <= high):
+    below = number <= high if closed_high else number < high
+    if not (np.isfinite(number) and above and below):
         raise ValueError(_refuse(value, name, owner, expected))
     return number
 

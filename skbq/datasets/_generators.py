@@ -8,6 +8,7 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from sklearn.utils import Bunch, check_random_state
 
+from .._utils.orthogonal import haar_directions
 from .._utils.params import check_int, check_real
 
 Floats = NDArray[np.float64]
@@ -26,16 +27,6 @@ def _check_sizes(owner: str, n_samples: Any, n_features: Any) -> tuple[int, int]
 def _scale_rows_to_unit(rows: Floats) -> Floats:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
-
-
-def _random_orthonormal(rng: np.random.RandomState, rows: int, columns: int) -> Floats:
-    """Draw ``columns`` orthonormal directions of R^rows from the Haar measure.
-
-    The signs of R's diagonal make the QR decomposition unique; without them
-    LAPACK's choice of signs would bias the draw.
-    """
-    q, r = np.linalg.qr(rng.standard_normal((rows, columns)))
-    return q * np.where(np.diag(r) < 0, -1.0, 1.0)
 
 
 def make_sphere(
@@ -173,7 +164,7 @@ def make_low_rank_clusters(
     spread = check_real(spread, "spread", owner, low=0.0)
     noise = check_real(noise, "noise", owner, low=0.0)
     rng = check_random_state(random_state)
-    directions = _random_orthonormal(rng, d, rank)
+    directions = haar_directions(rng, d, rank)
     centroids = _scale_rows_to_unit(rng.standard_normal((n_clusters, rank)))
     latent = centroids[_zipf_labels(rng, n, n_clusters, exponent)]
     latent += spread * rng.standard_normal((n, rank))
@@ -255,7 +246,7 @@ def _mixing_matrix(
     root = np.sqrt(eigenvalues)
     d = len(root)
     if correlated:
-        mixing = _random_orthonormal(rng, d, d) * root
+        mixing = haar_directions(rng, d, d) * root
         scales = np.sqrt(np.einsum("ij,ij->i", mixing, mixing))
     else:
         mixing = scales = root
