@@ -23,7 +23,7 @@ from skbq import (
     TwoBitQuantizer,
     as_codes,
 )
-from skbq._neighbors.brute_force import distances_to
+from skbq._utils.similarity import distances_to
 from skbq.codes import pack_codes
 
 CODE_METRICS = ["hamming", "penalty", "dot"]

@@ -4,9 +4,11 @@ Sums are in float64 and in one order, four partial sums over every fourth coordi
 so that a row's result depends on the row alone.
 """
 
+import math
+
 import numpy as np
 
-from .jit import kernel
+from .jit import inlined, kernel
 
 
 @kernel
@@ -23,54 +25,155 @@ def _squared_length(row):
     return (a + b) + (c + d)
 
 
+# Metrics as kernels know them.
+METRIC_NUMBERS = {"cosine": 0, "euclidean": 1, "inner_product": 2}
+_COSINE, _EUCLIDEAN, _INNER_PRODUCT = METRIC_NUMBERS.values()
+# Squared norms in between, and products of two, neither overflow nor lose digits.
+_LEAST, _MOST = 1e-140, 1e140
+# Below this cosine distance, 1 - cosine has lost a third of its digits.
+_CANCELS = 2.0**-12
+# Two unit-norm vectors that differ by rounding alone have a cosine distance below this.
+_SAME = 1e-31
+
+
+@inlined
+def _products(rows, r, y):
+    """Return the products of a row with a vector and with itself.
+
+    A row that equals ``y`` has equal ones.
+    """
+    d = rows.shape[1]
+    whole = d // 4 * 4
+    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
+    for j in range(0, whole, 4):
+        x0, x1 = np.float64(rows[r, j]), np.float64(rows[r, j + 1])
+        x2, x3 = np.float64(rows[r, j + 2]), np.float64(rows[r, j + 3])
+        a0 += x0 * y[j]
+        a1 += x1 * y[j + 1]
+        a2 += x2 * y[j + 2]
+        a3 += x3 * y[j + 3]
+        b0 += x0 * x0
+        b1 += x1 * x1
+        b2 += x2 * x2
+        b3 += x3 * x3
+    for j in range(whole, d):
+        x0 = np.float64(rows[r, j])
+        a0 += x0 * y[j]
+        b0 += x0 * x0
+    return (a0 + a1) + (a2 + a3), (b0 + b1) + (b2 + b3)
+
+
+@inlined
+def _squared_difference(rows, r, y, p, q):
+    """Return the squared norm of ``p * row - q * y``."""
+    d = rows.shape[1]
+    whole = d // 4 * 4
+    a = b = c = e = 0.0
+    for j in range(0, whole, 4):
+        a += (p * np.float64(rows[r, j]) - q * y[j]) ** 2
+        b += (p * np.float64(rows[r, j + 1]) - q * y[j + 1]) ** 2
+        c += (p * np.float64(rows[r, j + 2]) - q * y[j + 2]) ** 2
+        e += (p * np.float64(rows[r, j + 3]) - q * y[j + 3]) ** 2
+    for j in range(whole, d):
+        a += (p * np.float64(rows[r, j]) - q * y[j]) ** 2
+    return (a + b) + (c + e)
+
+
 @kernel
-def products_with(rows, y, products, squares):
-    """Compute the products of rows with a vector, and with themselves.
+def _power_of_two(vector):
+    """Return the power of two that brings the largest value to about 1."""
+    largest = 0.0
+    for value in vector:
+        largest = max(largest, abs(np.float64(value)))
+    if largest == 0.0:
+        return 1.0
+    exponent = math.frexp(largest)[1]
+    # 2^1024 would overflow, for the smallest numbers there are.
+    return math.ldexp(1.0, min(-exponent, 1023))
+
+
+@kernel
+def _scaled_distance(row, y, metric):
+    """Compute a distance by numbers near 1, where squares overflow or vanish.
+
+    Scaling by powers of two changes no digit.
+    """
+    p, q = _power_of_two(row), _power_of_two(y)
+    if metric == _EUCLIDEAN:
+        p = q = min(p, q)
+    x, z = np.empty(row.size), np.empty(row.size)
+    for j in range(row.size):
+        x[j], z[j] = np.float64(row[j]) * p, y[j] * q
+    if metric == _EUCLIDEAN:
+        for j in range(row.size):
+            x[j] -= z[j]
+            z[j] = 0.0
+        finer = _power_of_two(x)
+        for j in range(row.size):
+            x[j] *= finer
+        return np.sqrt(_squared_length(x)) / finer / p
+    rows = x.reshape(1, -1)
+    product, square = _products(rows, 0, z)
+    if metric == _INNER_PRODUCT:
+        return -product / max(p, q) / min(p, q)
+    own = _squared_length(z)
+    if square == 0.0 or own == 0.0:
+        return 1.0
+    return _cosine_distance(rows, 0, z, product, square, own)
+
+
+@inlined
+def _cosine_distance(rows, r, y, product, square, own):
+    """Return 1 - cosine; of nearly parallel vectors from their difference."""
+    distance = 1 - product / np.sqrt(square * own)
+    if distance < _CANCELS:
+        p, q = 1 / np.sqrt(square), 1 / np.sqrt(own)
+        distance = _squared_difference(rows, r, y, p, q) / 2
+        if distance < _SAME:
+            return 0.0
+    return distance
+
+
+@kernel
+def pair_distances(rows, queries, which, metric, out):
+    """Compute the exact distances of queries to rows of their own.
 
     Parameters
     ----------
     rows : float32 or float64 array (n_rows, d), read-only
-    y : float64 array (d,)
-    products, squares : float64 arrays (n_rows,)
-        Filled. A row that equals ``y`` has equal ones.
+    queries : float64 array (n_queries, d), read-only
+    which : int64 array (n_queries, n), read-only
+        Row numbers; -1: none.
+    metric : int
+        One of ``METRIC_NUMBERS``.
+    out : float64 array (n_queries, n)
+        Filled; infinity where there is no row.
     """
-    d = rows.shape[1]
-    whole = d // 4 * 4
-    for r in range(rows.shape[0]):
-        a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
-        for j in range(0, whole, 4):
-            x0, x1 = np.float64(rows[r, j]), np.float64(rows[r, j + 1])
-            x2, x3 = np.float64(rows[r, j + 2]), np.float64(rows[r, j + 3])
-            a0 += x0 * y[j]
-            a1 += x1 * y[j + 1]
-            a2 += x2 * y[j + 2]
-            a3 += x3 * y[j + 3]
-            b0 += x0 * x0
-            b1 += x1 * x1
-            b2 += x2 * x2
-            b3 += x3 * x3
-        for j in range(whole, d):
-            x0 = np.float64(rows[r, j])
-            a0 += x0 * y[j]
-            b0 += x0 * x0
-        products[r], squares[r] = (a0 + a1) + (a2 + a3), (b0 + b1) + (b2 + b3)
-
-
-@kernel
-def squared_distances_to(rows, y, out):
-    """Compute the squared distances of rows to a vector; as ``products_with``."""
-    d = rows.shape[1]
-    whole = d // 4 * 4
-    for r in range(rows.shape[0]):
-        a = b = c = e = 0.0
-        for j in range(0, whole, 4):
-            a += (np.float64(rows[r, j]) - y[j]) ** 2
-            b += (np.float64(rows[r, j + 1]) - y[j + 1]) ** 2
-            c += (np.float64(rows[r, j + 2]) - y[j + 2]) ** 2
-            e += (np.float64(rows[r, j + 3]) - y[j + 3]) ** 2
-        for j in range(whole, d):
-            a += (np.float64(rows[r, j]) - y[j]) ** 2
-        out[r] = (a + b) + (c + e)
+    for q in range(queries.shape[0]):
+        y = queries[q]
+        own = _squared_length(y)
+        fits = _LEAST < own < _MOST or own == 0.0
+        for i in range(which.shape[1]):
+            r = which[q, i]
+            if r < 0:
+                out[q, i] = np.inf
+                continue
+            if metric == _EUCLIDEAN:
+                square = _squared_difference(rows, r, y, 1.0, 1.0)
+                if _LEAST < square < _MOST:
+                    out[q, i] = np.sqrt(square)
+                else:
+                    out[q, i] = _scaled_distance(rows[r], y, metric)
+                continue
+            product, square = _products(rows, r, y)
+            if not (fits and _LEAST < square < _MOST):
+                out[q, i] = _scaled_distance(rows[r], y, metric)
+            elif metric == _INNER_PRODUCT:
+                out[q, i] = -product
+            elif own == 0.0:
+                out[q, i] = 1.0
+            else:
+                out[q, i] = _cosine_distance(rows, r, y, product, square, own)
 
 
 @kernel

@@ -5,14 +5,12 @@ Who calls whom: an estimator says what is compared (:func:`code_scan`,
 ``skbq._kernels.dispatch`` finds the rows. Results do not depend on how work is cut.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from .._kernels import dispatch as scan
-from .._kernels.memory import read_only
-from .._kernels.vector_ops import products_with, squared_distances_to
 from .._utils.parallel import (
     count_jobs,
     even_slices,
@@ -20,6 +18,7 @@ from .._utils.parallel import (
     row_blocks,
     run_threads,
 )
+from .._utils.similarity import distances_of_pairs, distances_to
 from ..codes import CodeArray
 
 # Gives what to scan for a slice of rows and one of queries.
@@ -202,34 +201,7 @@ def _counting(
     return {"left_out": left_out, "mask": None if mask is None else mask[rows]}
 
 
-# Exact distances between vectors.
-
-
-def distances_to(vectors: np.ndarray, query: np.ndarray, metric: str) -> np.ndarray:
-    """Distances of one query to some rows, in float64.
-
-    A pair's distance has the same last bit whichever rows it is computed with.
-
-    Returns
-    -------
-    distances : ndarray of shape (n_samples,)
-        cosine: 1 - cosine similarity; euclidean; inner_product: -<x, y>.
-    """
-    wide = vectors.dtype if vectors.dtype in (np.float32, np.float64) else np.float64
-    rows = read_only(np.asarray(vectors, dtype=wide))
-    y = np.array(query, dtype=np.float64)
-    products = np.empty(len(rows))
-    if metric == "euclidean":
-        squared_distances_to(rows, y, products)
-        return np.sqrt(products, out=products)
-    squares = np.empty(len(rows))
-    products_with(rows, y, products, squares)
-    if metric == "inner_product":
-        return np.negative(products, out=products)
-    own = np.empty((2, 1))
-    products_with(read_only(y[np.newaxis]), y, *own)
-    norms = np.sqrt(squares * own[1])
-    return 1 - np.divide(products, norms, out=products, where=norms > 0)
+# By exact distances between vectors.
 
 
 def exact_within(
@@ -271,7 +243,7 @@ def exact_within(
 def rerank(
     vectors: np.ndarray,
     queries: np.ndarray,
-    candidates: Sequence[np.ndarray],
+    candidates: np.ndarray,
     metric: str,
     k: int,
     *,
@@ -284,8 +256,8 @@ def rerank(
     vectors : ndarray of shape (n_samples, n_features)
         May be a memory map: only the candidates are read.
     queries : ndarray of shape (n_queries, n_features)
-    candidates : sequence of n_queries int64 arrays
-        Row numbers; -1 where there is none.
+    candidates : ndarray of shape (n_queries, n_candidates), dtype int64
+        Row numbers, each once; -1 where there is none.
 
     Returns
     -------
@@ -296,13 +268,11 @@ def rerank(
     rows = np.full((len(queries), k), -1)
 
     def search(part: slice) -> None:
-        for q in range(part.start, part.stop):
-            some = np.sort(candidates[q][candidates[q] >= 0])  # ties: the lower row
-            near = np.empty(len(some))
-            for block in row_blocks(len(some), vectors.shape[1] * 24):
-                near[block] = distances_to(vectors[some[block]], queries[q], metric)
-            order = np.argsort(near, kind="stable")[:k]
-            found[q, : len(order)], rows[q, : len(order)] = near[order], some[order]
+        some = np.sort(candidates[part], axis=1)  # ties: the lower row
+        near = distances_of_pairs(vectors, queries[part], some, metric)
+        order = np.argsort(near, axis=1, kind="stable")[:, :k]
+        found[part, : order.shape[1]] = np.take_along_axis(near, order, axis=1)
+        rows[part, : order.shape[1]] = np.take_along_axis(some, order, axis=1)
 
     map_slices(search, len(queries), n_jobs)
     return found, rows

@@ -135,10 +135,11 @@ class Comparison:
             if constants is not None:
                 found = self._finished(found, constants[:, None])
             return found, rows
-        found, rows = self._rerank(some, rows, k)
+        found, reranked = self._rerank(some, rows, k)
         if self.index.oversampling == "bound":
-            found, rows = self._rerank(some, self._within_bound(some, found), k)
-        return found, rows
+            near = self._within_bound(some, found)
+            found, reranked = self._rerank(some, _united(rows, near), k)
+        return found, reranked
 
     def _first_stage(self, some: slice) -> tuple[MakeScan, np.ndarray | None]:
         """Return what to scan, and what its distances lack for each query."""
@@ -237,6 +238,15 @@ class Comparison:
                 for q, rows in zip(alike, hits, strict=True):
                     near[q].append(rows + block.start)
         return [np.concatenate(parts) for parts in near]
+
+
+def _united(rows: np.ndarray, more: list[np.ndarray]) -> np.ndarray:
+    """Add rows to each query's, each row once; -1 where there are fewer."""
+    together = [np.union1d(*pair) for pair in zip(rows, more, strict=True)]
+    out = np.full((len(rows), max(map(len, together))), -1)
+    for q, some in enumerate(together):
+        out[q, : len(some)] = some
+    return out
 
 
 def _rounded_up(reach: np.ndarray) -> np.ndarray:
