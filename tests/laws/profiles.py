@@ -6,7 +6,7 @@
 import os
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Profile:
 
 PROFILES = {
     "fast": Profile(
-        examples=20,
+        examples=40,
         machine_examples=12,
         machine_steps=12,
         mutated_files=300,
@@ -64,6 +64,7 @@ def law_settings(max_examples: int, **more) -> settings:
         deadline=None,
         database=None,
         print_blob=True,
+        phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
         **more,
     )

@@ -1,0 +1,239 @@
+"""What the laws are held against: ways to encode and search, behind one small door.
+
+An adapter says in ``can`` what it does; a law that needs more is not asked of it:
+
+========== ==================================================================
+codes      distances are those between codes
+bits       rows and queries are codes, given unpacked as :class:`Bits`
+search     it searches
+encode     ``encode(X)`` gives packed codes
+one bit    of one bit for each coordinate, in the order of ``numpy.packbits``
+hamming    distances count the bits that differ
+signs      the bit of a coordinate is ``x > 0``
+scale free the length of a query does not matter
+own        no row is nearer to a stored row than itself
+floats     distances are those of the vectors
+rerank     ``oversampled(c)`` takes another oversampling
+probes     ``search(..., probes=p)`` looks into p lists only
+others     threads, blocks, mask, add, remove, save, self, radius, layouts
+========== ==================================================================
+
+``fit(rows)`` gives what answers ``search(queries, k)``: distances, ascending, and rows,
+-1 where there are none; its ``refit(rows)`` indexes other rows and learns nothing.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn import config_context
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
+
+from skbq import (
+    BinaryNeighbors,
+    BinaryQuantizer,
+    RandomRotation,
+    TwoBitQuantizer,
+    as_codes,
+)
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Unpacked codes: signs, and for two bits magnitudes, bool of shape (n, d)."""
+
+    signs: np.ndarray
+    magnitudes: np.ndarray | None = None
+    levels: tuple = (1, 3)
+
+    def __len__(self):
+        return len(self.signs)
+
+    def __getitem__(self, rows):
+        return self.changed(lambda plane: plane[rows])
+
+    def changed(self, change):
+        """Apply the same change to both planes."""
+        strong = None if self.magnitudes is None else change(self.magnitudes)
+        return Bits(change(self.signs), strong, self.levels)
+
+    def as_codes(self):
+        d = self.signs.shape[1]
+        packed = np.packbits(self.signs, axis=1)
+        if self.magnitudes is None:
+            return as_codes(packed, d)
+        strong = np.packbits(self.magnitudes, axis=1).astype(np.uint16) << 8
+        return as_codes(packed | strong, d, self.levels)
+
+
+class SkbqIndex:
+    """A fitted ``BinaryNeighbors``."""
+
+    def __init__(self, index):
+        self.index = index
+
+    def encode(self, X):
+        return np.asarray(self.index.quantizer_.transform(X))
+
+    def search(self, queries, k, *, mask=None, threads=None, block=None, probes=None):
+        index = copy.copy(self.index).set_params(n_jobs=threads)
+        if probes is not None:
+            index.set_params(n_probes=probes)
+        with config_context(working_memory=block or 1024):
+            return index.kneighbors(_given(queries), k, mask=mask)
+
+    def within(self, queries, radius):
+        """Distances and rows of all that are no farther, sorted by both."""
+        found = self.index.radius_neighbors(_given(queries), radius, sort_results=True)
+        return list(zip(*found, strict=True))
+
+    def oversampled(self, oversampling):
+        return SkbqIndex(copy.copy(self.index).set_params(oversampling=oversampling))
+
+    def refit(self, rows):
+        index, parameters = self.index, self.index.get_params(deep=False)
+        if index.quantizer_ is not None:
+            parameters["quantizer"] = FrozenEstimator(index.quantizer_)
+        return SkbqIndex(type(index)(**parameters).fit(_given(rows)))
+
+    def add(self, rows):
+        self.index.partial_fit(_given(rows))
+
+    def remove(self, rows):
+        self.index.remove(rows)
+
+    def save(self, path):
+        self.index.save(path)
+
+    def load(self, path):
+        return SkbqIndex(type(self.index).load(path))
+
+
+def _given(rows):
+    return rows.as_codes() if isinstance(rows, Bits) else rows
+
+
+class Skbq:
+    """A ``BinaryNeighbors`` with given parameters."""
+
+    tolerance = 0.0
+
+    def __init__(self, name, can, **parameters):
+        self.name, self.can = f"skbq {name}", can
+        self.index = BinaryNeighbors(**parameters)
+        self.code_metric = self.index.code_metric
+        if self.code_metric == "auto":
+            self.code_metric = "hamming" if "one bit" in can else "dot"
+
+    def __repr__(self):
+        return self.name
+
+    def fit(self, rows):
+        return SkbqIndex(copy.deepcopy(self.index).fit(_given(rows)))
+
+    @property
+    def metric(self):
+        return self.index.metric
+
+
+def can(words):
+    """Return what an adapter can do, from one line of it."""
+    names = words.replace("one bit", "one_bit").replace("scale free", "scale_free")
+    return frozenset(name.replace("_", " ") for name in names.split())
+
+
+ALL = can("search threads blocks mask add remove save self radius layouts")
+FLAT = ALL - {"layouts"} | can("codes bits")
+CODED = ALL | can("codes encode")
+ONE_BIT = can("one bit hamming own")
+
+
+def rotated(quantizer, method="haar"):
+    return make_pipeline(RandomRotation(method, random_state=0), quantizer)
+
+
+SKBQ = [
+    Skbq("1-bit codes", FLAT | ONE_BIT),
+    Skbq("2-bit codes, hamming", FLAT | {"own"}, code_metric="hamming"),
+    Skbq("2-bit codes, penalty", FLAT | {"own"}, code_metric="penalty"),
+    Skbq("2-bit codes, dot", FLAT),
+    Skbq("1 bit", CODED | ONE_BIT, quantizer=BinaryQuantizer(), metric="euclidean"),
+    Skbq(
+        "1 bit, cosine",
+        CODED - {"encode"} | ONE_BIT | {"scale free"},
+        quantizer=BinaryQuantizer(),
+    ),
+    Skbq(
+        "1 bit, signs",
+        CODED | ONE_BIT | can("signs scale free"),
+        quantizer=BinaryQuantizer(threshold="zero"),
+        metric="euclidean",
+    ),
+    Skbq("2 bits, dot", CODED, metric="euclidean"),
+    Skbq(
+        "2 bits by coordinate, hamming",
+        CODED | {"own"},
+        quantizer=TwoBitQuantizer("median", "coordinate"),
+        code_metric="hamming",
+        metric="euclidean",
+    ),
+    Skbq(
+        "2 bits rotated, penalty",
+        CODED - {"encode"} | can("own scale free"),
+        quantizer=rotated(TwoBitQuantizer(levels=(1, 2))),
+        code_metric="penalty",
+    ),
+    Skbq(
+        "1 bit, float queries",
+        ALL - {"self"} | {"scale free"},
+        quantizer=BinaryQuantizer(),
+        query="vectors",
+    ),
+    Skbq(
+        "2 bits rotated, float queries",
+        ALL - {"self"},
+        quantizer=rotated(TwoBitQuantizer(), "hadamard"),
+        query="vectors",
+        metric="euclidean",
+    ),
+    Skbq(
+        "2 bits, float queries, inner product",
+        ALL - {"self"},
+        query="vectors",
+        metric="inner_product",
+    ),
+    Skbq(
+        "1 bit reranked",
+        ALL | can("floats rerank scale free"),
+        quantizer=BinaryQuantizer(),
+        oversampling=2,
+    ),
+    Skbq(
+        "2 bits, float queries, reranked",
+        ALL | can("floats rerank"),
+        query="vectors",
+        oversampling=1.5,
+        metric="euclidean",
+    ),
+]
+
+
+class SkbqRotation:
+    """A ``RandomRotation``."""
+
+    can = can("rotate")
+    tolerance = 0.0
+
+    def __init__(self, method):
+        self.name, self._method = f"skbq rotation, {method}", method
+
+    def __repr__(self):
+        return self.name
+
+    def fit(self, rows):
+        self.rotate = RandomRotation(self._method, random_state=0).fit(rows).transform
+        return self
+
+
+SKBQ += [SkbqRotation(method) for method in ("haar", "dct", "hadamard")]
