@@ -1,6 +1,7 @@
-"""Codes of vectors: one or two bits per coordinate, packed eight to the byte.
+"""Codes of vectors: a few bits per coordinate, packed.
 
-This is the only module outside ``skbq._kernels`` that knows how bits are laid out.
+This is the only module outside ``skbq._kernels`` that knows how bits are laid out. A
+*layout* says which coordinates and levels the bytes of a row hold:
 
 One bit per coordinate
     uint8, shape (n_samples, ceil(n_features / 8)), in the bit order of
@@ -10,20 +11,32 @@ One bit per coordinate
 Two bits per coordinate
     uint16, the same shape: the low byte holds eight sign bits, the high byte the
     magnitude bits of the same eight coordinates, both in that order.
+Mixed depths
+    uint8, shape (n_samples, bytes): some coordinates have more bits than others, see
+    :class:`MixedDepths`.
 
-Bits beyond ``n_features`` in the last column (padding) are 0.
+Bits that belong to no coordinate (padding) are 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-__all__ = ["CodeArray", "as_codes"]
+__all__ = ["CodeArray", "MixedDepths", "as_codes"]
 
 _BITS_OF_DTYPE = {np.dtype(np.uint8): 1, np.dtype(np.uint16): 2}
 _DEFAULT_LEVELS = (1.0, 3.0)
+# Depths that fill whole nibbles; a coordinate of 8 bits takes two.
+DEPTHS = (8, 4, 2, 1)
+_MOST_IN_NIBBLE = 4
+# Consecutive nibbles over which coordinates of different depths are spread.
+_SPREAD = 8
+# Bytes that unpacking takes at a time.
+_BLOCK_BYTES = 2**22
 
 
 def code_width(n_features: int) -> int:
@@ -52,6 +65,380 @@ def check_levels(levels: Any, where: str) -> tuple[float, float]:
     )
 
 
+@dataclass(frozen=True)
+class _Planes:
+    """What layouts in planes of bits have in common."""
+
+    n_features: int
+
+    dtype: ClassVar[np.dtype]
+    bits: ClassVar[int]
+
+    @property
+    def n_values(self) -> int:
+        """Number of coordinates that a code keeps."""
+        return self.n_features
+
+    @property
+    def width(self) -> int:
+        """Number of columns of an array of codes."""
+        return code_width(self.n_features)
+
+    @property
+    def padding(self) -> np.ndarray:
+        """Bits of a row that must be 0, of shape (width,)."""
+        mask = np.zeros(self.width, self.dtype)
+        mask[-1] = _padding_mask(self.n_features, self.bits)
+        return mask
+
+
+@dataclass(frozen=True)
+class OneBit(_Planes):
+    """The layout of one bit per coordinate."""
+
+    dtype: ClassVar[np.dtype] = np.dtype(np.uint8)
+    bits: ClassVar[int] = 1
+    levels: ClassVar[None] = None
+
+    def values(self, plain: np.ndarray) -> np.ndarray:
+        """Give every coordinate +1 or -1, float32 of (n, n_values)."""
+        values = _unpack_plane(plain, self.n_features).astype(np.float32)
+        values *= 2
+        values -= 1
+        return values
+
+    def squared_norms(self, plain: np.ndarray) -> np.ndarray:
+        """Return the squared norms of the values, float64 of (n,)."""
+        return np.full(len(plain), float(self.n_features))
+
+    def describe(self) -> str:
+        """Say in words what kind of codes these are."""
+        return f"1-bit codes of {self.n_features} coordinates"
+
+
+@dataclass(frozen=True)
+class TwoBits(_Planes):
+    """The layout of two bits per coordinate: a sign and a magnitude."""
+
+    levels: tuple[float, float]
+
+    dtype: ClassVar[np.dtype] = np.dtype(np.uint16)
+    bits: ClassVar[int] = 2
+
+    def values(self, plain: np.ndarray) -> np.ndarray:
+        """Give every coordinate its signed level, float32 of (n, n_values)."""
+        strong = _unpack_plane(plain >> 8, self.n_features)
+        values = np.array(self.levels, np.float32)[strong]
+        positive = _unpack_plane(plain & 0xFF, self.n_features).view(bool)
+        np.negative(values, where=~positive, out=values)
+        return values
+
+    def squared_norms(self, plain: np.ndarray) -> np.ndarray:
+        """Return the squared norms of the values, float64 of (n,)."""
+        low, high = self.levels
+        strong = np.bitwise_count(plain >> 8).sum(axis=1)
+        return low * low * self.n_features + (high * high - low * low) * strong
+
+    def describe(self) -> str:
+        """Say in words what kind of codes these are."""
+        return f"2-bit codes of {self.n_features} coordinates with levels {self.levels}"
+
+
+def _unpack_plane(plane: np.ndarray, count: int) -> np.ndarray:
+    return np.unpackbits(plane.astype(np.uint8), axis=1, count=count)
+
+
+class MixedDepths:
+    """The layout of codes whose coordinates have 1, 2, 4 or 8 bits each.
+
+    The coordinates stand in *nibbles* of four bits, the upper half of a byte first: a
+    nibble holds four coordinates of one bit, two of two bits or one of four bits, the
+    first one in the highest bits; a coordinate of eight bits takes two nibbles. The
+    bits of a coordinate are the number of its level, counted from the lowest.
+
+    Coordinates come in order of depth, the deepest first, each depth from a nibble of
+    its own on. Of the nibbles in this order, every ``ceil(n / 8)``-th stands side by
+    side, so that each run of eight has its share of the deep ones; with a single depth
+    they stand in order, and codes of one bit are those of :func:`numpy.packbits`.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of coordinates of the vectors that were encoded.
+    depths : array-like of int of shape (n_values,)
+        Bits of each coordinate kept: 8, 4, 2 or 1, never rising.
+    levels : mapping of int to array-like of float
+        For each depth b among ``depths``, its 2^b levels, rising; evenly spaced for 8.
+    scales : array-like of float of shape (n_values,), default=None
+        What the levels of each coordinate are multiplied by, positive; None: 1.
+
+    Attributes
+    ----------
+    n_values : int
+        Number of coordinates that a code keeps.
+    width : int
+        Bytes of a row.
+    bits : float
+        Bits of all coordinates together, for each of the ``n_features``.
+
+    Raises
+    ------
+    ValueError
+        If depths, levels and scales do not fit each other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq.codes import MixedDepths, as_codes
+    >>> layout = MixedDepths(4, depths=[2, 1, 1], levels={2: [-3, -1, 1, 3],
+    ...                                                   1: [-1, 1]})
+    >>> layout.width, layout.bits
+    (1, 1.0)
+    >>> packed = np.array([[0b1100_0100]], np.uint8)
+    >>> as_codes(packed, layout=layout).unpack()
+    array([[ 3., -1.,  1.]], dtype=float32)
+    """
+
+    dtype: ClassVar[np.dtype] = np.dtype(np.uint8)
+
+    def __init__(
+        self,
+        n_features: int,
+        depths: Any,
+        levels: Mapping[int, Any],
+        scales: Any = None,
+    ) -> None:
+        self.n_features = _check_n_features(n_features)
+        self.depths = _check_depths(depths)
+        self.levels = {
+            depth: _check_depth_levels(levels, depth)
+            for depth in DEPTHS
+            if depth in self.depths
+        }
+        self.scales = _check_scales(scales, len(self.depths))
+
+    @property
+    def n_values(self) -> int:
+        """Number of coordinates that a code keeps."""
+        return len(self.depths)
+
+    @property
+    def width(self) -> int:
+        """Bytes of a row."""
+        return -(-len(self.line_coordinates) // 2)
+
+    @property
+    def bits(self) -> float:
+        """Bits of all coordinates together, for each of the ``n_features``."""
+        return float(self.depths.sum(dtype=np.int64)) / self.n_features
+
+    @cached_property
+    def line_coordinates(self) -> np.ndarray:
+        """Which coordinates each nibble holds, int64 of (2 * width, 4); -1: none.
+
+        Of a coordinate of eight bits, the upper half is the first of its nibble and
+        the lower half the second.
+        """
+        lines: list[list[int]] = []
+        start = 0
+        for depth in DEPTHS:
+            stop = start + int((self.depths == depth).sum())
+            if depth == 8:
+                for i in range(start, stop):
+                    lines += [[i], [-1, i]]
+            else:
+                step = 4 // depth
+                lines += [
+                    list(range(i, min(i + step, stop)))
+                    for i in range(start, stop, step)
+                ]
+            start = stop
+        lines += [[]] * (len(lines) % 2)
+        if len(self.levels) > 1:
+            stride = -(-len(lines) // _SPREAD)
+            lines = [line for i in range(stride) for line in lines[i::stride]]
+        table = np.full((len(lines), _MOST_IN_NIBBLE), -1)
+        for line, row in zip(lines, table, strict=True):
+            row[: len(line)] = line
+        return table
+
+    @cached_property
+    def line_shifts(self) -> np.ndarray:
+        """How far left the bits of each coordinate stand in its nibble, as int64."""
+        table = self.line_coordinates
+        depths = np.minimum(np.where(table < 0, 0, self.depths[table]), 4)
+        return np.where(depths == 4, 0, 4 - depths * np.arange(1, _MOST_IN_NIBBLE + 1))
+
+    @cached_property
+    def line_values(self) -> np.ndarray:
+        """What each coordinate of a nibble adds to a row's values, by the nibble.
+
+        float32 of (2 * width, 4, 16).
+        """
+        numbers = np.arange(16)
+        values = np.zeros((*self.line_coordinates.shape, 16), np.float32)
+        for line, slot in zip(*np.nonzero(self.line_coordinates >= 0), strict=True):
+            i = self.line_coordinates[line, slot]
+            depth = int(self.depths[i])
+            levels = self.levels[depth]
+            if depth == 8:  # evenly spaced: the sum of a part of either nibble
+                step = (levels[-1] - levels[0]) / 255
+                own = step * numbers if slot else levels[0] + 16 * step * numbers
+            else:
+                own = levels[numbers >> self.line_shifts[line, slot] & 2**depth - 1]
+            values[line, slot] = own * np.float64(self.scales[i])
+        return values
+
+    @property
+    def padding(self) -> np.ndarray:
+        """Bits of a row that must be 0, of shape (width,)."""
+        used = np.zeros(2 * self.width, np.int64)
+        for line, slot in zip(*np.nonzero(self.line_coordinates >= 0), strict=True):
+            depth = min(4, self.depths[self.line_coordinates[line, slot]])
+            used[line] |= (2**depth - 1) << self.line_shifts[line, slot]
+        return ~(used[::2] << 4 | used[1::2]).astype(np.uint8)
+
+    def values(self, plain: np.ndarray) -> np.ndarray:
+        """Give every coordinate its level, float32 of (n, n_values)."""
+        out = np.zeros((len(plain), self.n_values), np.float32)
+        step = max(1, _BLOCK_BYTES // (16 * max(1, self.width)))
+        for start in range(0, len(plain), step):
+            block = plain[start : start + step]
+            nibbles = np.stack([block >> 4, block & 15], axis=2)
+            nibbles = nibbles.reshape(len(block), -1)
+            for slot in range(_MOST_IN_NIBBLE):
+                (lines,) = np.nonzero(self.line_coordinates[:, slot] >= 0)
+                found = self.line_values[lines, slot, nibbles[:, lines]]
+                out[start : start + step, self.line_coordinates[lines, slot]] += found
+        return out
+
+    def squared_norms(self, plain: np.ndarray) -> np.ndarray:
+        """Return the squared norms of the values, float64 of (n,)."""
+        norms = np.empty(len(plain))
+        step = max(1, _BLOCK_BYTES // (4 * max(1, self.n_values)))
+        for start in range(0, len(plain), step):
+            values = self.values(plain[start : start + step])
+            norms[start : start + step] = np.square(values, dtype=np.float64).sum(1)
+        return norms
+
+    def pack(self, numbers: np.ndarray) -> "CodeArray":
+        """Pack numbers of levels to codes.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (n_samples, n_values), dtype uint8
+            Number of each coordinate's level, counted from the lowest.
+
+        Returns
+        -------
+        codes : CodeArray of shape (n_samples, width)
+        """
+        nibbles = np.zeros((len(numbers), 2 * self.width), np.uint8)
+        for slot in range(_MOST_IN_NIBBLE):
+            (lines,) = np.nonzero(self.line_coordinates[:, slot] >= 0)
+            coordinates = self.line_coordinates[lines, slot]
+            parts = numbers[:, coordinates]
+            if slot < 2:  # of eight bits: the upper half, then the lower one
+                halves = parts >> 4 if slot == 0 else parts & 15
+                parts = np.where(self.depths[coordinates] == 8, halves, parts)
+            shifts = self.line_shifts[lines, slot].astype(np.uint8)
+            nibbles[:, lines] |= parts << shifts
+        return with_layout(nibbles[:, ::2] << 4 | nibbles[:, 1::2], self)
+
+    def describe(self) -> str:
+        """Say in words what kind of codes these are."""
+        counts = [
+            f"{(self.depths == depth).sum()} of {depth} bit{'s' * (depth > 1)}"
+            for depth in self.levels
+        ]
+        return (
+            f"codes of mixed depth, {', '.join(counts)}, of {self.n_features} "
+            "coordinates"
+        )
+
+    def _key(self) -> tuple:
+        levels = tuple((depth, of.tobytes()) for depth, of in self.levels.items())
+        return self.n_features, self.depths.tobytes(), levels, self.scales.tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, MixedDepths):
+            return NotImplemented
+        return self is other or self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("n_features", "depths", "levels", "scales")
+        return {name: self.__dict__[name] for name in names}
+
+    def __repr__(self) -> str:
+        return f"<MixedDepths: {self.describe()}>"
+
+
+CodeLayout = OneBit | TwoBits | MixedDepths
+
+
+def _check_n_features(n_features: Any) -> int:
+    if (
+        not isinstance(n_features, Integral)
+        or isinstance(n_features, bool | np.bool_)
+        or n_features < 1
+    ):
+        raise ValueError(
+            "n_features, the number of coordinates, must be an int of at least 1. "
+            f"Got {n_features!r} instead."
+        )
+    return int(n_features)
+
+
+def _check_depths(depths: Any) -> np.ndarray:
+    array = np.asarray(depths)
+    if (
+        array.ndim != 1
+        or array.size == 0
+        or not np.isin(array, DEPTHS).all()
+        or (np.diff(array.astype(np.int64)) > 0).any()
+    ):
+        raise ValueError(
+            "The 'depths' of MixedDepths must be bits of coordinates, each 8, 4, 2 or "
+            f"1, the deepest first. Got {depths!r} instead."
+        )
+    return array.astype(np.uint8)
+
+
+def _check_depth_levels(levels: Mapping[int, Any], depth: int) -> np.ndarray:
+    of = np.asarray(levels.get(depth, ()), np.float64)
+    if of.shape != (2**depth,) or not (
+        np.isfinite(of).all() and (np.diff(of) > 0).all()
+    ):
+        raise ValueError(
+            f"MixedDepths needs {2**depth} rising levels for coordinates of {depth} "
+            f"bits. Got {levels.get(depth)!r} instead."
+        )
+    steps = np.diff(of)
+    if depth == 8 and not np.allclose(steps, steps.mean(), rtol=1e-6):
+        raise ValueError(
+            "The levels of coordinates of 8 bits must be evenly spaced: write "
+            "numpy.linspace(low, high, 256)."
+        )
+    return of
+
+
+def _check_scales(scales: Any, n_values: int) -> np.ndarray:
+    array = np.ones(n_values, np.float32)
+    if scales is not None:
+        array = np.array(scales, np.float32)
+    if array.shape != (n_values,) or not (
+        np.isfinite(array).all() and (array > 0).all()
+    ):
+        raise ValueError(
+            f"The 'scales' of MixedDepths must be {n_values} positive numbers, one for "
+            f"each coordinate kept. Got {scales!r} instead."
+        )
+    return array
+
+
 class CodeArray(np.ndarray):
     """Codes of vectors as a numpy array that knows what its bits mean.
 
@@ -62,22 +449,25 @@ class CodeArray(np.ndarray):
 
     Attributes
     ----------
+    layout : OneBit, TwoBits or MixedDepths
+        Which coordinates and levels the bytes of a row hold. Codes are of one kind if
+        their layouts are equal.
     n_features : int
         Number of coordinates of the vectors, d.
-    bits : {1, 2}
-        Bits per coordinate.
-    levels : tuple of float or None
+    bits : int or float
+        Bits per coordinate: 1 or 2, of mixed depths their mean over all coordinates.
+    levels : tuple of float, dict or None
         Value of a weak and of a strong coordinate; None for one bit, where a
-        coordinate counts as +1 or -1.
+        coordinate counts as +1 or -1; of mixed depths the levels of each depth.
     signs : ndarray of shape (n_samples, ceil(d / 8)), dtype uint8
-        The packed sign bits.
+        The packed sign bits; not of mixed depths.
     magnitudes : ndarray of shape (n_samples, ceil(d / 8)), dtype uint8, or None
-        The packed magnitude bits; None for one bit.
+        The packed magnitude bits; None for one bit; not of mixed depths.
 
     See Also
     --------
     as_codes : Wrap an array of packed bits.
-    BinaryQuantizer, TwoBitQuantizer : Make codes from vectors.
+    BinaryQuantizer, TwoBitQuantizer, PCAQuantizer : Make codes from vectors.
 
     Examples
     --------
@@ -92,28 +482,55 @@ class CodeArray(np.ndarray):
            [-1.,  1.,  1.]], dtype=float32)
     """
 
-    n_features: int
-    levels: tuple[float, float] | None
+    layout: CodeLayout | None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Refuse to be made: a view of an array of codes keeps its layout."""
+        raise TypeError(
+            "CodeArray cannot be called, since an array alone does not say what its "
+            "bits mean. Write skbq.as_codes(array, n_features=...), or "
+            "as_codes(array, layout=codes.layout)."
+        )
 
     def __array_finalize__(self, obj: Any) -> None:
-        self.n_features = getattr(obj, "n_features", 0)
-        self.levels = getattr(obj, "levels", None)
+        self.layout = getattr(obj, "layout", None)
 
     @property
-    def bits(self) -> int:
-        """Bits per coordinate: 1 or 2."""
-        return _BITS_OF_DTYPE[self.dtype]
+    def n_features(self) -> int:
+        """Number of coordinates of the vectors."""
+        return 0 if self.layout is None else self.layout.n_features
+
+    @property
+    def bits(self) -> Any:
+        """Bits per coordinate: 1 or 2, of mixed depths their mean."""
+        return _known(self.layout).bits
+
+    @property
+    def levels(self) -> Any:
+        """The levels of two bits or of mixed depths; None for one bit."""
+        return None if self.layout is None else self.layout.levels
+
+    @property
+    def strides(self) -> "_Strides":
+        """As :attr:`numpy.ndarray.strides`.
+
+        joblib.hash sees nothing of an array but its bytes, type, shape and strides:
+        those of codes bring the layout along, so that codes of another meaning differ.
+        """
+        return _Strides(self.view(np.ndarray).strides, self.layout)
 
     @property
     def signs(self) -> np.ndarray:
         """The packed sign bits, uint8 of shape (n_samples, ceil(d / 8))."""
         plain = self.view(np.ndarray)
-        return plain if self.bits == 1 else (plain & 0xFF).astype(np.uint8)
+        if isinstance(_in_planes(self.layout), OneBit):
+            return plain
+        return (plain & 0xFF).astype(np.uint8)
 
     @property
     def magnitudes(self) -> np.ndarray | None:
         """The packed magnitude bits, as ``signs``; None for one bit."""
-        if self.bits == 1:
+        if isinstance(_in_planes(self.layout), OneBit):
             return None
         return (self.view(np.ndarray) >> 8).astype(np.uint8)
 
@@ -122,20 +539,16 @@ class CodeArray(np.ndarray):
 
         Returns
         -------
-        values : ndarray of shape (n_samples, n_features), dtype float32
-            +1 and -1 for one bit; plus or minus one of the two levels for two bits.
+        values : ndarray of shape (n_samples, n_values), dtype float32
+            +1 and -1 for one bit; plus or minus one of the two levels for two bits;
+            of mixed depths the levels of the coordinates that were kept.
         """
-        positive, strong = self.unpack_bits()
-        if strong is None:
-            values = np.ones(positive.shape, np.float32)
-        else:
-            assert self.levels is not None
-            values = np.array(self.levels, np.float32)[strong.view(np.uint8)]
-        np.negative(values, where=~positive, out=values)
-        return values
+        return _known(self.layout).values(self.view(np.ndarray))
 
     def unpack_bits(self) -> tuple[np.ndarray, np.ndarray | None]:
         """Give the sign bits and the magnitude bits of every coordinate.
+
+        Not of mixed depths.
 
         Returns
         -------
@@ -143,13 +556,11 @@ class CodeArray(np.ndarray):
         strong : ndarray of shape (n_samples, n_features), dtype bool, or None
             None for one bit.
         """
-
-        def unpack(plane: np.ndarray) -> np.ndarray:
-            return np.unpackbits(plane, axis=1, count=self.n_features).view(bool)
-
         magnitudes = self.magnitudes
-        strong = None if magnitudes is None else unpack(magnitudes)
-        return unpack(self.signs), strong
+        strong = None
+        if magnitudes is not None:
+            strong = _unpack_plane(magnitudes, self.n_features).view(bool)
+        return _unpack_plane(self.signs, self.n_features).view(bool), strong
 
     # What follows makes sure that an array which is no longer codes is a plain one.
 
@@ -177,7 +588,7 @@ class CodeArray(np.ndarray):
 
     def __reduce__(self) -> tuple:
         # joblib memory-maps plain arrays only, so the bits travel as one.
-        return wrap_codes, (np.asarray(self), self.n_features, self.levels)
+        return with_layout, (np.asarray(self), self.layout)
 
     def __reduce_ex__(self, protocol: Any) -> tuple:
         return self.__reduce__()
@@ -187,6 +598,35 @@ class CodeArray(np.ndarray):
 
     def __deepcopy__(self, memo: dict | None) -> Self:
         return self.copy()
+
+
+class _Strides(tuple):
+    """Strides of codes; pickled, as joblib.hash does, together with the layout."""
+
+    def __new__(cls, strides: tuple[int, ...], layout: CodeLayout | None) -> Self:
+        """Keep the layout beside the strides."""
+        self = super().__new__(cls, strides)
+        self.layout = layout
+        return self
+
+    def __reduce__(self) -> tuple:
+        return _Strides, (tuple(self), self.layout)
+
+
+def _known(layout: CodeLayout | None) -> CodeLayout:
+    if layout is None:
+        raise ValueError("This array holds no codes: wrap it with skbq.as_codes.")
+    return layout
+
+
+def _in_planes(layout: CodeLayout | None) -> OneBit | TwoBits:
+    """Return a layout in planes of bits, or refuse that of mixed depths."""
+    if isinstance(_known(layout), MixedDepths):
+        raise ValueError(
+            "Codes of mixed depth have no planes of signs and magnitudes. Use unpack() "
+            "for the values of their coordinates."
+        )
+    return layout  # type: ignore[return-value]
 
 
 def _as_plain_method(name: str) -> Callable:
@@ -218,29 +658,39 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def with_layout(array: np.ndarray, layout: CodeLayout) -> CodeArray:
+    """Wrap an array that is known to hold codes; :func:`as_codes` checks any other."""
+    codes = array.view(CodeArray)
+    codes.layout = layout
+    return codes
+
+
 def wrap_codes(
     array: np.ndarray, n_features: int, levels: tuple[float, float] | None
 ) -> CodeArray:
-    """Wrap an array that is known to hold codes; :func:`as_codes` checks any other."""
-    codes = array.view(CodeArray)
-    codes.n_features, codes.levels = n_features, levels
-    return codes
+    """Wrap an array that is known to hold codes of one bit or, with levels, of two."""
+    layout = OneBit(n_features) if levels is None else TwoBits(n_features, levels)
+    return with_layout(array, layout)
 
 
 def is_codes(X: Any) -> bool:
     """Tell whether ``X`` is an array of codes and still has their shape."""
     return (
         isinstance(X, CodeArray)
+        and X.layout is not None
         and X.ndim == 2
-        and X.dtype in _BITS_OF_DTYPE
+        and X.dtype == X.layout.dtype
         and X.n_features >= 1
-        and X.shape[1] == code_width(X.n_features)
-        and (X.bits == 2) == (X.levels is not None)
+        and X.shape[1] == X.layout.width
     )
 
 
 def as_codes(
-    array: Any, n_features: int, levels: tuple[float, float] | None = None
+    array: Any,
+    n_features: int | None = None,
+    levels: tuple[float, float] | None = None,
+    *,
+    layout: CodeLayout | None = None,
 ) -> CodeArray:
     """Wrap packed bits as codes, without copying them.
 
@@ -253,6 +703,8 @@ def as_codes(
         Number of coordinates of the vectors.
     levels : tuple of float, default=None
         Two bits only: value of a weak and of a strong coordinate; None means (1, 3).
+    layout : MixedDepths or the layout of other codes, default=None
+        What the bytes hold, instead of ``n_features`` and ``levels``.
 
     Returns
     -------
@@ -271,17 +723,10 @@ def as_codes(
     >>> as_codes(packed, n_features=10).unpack()
     array([[ 1., -1.,  1.,  1., -1., -1., -1.,  1.,  1., -1.]], dtype=float32)
     """
+    if layout is not None:
+        return _as_codes_of(array, layout, n_features, levels)
     array = np.asarray(array)
-    if (
-        not isinstance(n_features, Integral)
-        or isinstance(n_features, bool | np.bool_)
-        or n_features < 1
-    ):
-        raise ValueError(
-            "n_features, the number of coordinates, must be an int of at least 1. "
-            f"Got {n_features!r} instead."
-        )
-    n_features = int(n_features)
+    n_features = _check_n_features(n_features)
     bits = _BITS_OF_DTYPE.get(array.dtype)
     if bits is None:
         hint = ""
@@ -319,6 +764,36 @@ def as_codes(
     return wrap_codes(array, n_features, levels)
 
 
+def _as_codes_of(
+    array: Any, layout: CodeLayout, n_features: Any, levels: Any
+) -> CodeArray:
+    if not isinstance(layout, CodeLayout):
+        raise TypeError(
+            "The 'layout' of codes must be a skbq.codes.MixedDepths or the layout of "
+            f"other codes, such as codes.layout. Got {layout!r} instead."
+        )
+    if n_features not in (None, layout.n_features) or levels is not None:
+        raise ValueError(
+            "A 'layout' says what n_features and levels are: leave these out. Got "
+            f"n_features={n_features!r}, levels={levels!r} as well."
+        )
+    array = np.asarray(array)
+    if array.dtype != layout.dtype or array.ndim != 2 or array.shape[1] != layout.width:
+        raise ValueError(
+            f"{layout.describe().capitalize()} must be {layout.dtype} of shape "
+            f"(n_samples, {layout.width}). Got {array.dtype} of shape {array.shape} "
+            "instead."
+        )
+    faulty = np.flatnonzero((array & layout.padding).any(axis=1))
+    if faulty.size:
+        raise ValueError(
+            f"Bits that belong to no coordinate must be 0. They are set in "
+            f"{faulty.size} rows, first {faulty[:5].tolist()}: is this the layout that "
+            "the codes were made with?"
+        )
+    return with_layout(array, layout)
+
+
 def _padding_mask(n_features: int, bits: int) -> int:
     plane = 0xFF >> (n_features % 8) if n_features % 8 else 0
     return plane if bits == 1 else plane | plane << 8
@@ -354,23 +829,17 @@ def pack_codes(
 def empty_codes(n_samples: int, like: CodeArray) -> CodeArray:
     """Return an uninitialised array of codes, of the kind of ``like``."""
     array = np.empty((n_samples, like.shape[1]), like.dtype)
-    return wrap_codes(array, like.n_features, like.levels)
+    return with_layout(array, _known(like.layout))
 
 
 def squared_lengths(codes: CodeArray) -> np.ndarray:
     """Return the squared length of the codes' values, float64 of (n_samples,)."""
-    magnitudes = codes.magnitudes
-    if magnitudes is None or codes.levels is None:
-        return np.full(len(codes), float(codes.n_features))
-    low, high = codes.levels
-    strong = np.bitwise_count(magnitudes).sum(axis=1)
-    return low * low * codes.n_features + (high * high - low * low) * strong
+    return _known(codes.layout).squared_norms(codes.view(np.ndarray))
 
 
 def describe_codes(codes: CodeArray) -> str:
     """Say in words what kind of codes these are, for messages."""
-    levels = "" if codes.levels is None else f" with levels {codes.levels}"
-    return f"{codes.bits}-bit codes of {codes.n_features} coordinates{levels}"
+    return _known(codes.layout).describe()
 
 
 def code_bytes(codes: CodeArray) -> np.ndarray:

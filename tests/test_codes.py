@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skbq import CodeArray, as_codes
-from skbq.codes import is_codes, pack_codes
+from skbq.codes import MixedDepths, is_codes, pack_codes, squared_lengths
 
 
 def make(rng, bits, n=20, d=13, levels=(1.0, 3.0)):
@@ -156,3 +156,183 @@ class TestAsCodes:
     def test_refused(self, array, n_features, levels, message):
         with pytest.raises(ValueError, match=message):
             as_codes(array, n_features, levels)
+
+
+# Codes of mixed depth.
+
+LEVELS = {
+    1: np.array([-0.8, 0.8]),
+    2: np.array([-1.5, -0.5, 0.5, 1.5]),
+    4: np.sort(np.random.default_rng(1).normal(size=16)),
+    8: np.linspace(-3, 2, 256),
+}
+
+
+def make_layout(rng, counts, n_features=None):
+    """Return a layout with so many coordinates of each depth."""
+    depths = np.repeat([8, 4, 2, 1], [counts.get(b, 0) for b in (8, 4, 2, 1)])
+    scales = rng.uniform(0.5, 2, len(depths))
+    return MixedDepths(n_features or len(depths) + 3, depths, LEVELS, scales)
+
+
+def make_mixed(rng, counts, n=20):
+    layout = make_layout(rng, counts)
+    numbers = rng.integers(0, 2 ** layout.depths.astype(int), (n, layout.n_values))
+    return layout.pack(numbers.astype(np.uint8)), numbers
+
+
+COUNTS = [
+    {1: 1},
+    {1: 13},
+    {2: 5},
+    {4: 3},
+    {8: 2},
+    {4: 1, 1: 1},
+    {4: 3, 2: 5, 1: 7},
+    {8: 1, 4: 2, 2: 3, 1: 6},
+    {4: 40, 2: 31, 1: 90},
+]
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_values_of_mixed_depths(rng, counts):
+    codes, numbers = make_mixed(rng, counts)
+    layout = codes.layout
+    assert is_codes(codes)
+    assert codes.dtype == np.uint8
+    n_nibbles = sum(-(-n * b // 4) for b, n in counts.items())
+    assert codes.shape[1] == layout.width == -(-n_nibbles // 2)
+    assert codes.bits == sum(b * n for b, n in counts.items()) / layout.n_features
+    expected = [
+        [
+            LEVELS[b][number] * scale
+            for number, b, scale in zip(row, layout.depths, layout.scales, strict=True)
+        ]
+        for row in numbers
+    ]
+    np.testing.assert_allclose(codes.unpack(), expected, rtol=1e-6, atol=1e-6)
+    assert codes.unpack().dtype == np.float32
+    norms = np.square(codes.unpack(), dtype=float).sum(axis=1)
+    np.testing.assert_allclose(squared_lengths(codes), norms)
+
+
+def test_one_bit_for_all_is_that_of_packbits(rng):
+    positive = rng.random((9, 21)) > 0.5
+    layout = MixedDepths(30, [1] * 21, LEVELS)
+    assert_array_equal(layout.pack(positive.view(np.uint8)), pack_codes(positive))
+
+
+def test_deep_coordinates_are_spread_over_the_row(rng):
+    layout = make_layout(rng, {4: 16, 1: 192})  # 16 nibbles and 48
+    deep = layout.depths[layout.line_coordinates[:, 0]] == 4
+    assert_array_equal(deep.reshape(8, 8).sum(axis=1), np.full(8, 2))
+
+
+@pytest.mark.parametrize("name", KEEPS_CODES)
+def test_rows_of_mixed_depth_stay_codes(rng, name):
+    codes, _ = make_mixed(rng, COUNTS[6])
+    kept = KEEPS_CODES[name](codes)
+    assert is_codes(kept)
+    assert kept.layout == codes.layout
+    assert kept.levels.keys() == codes.levels.keys()
+
+
+def test_mixed_depths_in_memory_maps(rng, tmp_path):
+    codes, _ = make_mixed(rng, COUNTS[6])
+    joblib.dump(codes, tmp_path / "codes.joblib")
+    loaded = joblib.load(tmp_path / "codes.joblib", mmap_mode="r")
+    assert isinstance(loaded.base, np.memmap)
+    assert loaded.layout == codes.layout
+    np.save(tmp_path / "codes.npy", codes)
+    plain = np.load(tmp_path / "codes.npy", mmap_mode="r")
+    wrapped = as_codes(plain, layout=codes.layout)
+    assert_array_equal(wrapped.unpack(), codes.unpack())
+
+
+def test_mixed_depths_have_no_planes(rng):
+    codes, _ = make_mixed(rng, COUNTS[6])
+    for ask in (lambda: codes.signs, lambda: codes.magnitudes, codes.unpack_bits):
+        with pytest.raises(ValueError, match=r"no planes.*unpack\(\)"):
+            ask()
+
+
+def test_layouts_are_equal_if_they_mean_the_same(rng):
+    layout = make_layout(np.random.default_rng(0), COUNTS[6])
+    same = make_layout(np.random.default_rng(0), COUNTS[6])
+    assert layout == same
+    assert hash(layout) == hash(same)
+    assert layout == pickle.loads(pickle.dumps(layout))
+    assert layout != make_layout(np.random.default_rng(1), COUNTS[6])
+    assert make(rng, 2).layout == make(rng, 2).layout
+    assert make(rng, 2).layout != make(rng, 2, levels=(1.0, 2.0)).layout
+    assert make(rng, 1).layout != make(rng, 2).layout
+    assert make(rng, 1, d=13).layout != make(rng, 1, d=14).layout
+
+
+WRONG_LAYOUTS = {
+    "rising depths": ({"depths": [1, 2]}, "deepest first"),
+    "three bits": ({"depths": [3]}, "8, 4, 2 or 1"),
+    "none": ({"depths": []}, "8, 4, 2 or 1"),
+    "levels missing": ({"levels": {1: LEVELS[1]}}, "4 rising levels"),
+    "falling levels": ({"levels": {2: [3, 2, 1, 0]}}, "4 rising levels"),
+    "uneven levels": (
+        {"depths": [8], "levels": {8: np.arange(256) ** 2}},
+        "evenly spaced",
+    ),
+    "scales": ({"scales": [1.0]}, "2 positive numbers"),
+    "scale 0": ({"scales": [1.0, 0.0]}, "2 positive numbers"),
+    "features": ({"n_features": 0}, "at least 1"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_LAYOUTS)
+def test_layouts_that_make_no_sense(name):
+    change, message = WRONG_LAYOUTS[name]
+    arguments = {"n_features": 5, "depths": [2, 2], "levels": LEVELS, **change}
+    with pytest.raises(ValueError, match=message):
+        MixedDepths(**arguments)
+
+
+def test_what_as_codes_refuses_of_a_layout(rng):
+    codes, _ = make_mixed(rng, {4: 1, 2: 1})
+    plain, layout = np.asarray(codes), codes.layout
+    with pytest.raises(TypeError, match="MixedDepths or the layout of other codes"):
+        as_codes(plain, layout=13)
+    with pytest.raises(ValueError, match="leave these out"):
+        as_codes(plain, layout=layout, levels=(1, 3))
+    with pytest.raises(ValueError, match=r"must be uint8 of shape \(n_samples, 1\)"):
+        as_codes(np.hstack([plain, plain]), layout=layout)
+    with pytest.raises(ValueError, match="belong to no coordinate"):
+        as_codes(plain | 1, layout=layout)
+    assert as_codes(plain, 5, layout=layout).layout is layout
+    of_one_bit = make(rng, 1)
+    again = as_codes(np.asarray(of_one_bit), layout=of_one_bit.layout)
+    assert_array_equal(again.unpack(), of_one_bit.unpack())
+
+
+# What other libraries do with codes.
+
+
+def test_joblib_hash_sees_what_codes_mean(rng):
+    one = make(rng, 1)
+    two = make(rng, 2, levels=(1.0, 3.0))
+    plain, (mixed, _) = np.asarray(two), make_mixed(rng, COUNTS[6])
+    others = MixedDepths(mixed.n_features, mixed.layout.depths, LEVELS)
+    alike = [
+        as_codes(np.asarray(one), n_features=13),
+        as_codes(np.asarray(one) & 0xF0, n_features=12),
+        as_codes(np.asarray(one) & 0xF0, n_features=13),
+        as_codes(plain, 13, levels=(1, 3)),
+        as_codes(plain, 13, levels=(1, 2)),
+        mixed,
+        as_codes(np.asarray(mixed), layout=others),
+    ]
+    hashes = [joblib.hash(codes) for codes in alike]
+    assert len(set(hashes)) == len(hashes)
+    assert [joblib.hash(pickle.loads(pickle.dumps(codes))) for codes in alike] == hashes
+    assert tuple(one.strides) == np.asarray(one).strides
+
+
+def test_codes_cannot_be_called(codes):
+    with pytest.raises(TypeError, match="as_codes"):
+        CodeArray(np.asarray(codes))
