@@ -1,6 +1,7 @@
 """Binary quantization of embeddings, as scikit-learn estimators."""
 
 from ._advisor import QuantizationAdvisor
+from ._displays import FidelityDisplay, HeterogeneityDisplay
 from ._neighbors.index import BinaryNeighbors
 from ._neighbors.transformer import BinaryNeighborsTransformer
 from ._profiling.profiler import HeterogeneityProfiler
@@ -15,6 +16,8 @@ __all__ = [
     "BinaryNeighborsTransformer",
     "BinaryQuantizer",
     "CodeArray",
+    "FidelityDisplay",
+    "HeterogeneityDisplay",
     "HeterogeneityProfiler",
     "QuantizationAdvisor",
     "RandomRotation",

@@ -23,6 +23,7 @@ FLOORS = [
     {"metrics", "_quantization"},
     {"_profiling", "_neighbors"},
     {"_advisor"},
+    {"_displays"},
     {"cli"},
     {"__init__"},
 ]
@@ -33,7 +34,7 @@ ONLY = {
     "numba": {"_kernels"},
     "llvmlite": {"_kernels"},
     "joblib": {"_utils"},
-    "matplotlib": {"displays"},
+    "matplotlib": {"_displays"},
 }
 
 

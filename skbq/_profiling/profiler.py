@@ -87,6 +87,8 @@ class HeterogeneityProfiler(
         Mean over coordinates of the entropy of the bit ``x_i > 0``, in bits: 1 if
         every bit is set in half of the rows, 0 if no bit varies. Signs are taken about
         0 whatever threshold a quantizer may use later.
+    sign_entropies_ : ndarray of shape (n_features,), dtype float64
+        That entropy for each coordinate.
     predicted_sign_entropy_ : float
         The same for a normal distribution of mean ``mean_`` and standard deviation
         ``scale_``: the entropy of Phi(mu_i / sigma_i).
@@ -362,7 +364,8 @@ class HeterogeneityProfiler(
         self.snr_mean_ = float(snr.mean()) if snr.size else float("nan")
         self.snr_std_ = float(snr.std()) if snr.size else float("nan")
         shares = moments.n_positive / moments.n
-        self.sign_entropy_ = float(_binary_entropy(shares).mean())
+        self.sign_entropies_ = _binary_entropy(shares)
+        self.sign_entropy_ = float(self.sign_entropies_.mean())
         predicted = np.zeros(len(self.mean_))
         predicted[varies] = _binary_entropy(ndtr(-snr))
         self.predicted_sign_entropy_ = float(predicted.mean())
