@@ -692,13 +692,18 @@ def as_codes(
     *,
     layout: CodeLayout | None = None,
 ) -> CodeArray:
-    """Wrap packed bits as codes, without copying them.
+    """Wrap packed bits as codes; uint8 and uint16 arrays are not copied.
 
     Parameters
     ----------
     array : array-like of shape (n_samples, ceil(n_features / 8))
         uint8 for one bit per coordinate, uint16 for two; bit order of
-        :func:`numpy.packbits`, padding bits 0.
+        :func:`numpy.packbits`, padding bits 0. What APIs and databases hand out is
+        taken for one bit as well, and copied: integers from 0 to 255 of any type, rows
+        of bytes, and bool of shape (n_samples, n_features), which is packed. int8, and
+        other integers from -128 to 127 of which some are negative, count as
+        offset-binary, bytes less 128, as "binary" of sentence-transformers and Cohere.
+        For bytes that were merely viewed as int8 pass ``array.view(numpy.uint8)``.
     n_features : int
         Number of coordinates of the vectors.
     levels : tuple of float, default=None
@@ -725,25 +730,16 @@ def as_codes(
     """
     if layout is not None:
         return _as_codes_of(array, layout, n_features, levels)
-    array = np.asarray(array)
     n_features = _check_n_features(n_features)
-    bits = _BITS_OF_DTYPE.get(array.dtype)
-    if bits is None:
-        hint = ""
-        if array.dtype == np.int8:
-            hint = (
-                " int8 bytes as sentence-transformers' 'binary' makes them are "
-                "shifted by 128: pass (array.view(np.uint8) ^ 128), or use 'ubinary'."
-            )
-        raise ValueError(
-            "Codes must be uint8 (one bit per coordinate) or uint16 (two bits). "
-            f"Got dtype {array.dtype} instead.{hint}"
-        )
+    array = _packed_bits(array, n_features, one_bit=levels is None)
+    bits = _BITS_OF_DTYPE[array.dtype]
     width = code_width(n_features)
     if array.ndim != 2 or array.shape[1] != width:
         raise ValueError(
             f"Codes of {n_features} coordinates must have shape (n_samples, {width}). "
             f"Got shape {array.shape} instead."
+            + " For one value per coordinate pass array.astype(bool)."
+            * (array.shape[1:] == (n_features,))
         )
     if bits == 1 and levels is not None:
         raise ValueError(
@@ -777,7 +773,10 @@ def _as_codes_of(
             "A 'layout' says what n_features and levels are: leave these out. Got "
             f"n_features={n_features!r}, levels={levels!r} as well."
         )
-    array = np.asarray(array)
+    array = _plain_array(array, layout.width)
+    small = array.dtype.kind == "i" and array.size and array.min() >= 0
+    if small and array.max() <= np.iinfo(layout.dtype).max:
+        array = array.astype(layout.dtype)
     if array.dtype != layout.dtype or array.ndim != 2 or array.shape[1] != layout.width:
         raise ValueError(
             f"{layout.describe().capitalize()} must be {layout.dtype} of shape "
@@ -792,6 +791,72 @@ def _as_codes_of(
             "the codes were made with?"
         )
     return with_layout(array, layout)
+
+
+def _packed_bits(array: Any, n_features: int, *, one_bit: bool) -> np.ndarray:
+    """Return packed bits of any kind as uint8 or, for two bits, as uint16."""
+    array = _plain_array(array, code_width(n_features))
+    if array.dtype in _BITS_OF_DTYPE:
+        return array
+    if array.dtype == bool:
+        if array.ndim == 2 and array.shape[1] == n_features:
+            return np.packbits(array, axis=1)
+        raise ValueError(
+            "bool holds one bit for each value, so that its shape must be (n_samples, "
+            f"{n_features}). Got shape {array.shape} instead."
+        )
+    if array.dtype.kind in "iu":
+        low, high = (array.min(), array.max()) if array.size else (0, 0)
+        is_signed = array.dtype == np.int8 or low < 0
+        if is_signed and low >= -128 and high <= 127:
+            return (array.astype(np.int16) + 128).astype(np.uint8)
+        if not is_signed and high <= (255 if one_bit else 65535):
+            return array.astype(np.uint8 if one_bit else np.uint16)
+    raise ValueError(
+        "Codes must be uint8 (one bit per coordinate) or uint16 (two bits), or "
+        "integers from 0 to 255, rows of bytes or bool. Got dtype "
+        f"{array.dtype} instead{_packed_hint(array, n_features)}"
+    )
+
+
+def _plain_array(array: Any, width: int) -> np.ndarray:
+    """Return an array of numbers; rows of bytes as uint8."""
+    if isinstance(array, bytes | bytearray | memoryview):
+        plain = np.frombuffer(array, np.uint8)
+        return plain.reshape(-1, width) if plain.size % width == 0 else plain
+    rows = array if isinstance(array, list | tuple) else []
+    if not rows:
+        array = np.asarray(array)
+        if array.dtype.kind in "SV" and array.ndim == 1:
+            return np.ascontiguousarray(array)[:, None].view(np.uint8)
+        rows = array.tolist() if array.dtype == object and array.ndim == 1 else []
+    if rows and all(isinstance(r, bytes | bytearray | memoryview) for r in rows):
+        lengths = {len(row) for row in rows}
+        if lengths != {width}:
+            raise ValueError(
+                f"Rows of bytes must have {width} bytes each. Got {sorted(lengths)} "
+                "bytes instead."
+            )
+        return np.frombuffer(b"".join(rows), np.uint8).reshape(-1, width)
+    return np.asarray(rows if rows else array)
+
+
+def _packed_hint(array: np.ndarray, n_features: int) -> str:
+    """Say what to write for an array whose type is not that of codes."""
+    kind = array.dtype.kind
+    if kind == "f":
+        return ": encode vectors with BinaryQuantizer or TwoBitQuantizer."
+    if kind in "US":
+        return ": decode text first, as base64.b64decode does, row by row."
+    if kind not in "iu":
+        return "."
+    width = code_width(n_features)
+    if array.ndim == 2 and array.shape[1] == -(-n_features // (8 * array.itemsize)):
+        return (
+            f": words of {8 * array.itemsize} bits. If their bytes lie in the order of "
+            f"numpy.packbits, pass array.view(np.uint8)[:, :{width}]."
+        )
+    return f", with values from {array.min()} to {array.max()}."
 
 
 def _padding_mask(n_features: int, bits: int) -> int:

@@ -138,7 +138,13 @@ class TestAsCodes:
     @pytest.mark.parametrize(
         ("array", "n_features", "levels", "message"),
         [
-            (np.zeros((2, 2), np.int8), 9, None, "int8 .* shifted by 128"),
+            (np.zeros((2, 9), np.uint8), 9, None, r"pass array.astype\(bool\)"),
+            (np.zeros((2, 8), bool), 9, None, r"must be \(n_samples, 9\)"),
+            (np.full((2, 1), 2**60), 9, None, r"64 bits.*view\(np.uint8\)\[:, :2\]"),
+            ([[1, 256]], 9, None, "values from 1 to 256"),
+            ([[-1, 200]], 9, None, "values from -1 to 200"),
+            ([b"abc", b"ab"], 20, None, r"must have 3 bytes each. Got \[2, 3\]"),
+            (["YWI="], 9, None, "b64decode"),
             (np.zeros((2, 2)), 9, None, "Got dtype float64"),
             (np.zeros((2, 2), np.uint8), 20, None, r"must have shape \(n_samples, 3\)"),
             (np.zeros(2, np.uint8), 9, None, r"Got shape \(2,\)"),
@@ -336,3 +342,44 @@ def test_joblib_hash_sees_what_codes_mean(rng):
 def test_codes_cannot_be_called(codes):
     with pytest.raises(TypeError, match="as_codes"):
         CodeArray(np.asarray(codes))
+
+
+PACKED = {
+    "lists": lambda P, B: P.tolist(),
+    "int64": lambda P, B: P.astype(np.int64),
+    "uint64": lambda P, B: P.astype(np.uint64),
+    "list of bytes": lambda P, B: [bytes(row) for row in P],
+    "array of bytes": lambda P, B: np.array([bytes(row) for row in P], object),
+    "fixed bytes": lambda P, B: np.array([bytes(row) for row in P]),
+    "one block of bytes": lambda P, B: P.tobytes(),
+    "bytearray": lambda P, B: bytearray(P.tobytes()),
+    "void": lambda P, B: P.view("V3")[:, 0],
+    "offset-binary": lambda P, B: (P ^ 128).view(np.int8),
+    "offset-binary lists": lambda P, B: (P.astype(int) - 128).tolist(),
+    "bool": lambda P, B: B,
+    "lists of bool": lambda P, B: B.tolist(),
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_packed_bits_of_others(rng, name):
+    bits = rng.random((6, 20)) > 0.5
+    bits[0, 8:] = False  # numpy strips zeros at the end of fixed bytes
+    packed = np.packbits(bits, axis=1)
+    codes = as_codes(PACKED[name](packed, bits), 20)
+    assert codes.dtype == np.uint8
+    assert_array_equal(codes.unpack(), np.where(bits, 1, -1))
+
+
+def test_two_bits_from_lists(rng):
+    words = rng.integers(0, 2**16, (5, 2), dtype=np.uint16)
+    codes = as_codes(words.tolist(), 16, (1, 2))
+    assert codes.dtype == np.uint16
+    assert_array_equal(np.asarray(codes), words)
+
+
+def test_mixed_depths_from_lists_and_bytes(rng):
+    codes, _ = make_mixed(rng, COUNTS[6])
+    plain = np.asarray(codes)
+    for packed in (plain.tolist(), [bytes(row) for row in plain], plain.tobytes()):
+        assert_array_equal(as_codes(packed, layout=codes.layout), codes)

@@ -1,6 +1,7 @@
 """How vectors enter: the door of every estimator, and floats in blocks."""
 
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,21 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from ..codes import is_codes
+from .containers import as_matrix, name_rows
 from .parallel import cache_blocks, fixed_blocks
 
 # Rows converted to floats at a time: a block of 768 coordinates stays in the cache.
 BLOCK_ROWS = 256
+# Integers are looked at in this many rows, evenly spaced, to tell whether they are
+# packed bits.
+_LOOKED_AT = 1000
+# Bytes of packed signs have their highest bit set as often as not, counts and the like
+# rarely; rows of fewer bytes than four say too little.
+_PACKED_SHARE = 0.05
+_PACKED_WIDTH = 4
+# The share of int8 values beyond -64 and 63: about a half of packed signs, 0.05 of
+# normal values that were scaled to have a standard deviation of 32, 0.29 at 60.
+_OFFSET_SHARE = 0.3
 
 
 class DocLinkMixin:
@@ -28,6 +40,8 @@ def check_vectors(
 ) -> np.ndarray:
     """Let vectors in: the one door of every estimator that takes floats.
 
+    Columns of vectors come in too: :func:`~skbq._utils.containers.as_matrix`.
+
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
@@ -39,6 +53,11 @@ def check_vectors(
     ValueError
         For codes and other unsigned integers, NaN, infinity, masked values, dates,
         wrong width, sparse, complex, 1-d or empty input.
+
+    Warns
+    -----
+    UserWarning
+        For integers that look like packed bits.
     """
     name = type(estimator).__name__
     if is_codes(X):
@@ -51,7 +70,9 @@ def check_vectors(
             f"{name} got a masked array, whose masked values would count as they are. "
             "Fill them in by X.filled(...), or drop their rows."
         )
+    X = as_matrix(X)
     refuse_unsigned(X, name)
+    _refuse_bytes(X, name)
     X = validate_data(
         estimator,
         X,
@@ -66,24 +87,71 @@ def check_vectors(
             f"{name} takes numbers. Got an array of dtype {X.dtype} instead."
         )
     _refuse_non_finite(X, name)
+    if looks_packed(X):
+        warnings.warn(_PACKED.format(name=name, dtype=X.dtype), stacklevel=3)
     return X.astype(np.float32) if X.dtype.kind == "b" else X
+
+
+_PACKED = (
+    "{name} takes X as vectors of {dtype}, but its values look like bytes of packed "
+    "bits. If they are codes, pass skbq.as_codes(X, n_features=...); if they are "
+    "vectors, pass X.astype(np.float32)."
+)
+
+
+def looks_packed(X: np.ndarray) -> bool:
+    """Tell whether integers look like packed bits instead of coordinates.
+
+    That is so for integers from 0 to 255 of which many are above 127, as lists of APIs
+    hold them, and for int8 that fills its range evenly, as offset-binary codes do
+    (bytes less 128). Both are signs of coordinates eight by eight.
+    """
+    if X.dtype.kind != "i" or X.shape[1] < _PACKED_WIDTH:
+        return False
+    values = X[:: -(-len(X) // _LOOKED_AT)]
+    if X.dtype == np.int8:
+        return bool(np.mean((values < -64) | (values > 63)) > _OFFSET_SHARE)
+    inside = values.min() >= 0 and values.max() <= 255
+    return bool(inside and np.mean(values > 127) > _PACKED_SHARE)
+
+
+def _refuse_bytes(X: Any, name: str) -> None:
+    """Refuse rows of bytes, and words without a type that numpy knows."""
+    packed = isinstance(X, np.ndarray) and X.dtype.kind in "SV"
+    if isinstance(X, list | tuple | np.ndarray) and len(X):
+        packed |= isinstance(X[0], bytes | bytearray | memoryview)
+    if not packed:
+        return
+    raise ValueError(
+        f"{name} takes numbers, but X holds bytes. If they are packed bits, pass "
+        "skbq.as_codes(X, n_features=...); if they are bfloat16 that was saved by "
+        "numpy, pass X.view(ml_dtypes.bfloat16)."
+    )
 
 
 def _refuse_non_finite(X: np.ndarray, name: str) -> None:
     """Refuse NaN and infinity, naming the rows; X is read block by block."""
     if X.dtype.kind != "f":
         return
-    for rows in cache_blocks(len(X), X[:1].nbytes):
-        finite = np.isfinite(X[rows])
-        if finite.all():
-            continue
-        faulty = rows.start + np.flatnonzero(~finite.all(axis=1))
-        what = "NaN" if np.isnan(X[rows]).any() else "infinity"
-        raise ValueError(
-            f"Input X contains {what}, which {name} does not accept: row "
-            f"{faulty[:5].tolist()} (the first of them). Drop these rows, or fill them "
-            "in."
-        )
+    faulty = faulty_rows(X, lambda block: ~np.isfinite(block).all(axis=1))
+    if not faulty.size:
+        return
+    what = "NaN" if np.isnan(X[faulty[:5]]).any() else "infinity"
+    raise ValueError(
+        f"Input X contains {what}, which {name} does not accept: {name_rows(faulty)}. "
+        "Drop these rows, or fill them in."
+    )
+
+
+def faulty_rows(
+    X: np.ndarray, faulty: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Return the numbers of the rows for which ``faulty(block)`` is true."""
+    found = [
+        rows.start + np.flatnonzero(faulty(X[rows]))
+        for rows in cache_blocks(len(X), X[:1].nbytes)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
 def refuse_unsigned(X: Any, name: str) -> None:
@@ -122,14 +190,13 @@ def check_lengths(X: np.ndarray, metric: str) -> None:
     """
     if metric != "cosine" or X.dtype.kind == "i":
         return
-    for rows in cache_blocks(len(X), X[:1].nbytes):
-        zero = rows.start + np.flatnonzero(~X[rows].any(axis=1))
-        if zero.size:
-            raise ValueError(
-                "X has rows of zeros, whose cosine to anything is undefined: "
-                f"row {zero[:5].tolist()} (the first of them). Drop them, or use "
-                "metric='euclidean' or 'inner_product'."
-            )
+    zero = faulty_rows(X, lambda block: ~block.any(axis=1))
+    if zero.size:
+        raise ValueError(
+            "X has rows of zeros, whose cosine to anything is undefined: "
+            f"{name_rows(zero)}. Drop them, or use metric='euclidean' or "
+            "'inner_product'."
+        )
 
 
 def float_dtype(X: np.ndarray) -> np.dtype:
