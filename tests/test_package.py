@@ -34,6 +34,7 @@ ONLY = {
     "numba": {"_kernels"},
     "llvmlite": {"_kernels"},
     "joblib": {"_utils"},
+    "threadpoolctl": {"_utils"},
     "matplotlib": {"_displays"},
 }
 

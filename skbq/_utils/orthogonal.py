@@ -4,6 +4,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .parallel import one_blas_thread
+
 
 class NormalSource(Protocol):
     """A ``numpy.random`` Generator or RandomState."""
@@ -37,7 +39,12 @@ def haar_directions(
     diagonal: the signs make the decomposition unique, and without them LAPACK's choice
     would bias the draw (F. Mezzadri, "How to generate random matrices from the
     classical compact groups", Notices of the AMS 54, 2007).
+
+    BLAS uses one thread: more of them change the last bits at some sizes, and a seed
+    should stand for one rotation.
     """
     shape = n_rows, n_rows if n_columns is None else n_columns
-    q, r = np.linalg.qr(rng.standard_normal(shape))
+    normal = rng.standard_normal(shape)
+    with one_blas_thread:
+        q, r = np.linalg.qr(normal)
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)
