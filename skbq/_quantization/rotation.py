@@ -1,8 +1,9 @@
 """Random rotation of vectors."""
 
-from typing import Any, Self
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.fft import dct, idct
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
@@ -13,6 +14,8 @@ from .._kernels.memory import read_only
 from .._utils.orthogonal import haar_directions
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
+from .._utils.row_products import row_products
+from .._utils.typing import RandomState
 from .._utils.validation import DocLinkMixin, check_vectors, float_dtype, float_rows
 
 # Rows at a time: 768 coordinates of them stay in a second-level cache.
@@ -90,11 +93,16 @@ class RandomRotation(
     array([5., 1.])
     """
 
-    def __init__(self, method: str = "haar", *, random_state: Any = None) -> None:
+    def __init__(
+        self,
+        method: Literal["haar", "dct", "hadamard"] = "haar",
+        *,
+        random_state: RandomState = None,
+    ) -> None:
         self.method = method
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Draw the rotation; of X only the number of coordinates matters.
 
         Parameters
@@ -112,9 +120,9 @@ class RandomRotation(
         check_option(self.method, "method", self, ["haar", "dct", "hadamard"])
         random_state = check_random_state(self.random_state)
         d = X.shape[1]
-        self.rotation_: Any = None
-        self.signs_: Any = None
-        self.orders_: Any = None
+        self.rotation_: np.ndarray | None = None
+        self.signs_: np.ndarray | None = None
+        self.orders_: np.ndarray | None = None
         if self.method == "haar":
             self.rotation_ = haar_directions(random_state, d)
             return self
@@ -125,7 +133,7 @@ class RandomRotation(
             self.orders_ = np.array(orders, np.int64)
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Rotate vectors.
 
         Parameters
@@ -138,9 +146,9 @@ class RandomRotation(
         X_rotated : ndarray of shape (n_samples, n_features)
             float32 for float32, float64 for float64.
         """
-        return self._apply(X, self._forward)
+        return self._rotated(X, backward=False)
 
-    def inverse_transform(self, X: Any) -> np.ndarray:
+    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
         """Rotate vectors back.
 
         Parameters
@@ -152,7 +160,7 @@ class RandomRotation(
         -------
         X_original : ndarray of shape (n_samples, n_features)
         """
-        return self._apply(X, self._backward)
+        return self._rotated(X, backward=True)
 
     def matrix(self) -> np.ndarray:
         """Return the orthogonal matrix Q with ``transform(X) = X @ Q``.
@@ -162,49 +170,33 @@ class RandomRotation(
         Q : ndarray of shape (n_features, n_features), dtype float64
         """
         check_is_fitted(self)
-        return self._forward(np.eye(self.n_features_in_))
+        if self.rotation_ is not None:
+            return self.rotation_.copy()
+        return self._rounds(np.eye(self.n_features_in_), backward=False)
 
-    def _apply(self, X: Any, rotate: Any) -> np.ndarray:
+    def _rotated(self, X: ArrayLike, *, backward: bool) -> np.ndarray:
         check_is_fitted(self)
         X = check_vectors(self, X, reset=False)
+        if self.rotation_ is not None:
+            matrix = self.rotation_.T if backward else self.rotation_
+            return row_products(X, matrix, float_dtype(X))
         out = np.empty(X.shape, float_dtype(X))
         for rows in fixed_blocks(len(X), _BLOCK_ROWS):
-            out[rows] = rotate(float_rows(X, rows))
+            out[rows] = self._rounds(float_rows(X, rows), backward=backward)
         return out
 
-    def _forward(self, X: np.ndarray) -> np.ndarray:
-        if self.rotation_ is not None:
-            return _product(X, self.rotation_)
+    def _rounds(self, X: np.ndarray, *, backward: bool) -> np.ndarray:
+        """Take the rounds of "dct" or "hadamard"."""
+        assert self.signs_ is not None
         if self.orders_ is not None:
-            return self._mixed(X, backward=False)
-        for signs in self.signs_:
-            X = dct(X * signs, norm="ortho", axis=1)
-        return X
-
-    def _backward(self, X: np.ndarray) -> np.ndarray:
-        if self.rotation_ is not None:
-            return _product(X, self.rotation_.T)
-        if self.orders_ is not None:
-            return self._mixed(X, backward=True)
-        for signs in self.signs_[::-1]:
-            X = idct(X, norm="ortho", axis=1) * signs
-        return X
-
-    def _mixed(self, X: np.ndarray, backward: bool) -> np.ndarray:
-        """Take the rounds of "hadamard"; backward, shuffles come after transforms."""
-        blocks = _blocks_of_powers(X.shape[1])
-        sizes = np.repeat(np.diff(blocks), np.diff(blocks))
-        orders, factors = self.orders_, self.signs_ / np.sqrt(sizes)
-        same, ones = np.arange(X.shape[1])[None], np.ones((1, X.shape[1]))
+            return _hadamard_rounds(X, self.orders_, self.signs_, backward)
         if backward:
-            orders = np.argsort(orders, axis=1)[::-1]
-            factors = np.take_along_axis(factors[::-1], orders, axis=1)
-            orders, factors = np.r_[same, orders], np.r_[ones, factors]
+            for signs in self.signs_[::-1]:
+                X = idct(X, norm="ortho", axis=1) * signs
         else:
-            orders, factors = np.r_[orders, same], np.r_[factors, ones]
-        out = np.empty_like(X)
-        mix_rows(read_only(X), orders, factors.astype(X.dtype), blocks, out)
-        return out
+            for signs in self.signs_:
+                X = dct(X * signs, norm="ortho", axis=1)
+        return X
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -212,17 +204,26 @@ class RandomRotation(
         return tags
 
 
+def _hadamard_rounds(
+    X: np.ndarray, orders: np.ndarray, signs: np.ndarray, backward: bool
+) -> np.ndarray:
+    """Take the rounds of "hadamard"; backward, shuffles come after transforms."""
+    blocks = _blocks_of_powers(X.shape[1])
+    sizes = np.repeat(np.diff(blocks), np.diff(blocks))
+    factors = signs / np.sqrt(sizes)
+    same, ones = np.arange(X.shape[1])[np.newaxis], np.ones((1, X.shape[1]))
+    if backward:
+        orders = np.argsort(orders, axis=1)[::-1]
+        factors = np.take_along_axis(factors[::-1], orders, axis=1)
+        orders, factors = np.r_[same, orders], np.r_[ones, factors]
+    else:
+        orders, factors = np.r_[orders, same], np.r_[factors, ones]
+    out = np.empty_like(X)
+    mix_rows(read_only(X), orders, factors.astype(X.dtype), blocks, out)
+    return out
+
+
 def _blocks_of_powers(d: int) -> np.ndarray:
     """Cut d into powers of two, the largest first: where they begin, and d."""
     sizes = [1 << bit for bit in range(d.bit_length())[::-1] if d >> bit & 1]
     return np.cumsum([0, *sizes])
-
-
-def _product(X: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Multiply so that a row's result does not depend on the rows beside it.
-
-    BLAS treats the last few rows of a block differently: fill up to sixteen.
-    """
-    filled = np.zeros((-(-len(X) // 16) * 16, X.shape[1]))
-    filled[: len(X)] = X
-    return (filled @ matrix)[: len(X)]

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
+# What scikit-learn's check_random_state takes.
+RandomState = int | np.random.RandomState | None
 
 
 class StepQuantizer(Protocol):
