@@ -1,5 +1,7 @@
 """Saving and loading: whole, unaltered, without pickle."""
 
+import copy
+import json
 import os
 import pickle
 import signal
@@ -8,6 +10,7 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,3 +235,283 @@ def test_unfitted(path):
     with pytest.raises(ValueError, match="not fitted"):
         BinaryNeighbors().save(path)
     assert not path.exists()
+
+
+# Files of earlier versions.
+
+GOLDEN = [
+    ("vectors", BinaryNeighbors, [[0, 59, 17], [1, 12, 34], [2, 59, 28]]),
+    ("codes", BinaryNeighborsTransformer, [[0, 14, 16], [1, 5, 12], [2, 28, 59]]),
+    ("product", BinaryNeighbors, [[0, 59, 17], [1, 5, 12], [2, 59, 28]]),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "rows"), GOLDEN)
+def test_files_of_version_0_1_are_read(name, kind, rows):
+    path = Path(__file__).parent / "data" / f"index-0.1-{name}.skbq"
+    X = np.sin(np.arange(60 * 13) ** 1.5).reshape(60, 13).astype(np.float32)
+    assert kind.load(path).kneighbors(X[:3], 3)[1].tolist() == rows
+    mapped = kind.load(path, mmap_mode="r")
+    assert mapped.kneighbors(X[:3], 3)[1].tolist() == rows
+
+
+# Files made to do damage: their checksums are right, what they hold is not.
+
+
+def taken_apart(path):
+    """Return the header and the arrays of a file."""
+    whole = path.read_bytes()
+    _, _, _, length = struct.unpack("<8sIIQ", whole[:24])
+    header = json.loads(whole[24 : 24 + length])
+    arrays = [
+        np.frombuffer(whole, e["dtype"], int(np.prod(e["shape"])), e["offset"])
+        .reshape(e["shape"])
+        .copy()
+        for e in header["arrays"]
+    ]
+    return header, arrays
+
+
+def put_together(path, header, arrays):
+    """Write a file whose checksums, size and places of arrays are right."""
+    header = copy.deepcopy(header)
+    room = len(json.dumps(header)) + 400
+    end = 24 + room
+    data = b""
+    entries = header.get("arrays") if isinstance(header, dict) else None
+    entries = entries if isinstance(entries, list) else []
+    for entry, array in zip(entries, arrays, strict=False):
+        if isinstance(entry, dict):
+            start = end + -end % 64
+            data += bytes(start - end) + array.tobytes()
+            entry.update(offset=start, crc32=zlib.crc32(array.tobytes()))
+            end = start + array.nbytes
+    if "size" in header:
+        header["size"] = end
+    text = json.dumps(header).encode().ljust(room)
+    prefix = struct.pack("<8sIIQ", b"SKBQ", 1, zlib.crc32(text), len(text))
+    path.write_bytes(prefix + text + data)
+
+
+def array_of(header, *names):
+    """Return the number of the array that an attribute is."""
+    state = header["state"]["attributes"]
+    for name in names:
+        steps = state.get("steps")
+        if name.isdigit():
+            state = steps["list"][int(name)]["tuple"][1]["attributes"]
+        else:
+            state = state[name]
+            state = state.get("attributes", state)
+    return state["array"]
+
+
+def alter_signs(header, arrays):
+    arrays[array_of(header, "quantizer_", "0", "signs_")][0, 0] = 0
+
+
+def alter_order(header, arrays):
+    arrays[array_of(header, "quantizer_", "0", "orders_")][1, 3] = 2**40
+
+
+def repeat_order(header, arrays):
+    orders = arrays[array_of(header, "quantizer_", "0", "orders_")]
+    orders[1, 3] = orders[1, 4]
+
+
+def negative_order(header, arrays):
+    arrays[array_of(header, "quantizer_", "0", "orders_")][1, 3] -= 20
+
+
+def thresholds_not_finite(header, arrays):
+    arrays[array_of(header, "quantizer_", "1", "thresholds_")][2] = np.nan
+
+
+def corrections_not_finite(header, arrays):
+    arrays[array_of(header, "_corrections")][0, 2] = np.inf
+
+
+def removed_by_two(header, arrays):
+    arrays[array_of(header, "_removed")].view(np.uint8)[3] = 2
+
+
+def fewer_vectors(header, arrays):
+    number = array_of(header, "_vectors")
+    arrays[number] = arrays[number][:50]
+    header["arrays"][number]["shape"] = [50, 20]
+
+
+def wider_codes(header, arrays):
+    header["state"]["n_features"] = 24
+
+
+def narrower_quantizer(header, arrays):
+    steps = header["state"]["attributes"]["quantizer_"]["attributes"]["steps"]
+    steps["list"][0]["tuple"][1]["attributes"]["n_features_in_"] = 19
+
+
+def levels_falling(header, arrays):
+    header["state"]["levels"] = {"tuple": [3, 1]}
+
+
+def codes_of_one_bit(header, arrays):
+    number = header["state"]["codes"]["array"]
+    header["arrays"][number]["dtype"] = "|u1"
+    header["state"]["levels"] = None
+    arrays[number] = (arrays[number] & 255).astype(np.uint8)
+
+
+def orders_as_floats(header, arrays):
+    number = array_of(header, "quantizer_", "0", "orders_")
+    header["arrays"][number]["dtype"] = "<f8"
+
+
+def objects(header, arrays):
+    header["arrays"][0]["dtype"] = "|O8"
+
+
+def huge(header, arrays):
+    header["arrays"][0]["shape"] = [2**40, 2**40]
+
+
+def method_replaced(header, arrays):
+    header["state"]["attributes"]["kneighbors"] = 3
+
+
+def memory_of_pickles(header, arrays):
+    quantizer = header["state"]["attributes"]["quantizer"]
+    quantizer["attributes"]["memory"] = "/tmp"
+
+
+def other_number_of_rows(header, arrays):
+    for name, value in header["state"]["attributes"].items():
+        if isinstance(value, dict) and name == "_removed":
+            number = value["array"]
+            arrays[number] = np.r_[arrays[number], arrays[number]]
+            header["arrays"][number]["shape"] = [160]
+
+
+def step_missing(header, arrays):
+    header["state"]["attributes"]["quantizer_"]["attributes"]["steps"] = {"list": []}
+
+
+ALTERATIONS = [
+    *(alter_signs, alter_order, repeat_order, negative_order, orders_as_floats),
+    *(thresholds_not_finite, corrections_not_finite, removed_by_two, fewer_vectors),
+    *(wider_codes, narrower_quantizer, levels_falling, codes_of_one_bit, objects),
+    *(huge, method_replaced, memory_of_pickles, other_number_of_rows, step_missing),
+]
+
+
+@pytest.mark.parametrize("alter", ALTERATIONS, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("mmap_mode", [None, "r"])
+def test_what_a_kernel_relies_on_is_checked(X, path, alter, mmap_mode):
+    index = BinaryNeighbors(
+        quantizer=rotated("hadamard"), query="vectors", oversampling=2
+    )
+    index.fit(X).remove([5]).save(path)
+    header, arrays = taken_apart(path)
+    put_together(path, header, arrays)
+    assert BinaryNeighbors.load(path).n_samples_fit_ == 80
+    alter(header, arrays)
+    put_together(path, header, arrays)
+    for verify in (False, True):
+        with pytest.raises(ValueError, match="was altered"):
+            BinaryNeighbors.load(path, mmap_mode=mmap_mode, verify=verify)
+
+
+def test_lengths_are_positive(X, path):
+    index = BinaryNeighbors(quantizer=TwoBitQuantizer(magnitude="coordinate"))
+    index.fit(X).save(path)
+    header, arrays = taken_apart(path)
+    number = array_of(header, "quantizer_", "magnitude_thresholds_")
+    arrays[number][7] *= -1
+    put_together(path, header, arrays)
+    with pytest.raises(ValueError, match="magnitude_thresholds_ of TwoBitQuantizer"):
+        BinaryNeighbors.load(path, verify=False)
+
+
+VALUES = [
+    *(None, True, -1, 0, 1, 7, 2**31, 2**63, 10**30, 1e308, float("nan"), 0.5, "x"),
+    *("codes", "vectors", "<u8", [], {}, [1, 2], {"array": 0}, {"array": -1}),
+    *({"tuple": [5, 2]}, {"class": "Pipeline", "attributes": {}}, {"names": ["a"]}),
+]
+
+
+def places(value, path=()):
+    """List the ways to every value within a header."""
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
+    for key, item in items:
+        yield (*path, key)
+        yield from places(item, (*path, key))
+
+
+def alter_at_random(rng, header, arrays):
+    if rng.random() < 0.5:
+        *way, last = list(places(header))[rng.integers(len(list(places(header))))]
+        target = header
+        for key in way:
+            target = target[key]
+        if rng.random() < 0.1:
+            del target[last]
+        else:
+            target[last] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
+        return
+    array = arrays[rng.integers(len(arrays))]
+    if array.size:
+        data = array.reshape(-1).view(np.uint8)
+        for place in rng.integers(len(data), size=rng.integers(1, 9)):
+            data[place] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)])
+
+
+def test_files_altered_at_random(X, path):
+    """No crash and no hang: an error that Python can catch, or an answer."""
+    rounds = int(os.environ.get("SKBQ_FUZZ_ROUNDS", "15"))
+    rng = np.random.default_rng(int(os.environ.get("SKBQ_FUZZ_SEED", "0")))
+    refused = 0
+    for name, index in INDEXES.items():
+        index.fit(X).remove([3]).save(path)
+        header, arrays = taken_apart(path)
+        for _ in range(rounds):
+            altered = copy.deepcopy(header), copy.deepcopy(arrays)
+            alter_at_random(rng, *altered)
+            put_together(path, *altered)
+            mode = rng.choice([None, "r"])
+            try:
+                loaded = type(index).load(path, mmap_mode=mode, verify=False)
+            except ValueError:
+                refused += 1
+                continue
+            except TypeError as error:
+                raise AssertionError((name, error)) from error
+            with np.errstate(all="ignore"):
+                try:
+                    loaded.kneighbors(X[:5], 3)
+                    loaded.partial_fit(X[:2]).kneighbors(n_neighbors=3)
+                except (ValueError, TypeError):
+                    pass
+    assert refused > rounds
+
+
+def test_a_hostile_header_takes_no_memory(X, path):
+    BinaryNeighbors().fit(X).save(path)
+    header, arrays = taken_apart(path)
+    header["state"]["attributes"]["quantizer"] = [[]] * 10**6
+    put_together(path, header, arrays)
+    deep = path.with_name("deep")
+    text = b'{"size":0,"arrays":[],"state":' + b"[" * 10**6 + b"]" * 10**6 + b"}"
+    prefix = struct.pack("<8sIIQ", b"SKBQ", 1, zlib.crc32(text), len(text))
+    deep.write_bytes(prefix + text)
+    for file in (path, deep):
+        tracemalloc.start()
+        with pytest.raises(ValueError, match="altered"):
+            BinaryNeighbors.load(file, mmap_mode="r")
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 100 * 2**20

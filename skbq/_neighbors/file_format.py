@@ -18,8 +18,10 @@ an array by its place in that list: ``{"array": 3}``. Nothing in a file is execu
 """
 
 import json
+import math
 import mmap as _mmap
 import os
+import re
 import struct
 import tempfile
 import zlib
@@ -32,7 +34,10 @@ _MAGIC = b"SKBQ\0\0\0\0"
 _VERSION = 1
 _PREFIX = struct.Struct("<8sIIQ")
 _ALIGNMENT = 64
-_KINDS = "biuf"
+# Types of arrays, as numpy writes them.
+_DTYPE = re.compile(r"[<|][biuf]\d{1,2}")
+# Names of 65,536 columns fit; a longer header would be larger in memory than the file.
+_LONGEST_HEADER = 2**22
 # Bytes that a checksum reads at a time.
 _CHUNK = 2**24
 
@@ -110,7 +115,9 @@ def read_file(
             whole = np.fromfile(file, np.uint8)
     arrays = []
     for number, entry in enumerate(header["arrays"]):
-        array = _array_at(whole, entry)
+        array = _array_at(whole, entry, end)
+        if array is None:
+            raise FileError(f"{path} was altered: array {number} lies nowhere in it.")
         gap = bytes(whole[end : entry["offset"]])
         if any(gap) or (verify and _checksum(array) != entry["crc32"]):
             raise FileError(
@@ -143,6 +150,11 @@ def _header(state: Any, arrays: list[np.ndarray]) -> tuple[bytes, int]:
         entry["offset"] = end + -end % _ALIGNMENT
         end = entry["offset"] + array.nbytes
     header = json.dumps({"size": end, "state": state, "arrays": entries}).encode()
+    if length > _LONGEST_HEADER:
+        raise ValueError(
+            f"Names and parameters of the index take {length:,} bytes, a file has room "
+            f"for {_LONGEST_HEADER:,}. Fit on an array without names of columns."
+        )
     return header.ljust(length), end
 
 
@@ -158,11 +170,11 @@ def _read_header(file: Any, size: int, path: Any) -> dict:
             f"{path} has version {version} of the format, this skbq reads up to "
             f"{_VERSION}. Upgrade skbq."
         )
-    text = file.read(min(length, size))
+    text = file.read(min(length, _LONGEST_HEADER))
     whole = len(text) == length and zlib.crc32(text) == checksum
-    if version < 1 or not whole:
+    header = _parse(text) if version >= 1 and whole else None
+    if header is None:
         raise FileError(f"{path} was cut short or altered: its header is damaged.")
-    header = json.loads(text)
     if header["size"] != size:
         raise FileError(
             f"{path} was cut short or altered: it has {size} bytes instead of "
@@ -171,18 +183,37 @@ def _read_header(file: Any, size: int, path: Any) -> dict:
     return header
 
 
-def _array_at(whole: Any, entry: dict) -> np.ndarray:
-    dtype = np.dtype(entry["dtype"])
-    count = int(np.prod(entry["shape"], dtype=np.int64))
-    array = np.frombuffer(whole, dtype, count, entry["offset"])
-    return array.reshape(entry["shape"])
+def _parse(text: bytes) -> dict | None:
+    """Return the header, if it is made as :func:`_header` makes it."""
+    try:
+        header = json.loads(text)
+        if header.keys() == {"size", "state", "arrays"}:
+            return header if isinstance(header["arrays"], list) else None
+    except (ValueError, AttributeError, RecursionError):
+        pass
+    return None
+
+
+def _array_at(whole: Any, entry: Any, start: int) -> np.ndarray | None:
+    """Return an array if its place is where the one before ended, but for alignment."""
+    try:
+        dtype, shape, offset = entry["dtype"], entry["shape"], entry["offset"]
+        if not _DTYPE.fullmatch(dtype) or offset != start + -start % _ALIGNMENT:
+            return None
+        if not all(type(length) is int and length >= 0 for length in shape):
+            return None
+        array = np.frombuffer(whole, np.dtype(dtype), math.prod(shape), offset)
+        return array.reshape(shape)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
 
 
 def _little_endian(array: np.ndarray) -> np.ndarray:
     array = np.ascontiguousarray(array)
-    if array.dtype.kind not in _KINDS:
+    array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+    if not _DTYPE.fullmatch(array.dtype.str):
         raise TypeError(f"Arrays of {array.dtype} cannot be saved.")
-    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+    return array
 
 
 def _checksum(array: np.ndarray) -> int:

@@ -13,10 +13,10 @@ from .._utils.params import check_int, check_n_jobs, check_option, check_real
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..codes import CodeArray, is_codes, wrap_codes
 from .encoding import encode_rows, rows_to_learn_from
-from .file_format import FileError, read_file, write_file
+from .file_format import write_file
 from .growable import extend
 from .queries import NeighborQueries
-from .state import from_state, to_state
+from .state import read_index, to_state
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
@@ -365,22 +365,16 @@ class BinaryNeighbors(DocLinkMixin, NeighborQueries, BaseEstimator):
         Raises
         ------
         ValueError
-            If the file is no index of this class, was cut short or altered.
+            If the file is no index of this class, was cut short or altered, or holds
+            what no index could: that is looked at whatever ``verify`` says.
         """
         check_option(mmap_mode or "r", "mmap_mode", f"{cls.__name__}.load", ["r"])
-        state, arrays = read_file(path, mapped=mmap_mode is not None, verify=verify)
-        if state["class"] != cls.__name__:
-            raise FileError(
-                f"{path} holds a {state['class']}: load it with {state['class']}.load."
-            )
-        index = cls()
-        for name, value in state["attributes"].items():
-            setattr(index, name, from_state(value, arrays))
-        index.codes_ = wrap_codes(
-            from_state(state["codes"], arrays),
-            state["n_features"],
-            from_state(state["levels"], arrays),
+        codes, attributes = read_index(
+            path, cls, mapped=mmap_mode is not None, verify=verify
         )
+        index = cls()
+        vars(index).update(attributes, codes_=codes)
+        index._count_rows()
         index._room = {}
         return index
 

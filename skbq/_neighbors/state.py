@@ -1,26 +1,14 @@
 """Fitted estimators as JSON and arrays, and back: no pickle."""
 
-from typing import Any
+import os
+from inspect import signature
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import Normalizer
 
-from .._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
-from .._quantization.rotation import RandomRotation
-
-_CLASSES = {
-    kind.__name__: kind
-    for kind in (
-        BinaryQuantizer,
-        FrozenEstimator,
-        Normalizer,
-        Pipeline,
-        RandomRotation,
-        TwoBitQuantizer,
-    )
-}
+from ..codes import CodeArray, is_codes, wrap_codes
+from .file_checks import CLASSES, DamagedError, check_estimator, check_index
+from .file_format import FileError, read_file
 
 
 def to_state(value: Any, arrays: list[np.ndarray]) -> Any:
@@ -43,13 +31,14 @@ def to_state(value: Any, arrays: list[np.ndarray]) -> Any:
             return {"names": value.tolist()}
         arrays.append(np.asarray(value))
         return {"array": len(arrays) - 1}
-    if _CLASSES.get(type(value).__name__) is type(value):
+    stored = CLASSES.get(type(value).__name__)
+    if stored is not None and stored.kind is type(value):
         return _estimator_state(value, arrays)
     if isinstance(value, np.random.RandomState):
         return None  # what it drew is part of the fitted estimator
     raise TypeError(
         f"{type(value).__name__} cannot be saved in a file without pickle, only "
-        f"{sorted(_CLASSES)} of numbers, strings and arrays. Use joblib.dump."
+        f"{sorted(CLASSES)} of numbers, strings and arrays. Use joblib.dump."
     )
 
 
@@ -63,20 +52,91 @@ def _estimator_state(estimator: Any, arrays: list[np.ndarray]) -> dict:
 
 
 def from_state(state: Any, arrays: list[np.ndarray]) -> Any:
-    """Undo :func:`to_state`."""
+    """Undo :func:`to_state`.
+
+    Raises
+    ------
+    DamagedError
+        If an estimator is not as its class makes it.
+    """
     if not isinstance(state, dict):
         return state
     if "array" in state:
         return arrays[state["array"]]
     if "names" in state:
-        return np.array(state["names"], dtype=object)
+        return np.array([str(name) for name in state["names"]], dtype=object)
     if "tuple" in state:
         return tuple(from_state(item, arrays) for item in state["tuple"])
     if "list" in state:
         return [from_state(item, arrays) for item in state["list"]]
-    kind = _CLASSES[state["class"]]
-    estimator = kind.__new__(kind)
+    stored = CLASSES[state["class"]]
+    estimator = stored.kind.__new__(stored.kind)
+    vars(estimator).update(_defaults(stored.kind))
     vars(estimator).update(
         (name, from_state(value, arrays)) for name, value in state["attributes"].items()
     )
+    check_estimator(estimator, stored)
     return estimator
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Return default parameters, for files older than a parameter."""
+    parameters = signature(kind).parameters
+    return {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+
+
+class IndexState(NamedTuple):
+    """What a file holds of an index: its codes, and all else by name."""
+
+    codes: CodeArray
+    attributes: dict[str, Any]
+
+
+def read_index(
+    path: str | os.PathLike, kind: Any, *, mapped: bool, verify: bool
+) -> IndexState:
+    """Read an index of a class, and check all that a search will rely on.
+
+    Parameters
+    ----------
+    path : path-like
+    kind : type
+        The class that was saved.
+    mapped : bool
+        Whether codes and vectors stay in the file.
+    verify : bool
+        Whether checksums are compared; all else is checked in any case.
+
+    Raises
+    ------
+    FileError
+        If the file is damaged, or holds another class.
+    """
+    state, arrays = read_file(path, mapped=mapped, verify=verify)
+    try:
+        name = state["class"]
+        if name == kind.__name__:
+            return _index_of(state, arrays, kind)
+    except (
+        *(KeyError, IndexError, TypeError, ValueError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
+        what = str(error) if isinstance(error, DamagedError) else "its header is wrong"
+        raise FileError(f"{path} was altered: {what}. Save the index again.") from None
+    raise FileError(f"{path} holds a {name}: load it with {name}.load.")
+
+
+def _index_of(state: dict, arrays: list[np.ndarray], kind: Any) -> IndexState:
+    levels, n_features = from_state(state["levels"], arrays), state["n_features"]
+    plain = from_state(state["codes"], arrays)
+    codes = wrap_codes(plain, n_features, levels)
+    if not (is_codes(codes) and type(n_features) is int and len(codes)):
+        raise DamagedError("its codes have another type, shape or levels than codes")
+    attributes = {
+        name: from_state(value, arrays) for name, value in state["attributes"].items()
+    }
+    attributes.setdefault("_corrections", None)
+    check_index(kind, codes, attributes, n_features)
+    parameters = attributes.keys() & kind._get_param_names()
+    kind(**{name: attributes[name] for name in parameters})._check_parameters()
+    return IndexState(codes, attributes)

@@ -1,0 +1,319 @@
+"""What each class in a file must look like before a kernel sees it.
+
+A file may be damaged, or made to do damage: kernels index with what they are given and
+check nothing. So every attribute of every class is held here against a rule, whatever
+the checksums say. A class that is new in files adds one entry to ``CLASSES``; what an
+entry does not name is refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import Normalizer
+
+from .._quantization.base import Quantizer
+from .._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
+from .._quantization.rotation import RandomRotation
+from .._quantization.steps import split_quantizer
+from ..codes import CodeArray, check_levels, code_width
+
+# A rule tells whether a value is right in an object of ``sizes``: "d" coordinates and,
+# in an index, "n" rows and so many "corrections" for each.
+Sizes = Mapping[str, int]
+Rule = Callable[[Any, Sizes], bool]
+
+
+# Rules
+
+
+def whole(low: int, high: int = 2**62) -> Rule:
+    """Accept ints from low to high."""
+
+    def rule(value: Any, sizes: Sizes) -> bool:
+        return isinstance(value, int) and value is not True and low <= value <= high
+
+    return rule
+
+
+def number(low: float, high: float = np.inf) -> Rule:
+    """Accept finite numbers from low to high."""
+
+    def rule(value: Any, sizes: Sizes) -> bool:
+        is_number = isinstance(value, int | float)
+        return is_number and bool(np.isfinite(value)) and low <= value <= high
+
+    return rule
+
+
+def array(
+    kinds: str, *shape: int | str, check: Callable[[np.ndarray], bool] | None = None
+) -> Rule:
+    """Accept arrays of some kinds of number and a shape, which names sizes or any."""
+
+    def rule(value: Any, sizes: Sizes) -> bool:
+        if not isinstance(value, np.ndarray) or value.ndim != len(shape):
+            return False
+        expected = [sizes.get(s, s) if isinstance(s, str) else s for s in shape]
+        fits = all(e in ("any", m) for e, m in zip(expected, value.shape, strict=True))
+        right_kind = value.dtype.kind + str(value.dtype.itemsize) in kinds.split()
+        return fits and right_kind and (check is None or check(value))
+
+    return rule
+
+
+def optional(rule: Rule) -> Rule:
+    """Accept None as well."""
+    return lambda value, sizes: value is None or rule(value, sizes)
+
+
+def width(value: Any, sizes: Sizes) -> bool:
+    """Accept the number of coordinates, which all parts of an index share."""
+    return value == sizes["d"] and isinstance(value, int)
+
+
+def names(value: Any, sizes: Sizes) -> bool:
+    """Accept one name for each coordinate."""
+    is_array = isinstance(value, np.ndarray) and value.dtype == object
+    return is_array and value.shape == (sizes["d"],)
+
+
+def levels(value: Any, sizes: Sizes) -> bool:
+    """Accept two magnitudes in order."""
+    try:
+        return check_levels(value, "a file") == value
+    except (ValueError, TypeError):
+        return False
+
+
+def _finite(value: np.ndarray) -> bool:
+    return bool(np.isfinite(value).all())
+
+
+def _positive(value: np.ndarray) -> bool:
+    return _finite(value) and bool((value >= 0).all())
+
+
+def _plus_or_minus_one(value: np.ndarray) -> bool:
+    return bool((np.abs(value.astype(np.int16)) == 1).all())
+
+
+def _permutations(value: np.ndarray) -> bool:
+    return bool((np.sort(value, axis=1) == np.arange(value.shape[1])).all())
+
+
+def _true_or_false(value: np.ndarray) -> bool:
+    """Bytes of bool other than 0 and 1 count wrongly."""
+    return bool((value.view(np.uint8) <= 1).all())
+
+
+# Classes
+
+
+@dataclass(frozen=True)
+class FileClass:
+    """A class whose fitted objects can be in a file.
+
+    Attributes
+    ----------
+    kind : type
+        Its parameters may hold anything that files take, and are checked by the class.
+    learned : mapping
+        A rule for each attribute that is not a parameter.
+    needed : tuple of str
+        Those that a fitted object has always.
+    fits : callable
+        Whether a fitted object as a whole makes sense.
+    """
+
+    kind: type
+    learned: Mapping[str, Rule] = field(default_factory=dict)
+    needed: tuple[str, ...] = ()
+    fits: Callable[[Any], bool] = lambda estimator: True
+
+
+_ANY_INPUT: dict[str, Rule] = {"n_features_in_": width, "feature_names_in_": names}
+
+
+def _quantizer_rules(n_cells: int) -> dict[str, Rule]:
+    columns = array("f8", "d")
+    return {
+        **_ANY_INPUT,
+        "thresholds_": array("f8", "d", check=_finite),
+        "cell_means_": optional(array("f4", n_cells, "d")),
+        "n_samples_seen_": whole(1),
+        "_n_features_out": lambda value, sizes: value == code_width(sizes["d"]),
+        "_lowest": columns,
+        "_highest": columns,
+        "_value_sums": columns,
+        "_cell_counts": array("i8", n_cells, "d"),
+        "_cell_sums": array("f8", n_cells, "d"),
+    }
+
+
+def _rotation_fits(rotation: Any) -> bool:
+    learned = [
+        getattr(rotation, f"{name}_") for name in ("rotation", "signs", "orders")
+    ]
+    there = [value is not None for value in learned]
+    # haar; dct; hadamard, whose shuffles go with its signs.
+    same_rounds = not there[2] or (there[1] and len(learned[1]) == len(learned[2]))
+    return same_rounds and there in (
+        [True, False, False],
+        [False, True, False],
+        [False, True, True],
+    )
+
+
+def _pipeline_fits(pipeline: Any) -> bool:
+    steps = pipeline.steps
+    # A memory is a folder of pickles.
+    plain = isinstance(steps, list) and bool(steps) and pipeline.memory is None
+    return plain and all(
+        isinstance(step, tuple)
+        and len(step) == 2
+        and isinstance(step[0], str)
+        and type(step[1]).__name__ in CLASSES
+        for step in steps
+    )
+
+
+CLASSES: dict[str, FileClass] = {
+    "BinaryQuantizer": FileClass(
+        BinaryQuantizer,
+        _quantizer_rules(n_cells=2),
+        needed=("n_features_in_", "thresholds_"),
+    ),
+    "TwoBitQuantizer": FileClass(
+        TwoBitQuantizer,
+        {
+            **_quantizer_rules(n_cells=4),
+            "levels_": levels,
+            "magnitude_thresholds_": optional(array("f8", "d", check=_positive)),
+            "_row_factor": number(0, 1e6),
+            "_deviation_sums": array("f8", "d"),
+        },
+        needed=(
+            *("n_features_in_", "thresholds_", "levels_"),
+            *("magnitude_thresholds_", "_row_factor"),
+        ),
+    ),
+    "RandomRotation": FileClass(
+        RandomRotation,
+        {
+            **_ANY_INPUT,
+            "rotation_": optional(array("f8", "d", "d", check=_finite)),
+            "signs_": optional(array("i1", 3, "d", check=_plus_or_minus_one)),
+            "orders_": optional(array("i8", 3, "d", check=_permutations)),
+        },
+        needed=("n_features_in_", "rotation_", "signs_", "orders_"),
+        fits=_rotation_fits,
+    ),
+    "Normalizer": FileClass(Normalizer, _ANY_INPUT),
+    "FrozenEstimator": FileClass(FrozenEstimator),
+    "Pipeline": FileClass(Pipeline, fits=_pipeline_fits),
+}
+
+# Of an index, beside its parameters, its quantizer and its codes.
+INDEX: dict[str, Rule] = {
+    **_ANY_INPUT,
+    "n_samples_fit_": lambda value, sizes: value == sizes["n"],
+    "_n_features_out": whole(1),  # of the transformer
+    "bytes_per_row_": whole(1),
+    "vector_bytes_per_row_": whole(0),
+    "_metric": lambda value, sizes: value in ("cosine", "euclidean", "inner_product"),
+    "_corrections": optional(array("f4", "corrections", "n", check=_finite)),
+    "_unit": number(0),
+    "_distortion": number(0),
+    "_vectors": optional(array("f2 f4 f8 f12 f16 i1 i2 i4 i8", "n", "d")),
+    "_removed": optional(array("b1", "n", check=_true_or_false)),
+}
+
+
+class DamagedError(ValueError):
+    """Something in a file is not what it must be; the text says what."""
+
+
+def check_estimator(estimator: Any, stored: FileClass) -> None:
+    """Refuse an estimator that its class could not have made.
+
+    Raises
+    ------
+    DamagedError
+    """
+    name = stored.kind.__name__
+    values = dict(vars(estimator))
+    learned = {key: values.pop(key) for key in stored.learned if key in values}
+    _check_parameters(stored.kind, values)
+    if len(values) < len(stored.kind._get_param_names()):
+        raise DamagedError(f"{name} lacks a parameter")
+    if stored.learned and not learned:
+        return  # not fitted
+    missing = [key for key in stored.needed if key not in learned]
+    if missing:
+        raise DamagedError(f"{name} lacks {missing[0]}")
+    sizes = {"d": learned.get("n_features_in_", 0)}
+    _check_rules(learned, stored.learned, sizes, name)
+    if not stored.fits(estimator):
+        raise DamagedError(f"parts of a {name} do not belong together")
+
+
+def check_index(
+    kind: type, codes: CodeArray, attributes: Mapping[str, Any], n_features: int
+) -> None:
+    """Refuse codes and attributes that no index of a class could have.
+
+    Raises
+    ------
+    DamagedError
+    """
+    name = kind.__name__
+    values = dict(attributes)
+    learned = {key: values.pop(key) for key in INDEX if key in values}
+    missing = {"n_features_in_", "_metric", "_vectors", "_removed"} - set(learned)
+    if missing or "quantizer_" not in values:
+        raise DamagedError(f"{name} lacks {min(missing | {'quantizer_'})}")
+    quantizer = values.pop("quantizer_")
+    _check_parameters(kind, values)
+    by_product = learned["_metric"] == "inner_product"
+    sizes = {"d": n_features, "n": len(codes), "corrections": 2 + by_product}
+    _check_rules(learned, INDEX, sizes, name)
+    if quantizer is None:
+        if learned.get("_corrections") is not None or learned["_vectors"] is not None:
+            raise DamagedError("vectors are kept, but no quantizer")
+        return
+    _check_widths(quantizer, n_features)
+    last = split_quantizer(quantizer)[1]
+    levels = getattr(last, "levels_", None)
+    if not isinstance(last, Quantizer) or levels != codes.levels:
+        raise DamagedError("codes are not those of the quantizer")
+
+
+def _check_parameters(kind: Any, values: Mapping[str, Any]) -> None:
+    unknown = set(values) - set(kind._get_param_names())
+    if unknown:
+        raise DamagedError(f"{kind.__name__} has no {min(unknown)}")
+
+
+def _check_rules(
+    values: Mapping[str, Any], rules: Mapping[str, Rule], sizes: Sizes, name: str
+) -> None:
+    for key, value in values.items():
+        if not rules[key](value, sizes):
+            raise DamagedError(f"{key} of {name} is not what it must be")
+
+
+def _check_widths(estimator: Any, n_features: int) -> None:
+    """Refuse steps of other widths: those in files keep the number of coordinates."""
+    if isinstance(estimator, Pipeline):
+        for _, step in estimator.steps:
+            _check_widths(step, n_features)
+    elif isinstance(estimator, FrozenEstimator):
+        _check_widths(estimator.estimator, n_features)
+    elif estimator is not None and not hasattr(estimator, "n_features_in_"):
+        raise DamagedError(f"{type(estimator).__name__} is not fitted")
+    elif estimator is not None and estimator.n_features_in_ != n_features:
+        raise DamagedError("parts have different numbers of coordinates")
