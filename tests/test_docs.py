@@ -10,7 +10,9 @@ import skbq
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/user_guide.rst"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/user_guide.rst", "docs/coming_from.rst"]
+)
 def test_examples(name):
     failed, attempted = doctest.testfile(
         str(ROOT / name),
