@@ -13,7 +13,8 @@ signs      the bit of a coordinate is ``x > 0``
 scale free the length of a query does not matter
 own        no row is nearer to a stored row than itself
 floats     distances are those of the vectors
-rerank     ``oversampled(c)`` takes another oversampling
+stages     candidates are ranked again; ``oversampled(c)`` takes more of them
+rerank     and that by the distances of their vectors
 probes     ``search(..., probes=p)`` looks into p lists only
 others     threads, blocks, mask, add, remove, save, self, radius, layouts
 ========== ==================================================================
@@ -205,13 +206,13 @@ SKBQ = [
     ),
     Skbq(
         "1 bit reranked",
-        ALL | can("floats rerank scale free"),
+        ALL | can("floats stages rerank scale free"),
         quantizer=BinaryQuantizer(),
         oversampling=2,
     ),
     Skbq(
         "2 bits, float queries, reranked",
-        ALL | can("floats rerank"),
+        ALL | can("floats stages rerank"),
         query="vectors",
         oversampling=1.5,
         metric="euclidean",

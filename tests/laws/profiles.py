@@ -64,6 +64,7 @@ def law_settings(max_examples: int, **more) -> settings:
         deadline=None,
         database=None,
         print_blob=True,
+        report_multiple_bugs=False,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
         **more,
