@@ -10,6 +10,7 @@ cases, the same in every run. Takes a minute or two.
 
 import argparse
 import importlib.metadata
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -62,8 +63,12 @@ def verdict(law, adapters, examples):
 
 
 def _one_line(error):
+    """Say in one line what an assertion or an exception of a peer saw."""
+    values = re.search(r"(\S+) \(ACTUAL\), (\S+) \(DESIRED\)", str(error))
+    if values:
+        return "gave {} where {} was expected".format(*values.groups())
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines)[:160] or "not so"
+    return lines[0][:120] if lines else "not so"
 
 
 def columns():
@@ -83,7 +88,7 @@ def table(examples):
             word, what = verdict(law, adapters, examples)
             words.append(word)
             if what:
-                seen.append(f"- {name}, `{law.name}`: `{what}`")
+                seen.append(f"- {name}, `{law.name}`: {what}")
         yield f"| {law.text} | " + " | ".join(words) + " |"
     yield "<!-- end -->"
     yield ""

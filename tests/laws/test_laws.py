@@ -1,10 +1,13 @@
 """Every law on every way of skbq that it concerns."""
 
+from pathlib import Path
+
 import pytest
 from adapters import SKBQ
 from hypothesis import given
 from hypothesis import strategies as st
 from laws import LAWS, cases
+from peers import peers
 from profiles import chosen_profile, law_settings
 
 SETTINGS = law_settings(chosen_profile().examples)
@@ -26,3 +29,32 @@ def test_law(law):
         law.check(adapter, case)
 
     holds()
+
+
+TABLE = Path(__file__).parents[2] / "benchmarks" / "results" / "laws.md"
+
+
+def kept_by(peer):
+    """The laws that the table in the docs says a peer keeps."""
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in TABLE.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    column = rows[0].index(peer.name)
+    return {row[0] for row in rows if row[column] == "yes"}
+
+
+@pytest.mark.parametrize("peer", peers(), ids=lambda peer: peer.name)
+def test_peer_keeps_what_the_docs_say(peer):
+    kept = kept_by(peer)
+    assert kept
+    for law in LAWS:
+        if law.text in kept:
+
+            @law_settings(10)
+            @given(cases())
+            def holds(case, law=law):
+                law.check(peer, case)
+
+            holds()
