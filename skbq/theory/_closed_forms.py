@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import erfc, ndtr, xlogy
 from scipy.stats import spearmanr
 
-from ._validation import check_choice, check_moments
+from ._validation import check_choice, check_covariance, check_moments
 
 _TAU = np.sqrt(2.0 / np.pi)
 
@@ -31,7 +31,7 @@ def effective_dimension(covariance: Any) -> float:
     >>> effective_dimension(np.diag([1.0, 1.0, 0.0]))
     2.0
     """
-    covariance = np.asarray(covariance, dtype=np.float64)
+    covariance = check_covariance(covariance)
     square = np.sum(covariance**2)
     return float(np.trace(covariance) ** 2 / square) if square > 0 else float("nan")
 
@@ -294,7 +294,7 @@ def scale_correlation(covariance: Any) -> float:
     >>> round(scale_correlation(covariance), 2)
     0.8
     """
-    covariance = np.asarray(covariance, dtype=np.float64)
+    covariance = check_covariance(covariance)
     scale = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     live = scale > 0
     if live.sum() < 3:
