@@ -18,7 +18,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "myst_parser",
 ]
-exclude_patterns = ["_build", "_templates"]
+exclude_patterns = ["_build", "_templates", "errors_table.md"]
 templates_path = ["_templates"]
 default_role = "literal"
 
@@ -60,6 +60,8 @@ html_sidebars = {
         "design_guide",
         "benchmarks",
         "exports",
+        "laws",
+        "errors",
         "changes",
         "auto_examples/*",
     )

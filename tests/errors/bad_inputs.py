@@ -1,0 +1,1350 @@
+"""What every public function and command says to input that it cannot use.
+
+One list for the tests and for the table in the docs, which
+
+    python tests/errors/bad_inputs.py --write docs/errors_table.md
+
+writes. A :class:`Row` is something bad given to one parameter of one function.
+"""
+
+import argparse
+import copy
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from skbq import (
+    BinaryNeighbors,
+    BinaryNeighborsTransformer,
+    BinaryQuantizer,
+    HeterogeneityProfiler,
+    QuantizationAdvisor,
+    RandomRotation,
+    TwoBitQuantizer,
+    as_codes,
+    datasets,
+    exports,
+    metrics,
+    theory,
+)
+
+D = 12
+
+
+@cache
+def good() -> np.ndarray:
+    """Vectors that all functions take."""
+    X = np.random.default_rng(0).standard_normal((40, D)).astype(np.float32)
+    X.flags.writeable = False
+    return X
+
+
+def changed(value: Any, dtype: Any = np.float32) -> np.ndarray:
+    """The good vectors with one value changed, that of row 3."""
+    X = good().astype(dtype)
+    X[3, 2] = value
+    return X
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Something that is no array of vectors.
+
+    Parameters
+    ----------
+    name : str
+        As in the docs.
+    make : callable
+        Makes it.
+    error : type
+    message : str
+        A part of the message, as a regular expression.
+    remedy : str
+        What to write instead.
+    """
+
+    name: str
+    make: Callable[[], Any]
+    error: type[Exception] | tuple[type[Exception], ...]
+    message: str
+    remedy: str
+
+
+RAGGED = [[1.0, 2.0], [3.0]]
+MASKED = np.ma.masked_array(good(), good() > 2)
+
+# What no function that takes vectors lets in.
+NO_VECTORS = [
+    Bad("a number", lambda: 3.0, ValueError, "2D array", "`X.reshape(1, -1)`"),
+    Bad("a string", lambda: "vectors", ValueError, "", "an array of numbers"),
+    Bad("bytes", lambda: b"\x00\x01", ValueError, "", "`as_codes`, or an array"),
+    Bad("one vector, 1-d", lambda: good()[0], ValueError, "2D", "`X[None]`"),
+    Bad("a 3-d array", lambda: good()[None], ValueError, "dim", "`X.reshape(-1, d)`"),
+    Bad("no rows", lambda: good()[:0], ValueError, "0 sample", "at least one row"),
+    Bad("no columns", lambda: good()[:, :0], ValueError, "0 feature", "a column"),
+    Bad("an empty list", list, ValueError, "", "at least one row"),
+    Bad("rows of different lengths", lambda: RAGGED, ValueError, "", "equal lengths"),
+    Bad(
+        "an array of objects that are no numbers",
+        lambda: np.full((40, D), object()),
+        (TypeError, ValueError),
+        "",
+        "`X.astype(np.float32)`",
+    ),
+    Bad(
+        "an array of strings",
+        lambda: np.full((40, D), "a"),
+        ValueError,
+        "",
+        "`X.astype(np.float32)`",
+    ),
+    Bad("a dict", lambda: {"a": [1.0]}, (TypeError, ValueError), "", "an array"),
+    Bad("NaN", lambda: changed(np.nan), ValueError, "NaN.*3", "drop the rows named"),
+    Bad("infinity", lambda: changed(np.inf), ValueError, "inf.*3", "drop these rows"),
+    Bad(
+        "complex numbers",
+        lambda: good().astype(complex),
+        ValueError,
+        "[Cc]omplex",
+        "`X.real`",
+    ),
+    Bad(
+        "dates",
+        lambda: np.full((40, D), np.datetime64("2026-01-01")),
+        (ValueError, TypeError),
+        "",
+        "an array of numbers",
+    ),
+    Bad(
+        "durations",
+        lambda: np.full((40, D), np.timedelta64(1, "s")),
+        (ValueError, TypeError),
+        "",
+        "an array of numbers",
+    ),
+    Bad(
+        "a list of dates",
+        lambda: [[datetime.date(2026, 1, 1)] * D] * 40,
+        (ValueError, TypeError),
+        "",
+        "an array of numbers",
+    ),
+    Bad(
+        "a sparse matrix",
+        lambda: scipy.sparse.csr_matrix(good()),
+        TypeError,
+        "[Ss]parse",
+        "`X.toarray()`",
+    ),
+    Bad(
+        "a sparse array",
+        lambda: scipy.sparse.csr_array(good()),
+        TypeError,
+        "[Ss]parse",
+        "`X.toarray()`",
+    ),
+    Bad("masked values", lambda: MASKED, ValueError, "mask", "`X.filled(0)`"),
+    Bad(
+        "plain unsigned integers",
+        lambda: np.zeros((40, D), np.uint8),
+        ValueError,
+        "as_codes.*astype",
+        "`as_codes(X, n_features=d)`, or `X.astype(np.float32)`",
+    ),
+    Bad(
+        "bfloat16 as uint16",
+        lambda: np.zeros((40, D), np.uint16),
+        ValueError,
+        "bfloat16",
+        "`(X.astype(np.uint32) << 16).view(np.float32)`",
+    ),
+    Bad("rows of bytes", lambda: [b"abc"] * 40, ValueError, "bytes", "`as_codes`"),
+]
+NOTHING = Bad("None", lambda: None, (TypeError, ValueError), "", "an array")
+WRONG_WIDTH = Bad(
+    "another number of columns",
+    lambda: np.ones((3, D + 1), np.float32),
+    ValueError,
+    "features",
+    "vectors of the width that was fitted",
+)
+CODES = Bad(
+    "codes where vectors belong",
+    lambda: TwoBitQuantizer().fit_transform(good()),
+    ValueError,
+    "codes",
+    "the vectors that were encoded",
+)
+ZERO_ROW = Bad(
+    "a row of zeros, under cosine",
+    lambda: good() * (np.arange(40) != 3)[:, None],
+    ValueError,
+    "zero.*3",
+    "drop the rows named, or another `metric`",
+)
+
+# What is let in, and taken for the numbers that it holds.
+GOOD_VECTORS = {
+    "read-only": lambda: good(),
+    "columns first": lambda: np.asfortranarray(good()),
+    "strided": lambda: np.repeat(good(), 2, axis=0)[::2],
+    "big-endian": lambda: good().astype(">f4"),
+    "float16": lambda: good().astype(np.float16),
+    "float64": lambda: good().astype(np.float64),
+    "signed integers": lambda: np.round(good() * 10).astype(np.int16),
+    "bool": lambda: good() > 0,
+    "a list of lists": lambda: good().tolist(),
+    "a masked array without masked values": lambda: np.ma.masked_array(good()),
+    "objects that are numbers": lambda: good().astype(object),
+    "denormal numbers": lambda: good() * np.float32(1e-42),
+    "numbers near 1e38": lambda: changed(1e38),
+}
+
+
+def advisor(**parameters: Any) -> QuantizationAdvisor:
+    return QuantizationAdvisor(n_neighbors=3, random_state=0).set_params(**parameters)
+
+
+def copied(name: str) -> Any:
+    """A fitted estimator that may be changed."""
+    return copy.copy(fitted(name))
+
+
+@cache
+def fitted(name: str) -> Any:
+    """An estimator that is fitted on the good vectors."""
+    X = good()
+    made = {
+        "BinaryQuantizer": BinaryQuantizer,
+        "TwoBitQuantizer": TwoBitQuantizer,
+        "RandomRotation": lambda: RandomRotation(random_state=0),
+        "HeterogeneityProfiler": lambda: HeterogeneityProfiler(random_state=0),
+        "BinaryNeighbors": lambda: BinaryNeighbors(oversampling=2),
+        "float queries": lambda: BinaryNeighbors(query="vectors"),
+        "BinaryNeighborsTransformer": BinaryNeighborsTransformer,
+        "QuantizationAdvisor": advisor,
+    }
+    return made[name]().fit(X)
+
+
+# Every method that takes vectors: those that fit, and those of the fitted.
+FITS = {
+    "BinaryQuantizer.fit": lambda X: BinaryQuantizer().fit(X),
+    "BinaryQuantizer.partial_fit": lambda X: BinaryQuantizer().partial_fit(X),
+    "BinaryQuantizer.fit_transform": lambda X: BinaryQuantizer().fit_transform(X),
+    "TwoBitQuantizer.fit": lambda X: TwoBitQuantizer().fit(X),
+    "TwoBitQuantizer.partial_fit": lambda X: TwoBitQuantizer(
+        magnitude="coordinate", threshold="zero"
+    ).partial_fit(X),
+    "RandomRotation.fit": lambda X: RandomRotation(random_state=0).fit(X),
+    "HeterogeneityProfiler.fit": lambda X: HeterogeneityProfiler().fit(X),
+    "HeterogeneityProfiler.partial_fit": lambda X: HeterogeneityProfiler().partial_fit(
+        X
+    ),
+    "BinaryNeighbors.fit": lambda X: BinaryNeighbors().fit(X),
+    "BinaryNeighbors.partial_fit, first": lambda X: BinaryNeighbors().partial_fit(X),
+    "BinaryNeighborsTransformer.fit": lambda X: BinaryNeighborsTransformer().fit(X),
+    "QuantizationAdvisor.fit": lambda X: advisor().fit(X),
+}
+ASKS = {
+    "BinaryQuantizer.transform": lambda X: fitted("BinaryQuantizer").transform(X),
+    "TwoBitQuantizer.transform": lambda X: fitted("TwoBitQuantizer").transform(X),
+    "RandomRotation.transform": lambda X: fitted("RandomRotation").transform(X),
+    "RandomRotation.inverse_transform": lambda X: fitted(
+        "RandomRotation"
+    ).inverse_transform(X),
+    "HeterogeneityProfiler.transform": lambda X: fitted(
+        "HeterogeneityProfiler"
+    ).transform(X),
+    "BinaryNeighbors.partial_fit": lambda X: copied("BinaryNeighbors").partial_fit(X),
+    "BinaryNeighbors.kneighbors": lambda X: fitted("BinaryNeighbors").kneighbors(X),
+    "BinaryNeighbors.kneighbors, float queries": lambda X: fitted(
+        "float queries"
+    ).kneighbors(X),
+    "BinaryNeighbors.radius_neighbors": lambda X: fitted(
+        "BinaryNeighbors"
+    ).radius_neighbors(X),
+    "BinaryNeighbors.kneighbors_graph": lambda X: fitted(
+        "BinaryNeighbors"
+    ).kneighbors_graph(X),
+    "BinaryNeighbors.radius_neighbors_graph": lambda X: fitted(
+        "BinaryNeighbors"
+    ).radius_neighbors_graph(X),
+    "BinaryNeighborsTransformer.transform": lambda X: fitted(
+        "BinaryNeighborsTransformer"
+    ).transform(X),
+    "QuantizationAdvisor.fit(queries=)": lambda X: advisor().fit(good(), queries=X),
+    "QuantizationAdvisor.check_drift": lambda X: fitted(
+        "QuantizationAdvisor"
+    ).check_drift(X),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Something bad given to a function, and what comes of it."""
+
+    function: str
+    given: str
+    call: Callable[[], Any]
+    error: type[Exception] | tuple[type[Exception], ...]
+    message: str
+    remedy: str
+
+
+def _parameters(
+    function: str,
+    call: Callable[..., Any],
+    name: str,
+    remedy: str,
+    message: str | None = None,
+    **bad: Any,
+) -> list[Row]:
+    """Rows for one parameter; ``bad`` are lists of values for each kind of error."""
+    errors = {
+        "type": TypeError,
+        "value": ValueError,
+        "either": (TypeError, ValueError),
+    }
+    return [
+        Row(
+            function,
+            f"`{name}={_shown(value)}`",
+            lambda value=value: call(**{name: value}),
+            errors[kind],
+            name if message is None else message,
+            remedy,
+        )
+        for kind, values in bad.items()
+        for value in values
+    ]
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value == 2**40:
+        return "2**40"
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype}, {value.shape}"
+    return getattr(value, "__name__", None) or repr(value).replace("nan", "NaN")
+
+
+NAN, INF = float("nan"), float("inf")
+NO_COUNT = [2.5, "5", True, [3]]
+
+
+def _fit(**parameters: Any) -> Any:
+    return BinaryNeighbors(**parameters).fit(good())
+
+
+def _graph(**parameters: Any) -> Any:
+    return BinaryNeighborsTransformer(**parameters).fit(good())
+
+
+def _ask(**arguments: Any) -> Any:
+    return fitted("BinaryNeighbors").kneighbors(good(), **arguments)
+
+
+def _within(**arguments: Any) -> Any:
+    return fitted("BinaryNeighbors").radius_neighbors(good(), **arguments)
+
+
+def _flat(X: Any, **parameters: Any) -> Any:
+    return BinaryNeighbors(**parameters).fit(X)
+
+
+def _two_bit_codes(levels: Any = (1, 3)) -> Any:
+    return TwoBitQuantizer(levels=levels).fit_transform(good())
+
+
+def _one_bit_codes() -> Any:
+    return BinaryQuantizer().fit_transform(good())
+
+
+def index_rows() -> list[Row]:
+    """Rows of the indexes."""
+    name = "BinaryNeighbors"
+    count = "an int of at least 1"
+    rows = [
+        *_parameters(
+            name, _fit, "n_neighbors", count, type=[*NO_COUNT, None], value=[0, -1]
+        ),
+        *_parameters(
+            f"{name}.kneighbors",
+            _ask,
+            "n_neighbors",
+            "an int from 1 to the number of rows",
+            type=NO_COUNT,
+            value=[0, -1, 41, 2**40],
+        ),
+        *_parameters(
+            name, _fit, "radius", "a number", type=["1", True], value=[NAN]
+        ),
+        *_parameters(
+            f"{name}.radius_neighbors",
+            _within,
+            "radius",
+            "one number for all queries",
+            type=["1", np.ones(40)],
+            value=[NAN],
+        ),
+        *_parameters(
+            name,
+            _fit,
+            "n_jobs",
+            "None, -1 or a number of threads",
+            type=["all", 1.5, True],
+            value=[0],
+        ),
+        *_parameters(
+            name, _fit, "metric", "one of the three", type=[None, 2], value=["l2", ""]
+        ),
+        *_parameters(
+            name, _fit, "query", '"codes" or "vectors"', type=[None], value=["floats"]
+        ),
+        *_parameters(
+            name, _fit, "code_metric", "one of the four", type=[None], value=["l1"]
+        ),
+        *_parameters(
+            name,
+            _fit,
+            "oversampling",
+            "None or a number of at least 1",
+            type=[True, [2]],
+            value=[0, 0.5, -1, NAN, INF, "all", "bound"],
+        ),
+        *_parameters(
+            name,
+            _fit,
+            "quantizer",
+            "an estimator that ends in a quantizer",
+            type=["pq", 2],
+        ),
+        *_parameters(
+            name,
+            _fit,
+            "quantizer",
+            "an instance: `TwoBitQuantizer()`",
+            "instance",
+            type=[TwoBitQuantizer],
+        ),
+        *_parameters(
+            f"{name}.kneighbors",
+            _ask,
+            "mask",
+            "a bool array, one value a row",
+            value=[np.ones(39, bool), np.ones(40), np.ones((40, 1), bool), "all"],
+        ),
+        *_parameters(
+            f"{name}.kneighbors",
+            _ask,
+            "return_bound",
+            '`query="vectors"`, no `oversampling`',
+            value=[True],
+        ),
+        *_parameters(
+            f"{name}.kneighbors_graph",
+            lambda mode: fitted("BinaryNeighbors").kneighbors_graph(mode=mode),
+            "mode",
+            '"connectivity" or "distance"',
+            type=[None],
+            value=["similarity"],
+        ),
+        *_parameters(
+            "BinaryNeighborsTransformer",
+            _graph,
+            "mode",
+            '"connectivity" or "distance"',
+            type=[None],
+            value=["similarity"],
+        ),
+        *_parameters(
+            f"{name}.remove",
+            lambda rows: copied("BinaryNeighbors").remove(rows),
+            "rows",
+            "numbers of rows that are there, each once",
+            type=["1", 2.5, np.ones(40, bool), np.ones((2, 2), int)],
+        ),
+        Row(
+            f"{name}.remove",
+            "row -1, or one beyond the last",
+            lambda: copied("BinaryNeighbors").remove([0, -1, 40]),
+            ValueError,
+            r"\[-1, 40\] cannot be removed",
+            "numbers of rows that are there",
+        ),
+        Row(
+            f"{name}.remove",
+            "a row that was removed",
+            lambda: copied("BinaryNeighbors").remove([3]).remove([3]),
+            ValueError,
+            "once",
+            "each row once",
+        ),
+        Row(
+            f"{name}.kneighbors",
+            "an index that is not fitted",
+            lambda: BinaryNeighbors().kneighbors(good()),
+            ValueError,
+            "not fitted",
+            "call `fit` before",
+        ),
+        Row(
+            f"{name}.kneighbors",
+            "`X=None` with `query='vectors'`, no vectors kept",
+            lambda: fitted("float queries").kneighbors(),
+            ValueError,
+            "pass them as X.*oversampling",
+            "the vectors as X, or `oversampling`",
+        ),
+        Row(
+            f"{name}.kneighbors",
+            "`metric` set after fit",
+            lambda: (
+                copied("BinaryNeighbors").set_params(metric="euclidean").kneighbors()
+            ),
+            ValueError,
+            "Fit again",
+            "fit again",
+        ),
+        Row(
+            f"{name}.fit",
+            "codes and a `quantizer`",
+            lambda: _flat(_one_bit_codes(), quantizer=BinaryQuantizer()),
+            ValueError,
+            "quantize again",
+            "the vectors, or `quantizer=None`",
+        ),
+        Row(
+            f"{name}.fit",
+            "codes and `query='vectors'`",
+            lambda: _flat(_one_bit_codes(), query="vectors"),
+            ValueError,
+            "needs the vectors",
+            "the vectors and a `quantizer`",
+        ),
+        Row(
+            f"{name}.fit",
+            "codes and `oversampling`",
+            lambda: _flat(_one_bit_codes(), oversampling=2),
+            ValueError,
+            "needs the vectors",
+            "the vectors and a `quantizer`",
+        ),
+        Row(
+            f"{name}.kneighbors",
+            "vectors, fitted on codes",
+            lambda: _flat(_one_bit_codes()).kneighbors(good()),
+            ValueError,
+            "takes codes",
+            "what the fitted quantizer's `transform` gives",
+        ),
+        Row(
+            f"{name}.kneighbors",
+            "codes of another depth",
+            lambda: _flat(_one_bit_codes()).kneighbors(_two_bit_codes()),
+            ValueError,
+            "same fitted quantizer",
+            "one quantizer for both",
+        ),
+        Row(
+            f"{name}.kneighbors",
+            "codes of other levels",
+            lambda: _flat(_two_bit_codes()).kneighbors(_two_bit_codes((1, 2))),
+            ValueError,
+            "same fitted quantizer",
+            "one quantizer for both",
+        ),
+        Row(
+            f"{name}.fit",
+            "a row of zeros under cosine",
+            lambda: _flat(ZERO_ROW.make()),
+            ValueError,
+            ZERO_ROW.message,
+            ZERO_ROW.remedy,
+        ),
+        Row(
+            f"{name}.kneighbors",
+            "a query of zeros under cosine",
+            lambda: fitted("BinaryNeighbors").kneighbors(ZERO_ROW.make()),
+            ValueError,
+            ZERO_ROW.message,
+            ZERO_ROW.remedy,
+        ),
+        Row(
+            f"{name}.fit",
+            "values near 1e38 and float queries, not under cosine",
+            lambda: _flat(
+                good() * np.float32(1e37), query="vectors", metric="euclidean"
+            ),
+            ValueError,
+            "scale X down",
+            "`X / 1e30`",
+        ),
+        Row(
+            f"{name}.save",
+            "a folder that does not exist",
+            lambda: fitted("BinaryNeighbors").save("no/such/folder/index.skbq"),
+            FileNotFoundError,
+            "no folder",
+            "make the folder before",
+        ),
+        *_parameters(
+            f"{name}.save",
+            lambda path: fitted("BinaryNeighbors").save(path),
+            "path",
+            "a path",
+            "PathLike",
+            type=[None, 2.5],
+        ),
+        Row(
+            f"{name}.load",
+            "a file that does not exist",
+            lambda: BinaryNeighbors.load("no such file"),
+            FileNotFoundError,
+            "no such file",
+            "the path that was saved to",
+        ),
+        Row(
+            f"{name}.load",
+            "a file of something else",
+            lambda: BinaryNeighbors.load(__file__),
+            ValueError,
+            "no index of skbq",
+            "a file that `save` wrote",
+        ),
+        *_parameters(
+            f"{name}.load",
+            lambda mmap_mode: BinaryNeighbors.load("index", mmap_mode=mmap_mode),
+            "mmap_mode",
+            'None or "r"',
+            type=[2],
+            value=["w", "r+"],
+        ),
+    ]
+    return rows
+
+
+def quantizer_rows() -> list[Row]:
+    """Rows of quantizers, rotation, profiler and codes."""
+
+    def two(**parameters: Any) -> Any:
+        return TwoBitQuantizer(**parameters).fit(good())
+
+    def one(**parameters: Any) -> Any:
+        return BinaryQuantizer(**parameters).fit(good())
+
+    def rotation(**parameters: Any) -> Any:
+        return RandomRotation(**parameters).fit(good())
+
+    def wrap(**arguments: Any) -> Any:
+        return as_codes(np.zeros((3, 2), np.uint8), **{"n_features": D, **arguments})
+
+    def wrapped(array: Any) -> Any:
+        return as_codes(array, n_features=D)
+
+    pair = "two numbers, 0 <= low < high"
+    number = "an option, a number, or one for each coordinate"
+    seed = "None, an int of at least 0 or a RandomState"
+    seeds = {"value": ["seed", -1, 2.5]}
+    inverse = "BinaryQuantizer.inverse_transform"
+    return [
+        *_parameters(
+            "BinaryQuantizer",
+            one,
+            "threshold",
+            number,
+            value=["max", NAN, [0.0] * 5, None, [[0.0] * D]],
+        ),
+        *_parameters(
+            "TwoBitQuantizer", two, "threshold", number, value=["max", [INF] * D]
+        ),
+        *_parameters(
+            "TwoBitQuantizer",
+            two,
+            "magnitude",
+            '"row" or "coordinate"',
+            type=[None],
+            value=["column"],
+        ),
+        *_parameters(
+            "TwoBitQuantizer",
+            two,
+            "levels",
+            pair,
+            value=["max", (3, 1), (1,), (1, NAN), (0, INF), (-1, 1), (1, 2, 3), None],
+        ),
+        *_parameters(
+            "RandomRotation",
+            rotation,
+            "method",
+            '"haar", "dct" or "hadamard"',
+            type=[None],
+            value=["qr"],
+        ),
+        *_parameters(
+            "RandomRotation", rotation, "random_state", seed, "[Ss]eed", **seeds
+        ),
+        Row(
+            "RandomRotation.transform",
+            "a rotation that is not fitted",
+            lambda: RandomRotation().transform(good()),
+            ValueError,
+            "not fitted",
+            "call `fit` before",
+        ),
+        Row(
+            inverse,
+            "vectors",
+            lambda: fitted("BinaryQuantizer").inverse_transform(good()),
+            ValueError,
+            "as_codes",
+            "the codes that `transform` gave",
+        ),
+        Row(
+            inverse,
+            "codes of another depth",
+            lambda: fitted("BinaryQuantizer").inverse_transform(_two_bit_codes()),
+            ValueError,
+            "2-bit codes.*1-bit codes",
+            "the codes that `transform` gave",
+        ),
+        Row(
+            "HeterogeneityProfiler.report",
+            "a profiler that is not fitted",
+            lambda: HeterogeneityProfiler().report(),
+            ValueError,
+            "not fitted",
+            "call `fit` before",
+        ),
+        Row(
+            "HeterogeneityProfiler.fit",
+            "one row",
+            lambda: HeterogeneityProfiler().fit(good()[:1]),
+            ValueError,
+            "1 sample|minimum of 2",
+            "two rows or more",
+        ),
+        *_parameters(
+            "HeterogeneityProfiler.predict_fidelity",
+            lambda metric: fitted("HeterogeneityProfiler").predict_fidelity(
+                metric=metric
+            ),
+            "metric",
+            "one of the three",
+            type=[None],
+            value=["l2"],
+        ),
+        *_parameters(
+            "as_codes",
+            wrap,
+            "n_features",
+            "the number of coordinates",
+            value=[0, -1, *NO_COUNT],
+        ),
+        *_parameters(
+            "as_codes",
+            wrap,
+            "levels",
+            "None for codes of one bit",
+            value=[(1, 3)],
+        ),
+        *(
+            Row(
+                "as_codes",
+                given,
+                lambda make=make: wrapped(make()),
+                (ValueError, TypeError),
+                message,
+                remedy,
+            )
+            for given, make, message, remedy in [
+                ("None", lambda: None, "uint8", "an array of packed bits"),
+                ("a number", lambda: 3, "shape", "an array of packed bits"),
+                ("a string", lambda: "ab", "decode", "an array of packed bits"),
+                ("floats", good, "float32", "the codes, or a quantizer's `transform`"),
+                (
+                    "64-bit words",
+                    lambda: np.full((3, 1), 2**60, np.uint64),
+                    "view",
+                    "`X.view(np.uint8)`, if the bytes are in order",
+                ),
+                (
+                    "a wrong width",
+                    lambda: np.zeros((3, 3), np.uint8),
+                    "shape",
+                    "`n_features` that fits",
+                ),
+                (
+                    "1-d codes",
+                    lambda: np.zeros(2, np.uint8),
+                    "shape",
+                    "`X[None]`",
+                ),
+                (
+                    "padding bits that are set",
+                    lambda: np.full((3, 2), 255, np.uint8),
+                    "padding bits.*3 rows",
+                    "the right `n_features`, and the order of `numpy.packbits`",
+                ),
+            ]
+        ),
+    ]
+
+
+def advisor_rows() -> list[Row]:
+    """Rows of the advisor, its exports and the metrics."""
+
+    def fit(**parameters: Any) -> Any:
+        return advisor(**parameters).fit(good())
+
+    def export(**changes: Any) -> Any:
+        base = {
+            "center": True,
+            "rotate": False,
+            "bits": 1,
+            "query": "codes",
+            "levels": None,
+            "oversampling": None,
+            "metric": "cosine",
+            "n_features": 8,
+            "n_neighbors": 3,
+        }
+        return exports.export({**base, **changes}, "faiss")
+
+    name = "QuantizationAdvisor"
+    count = "an int of at least 1"
+    recall = metrics.neighbor_recall
+    fidelity = metrics.ranking_fidelity
+    line = np.arange(9.0)
+    return [
+        *_parameters(name, fit, "n_neighbors", count, type=NO_COUNT, value=[0, -1]),
+        *_parameters(
+            name,
+            fit,
+            "target_recall",
+            "a number above 0, at most 1",
+            type=["high", None, True],
+            value=[0, 1.5, -1, NAN],
+        ),
+        *_parameters(
+            name, fit, "max_bytes", "None or " + count, type=["1", 2.5], value=[0, -1]
+        ),
+        *_parameters(
+            name,
+            fit,
+            "expected_rows",
+            "None or " + count,
+            type=["1", 2.5],
+            value=[0, -1],
+        ),
+        *_parameters(
+            name, fit, "metric", "one of the three", type=[None], value=["l2"]
+        ),
+        *_parameters(
+            name,
+            fit,
+            "random_state",
+            "None, an int or a RandomState",
+            "seed",
+            value=["seed"],
+        ),
+        Row(
+            f"{name}.report",
+            "an advisor that is not fitted",
+            lambda: QuantizationAdvisor().report(),
+            ValueError,
+            "not fitted",
+            "call `fit` before",
+        ),
+        *_parameters(
+            f"{name}.report",
+            lambda format: fitted(name).report(format=format),
+            "format",
+            '"text" or "html"',
+            type=[None],
+            value=["pdf"],
+        ),
+        *_parameters(
+            f"{name}.export",
+            lambda engine: fitted(name).export(engine),
+            "engine",
+            "one of `skbq.exports.ENGINES`",
+            type=[None, 3],
+            value=["mongodb"],
+        ),
+        *_parameters("exports.export", export, "bits", "1 or 2", value=[0, 3]),
+        *_parameters(
+            "exports.export", export, "metric", "one of the three", value=["l2"]
+        ),
+        *_parameters("exports.export", export, "n_features", count, value=[0, -1]),
+        Row(
+            "exports.export",
+            "no mapping",
+            lambda: exports.export([1], "faiss"),
+            TypeError,
+            "mapping",
+            "`advisor.recommended_`",
+        ),
+        Row(
+            "exports.export",
+            "an empty mapping",
+            lambda: exports.export({}, "faiss"),
+            ValueError,
+            "bits|lacks|missing",
+            "`advisor.recommended_`",
+        ),
+        *(
+            Row("metrics.ranking_fidelity", given, call, ValueError, message, remedy)
+            for given, call, message, remedy in [
+                (
+                    "two lengths",
+                    lambda: fidelity(line, line[:5]),
+                    "same shape",
+                    "equal lengths",
+                ),
+                (
+                    "no values",
+                    lambda: fidelity([], []),
+                    "nothing to rank",
+                    "two values or more",
+                ),
+                ("NaN", lambda: fidelity(line, line * NAN), "NaN|finite", "numbers"),
+                ("a string", lambda: fidelity("ab", line), "convert", "numbers"),
+            ]
+        ),
+        *(
+            Row("metrics.neighbor_recall", given, call, ValueError, message, remedy)
+            for given, call, message, remedy in [
+                ("1-d distances", lambda: recall(line, line), "shape", "shape (n, k)"),
+                (
+                    "two shapes",
+                    lambda: recall(good(), good()[:3]),
+                    "same shape",
+                    "distances of the same queries",
+                ),
+                ("NaN", lambda: recall(good() * NAN, good()), "NaN|finite", "numbers"),
+            ]
+        ),
+        *_parameters(
+            "metrics.NeighborRecallScorer",
+            lambda n_neighbors: metrics.NeighborRecallScorer(n_neighbors)(
+                fitted("BinaryNeighbors"), good()
+            ),
+            "n_neighbors",
+            count,
+            either=["5", 2.5],
+            value=[0, -1],
+        ),
+        *_parameters(
+            "metrics.RankingFidelityScorer",
+            lambda n_pairs: metrics.RankingFidelityScorer(n_pairs=n_pairs)(
+                fitted("BinaryNeighbors"), good()
+            ),
+            "n_pairs",
+            "an int of at least 4",
+            either=["5", 2.5],
+            value=[0, -1],
+        ),
+        Row(
+            "metrics.RankingFidelityScorer",
+            "an estimator that is no index",
+            lambda: metrics.RankingFidelityScorer()(BinaryQuantizer(), good()),
+            TypeError,
+            "BinaryNeighbors",
+            "a fitted `BinaryNeighbors`, or a Pipeline that ends in one",
+        ),
+        Row(
+            "metrics.NeighborRecallScorer",
+            "too few rows",
+            lambda: metrics.NeighborRecallScorer()(
+                fitted("BinaryNeighbors"), good()[:3]
+            ),
+            ValueError,
+            "more rows",
+            "more rows, or fewer neighbors",
+        ),
+    ]
+
+
+def theory_rows() -> list[Row]:
+    """Rows of the closed forms and of the generators of data."""
+    mean, covariance, quantizer = np.zeros(4), np.eye(4), BinaryQuantizer()
+    bad_matrix = [
+        ("None", lambda: None, "None"),
+        ("a vector", lambda: np.ones(4), "shape"),
+        ("no square", lambda: np.ones((4, 3)), "shape"),
+        ("not symmetric", lambda: np.triu(np.ones((4, 4))), "symmetric"),
+        ("NaN", lambda: covariance * NAN, "finite"),
+        ("a string", lambda: "eye", "convert"),
+        ("complex numbers", lambda: covariance * 1j, "complex"),
+    ]
+    matrices = {
+        "theory.effective_dimension": theory.effective_dimension,
+        "theory.scale_correlation": theory.scale_correlation,
+        "theory.stein_signal": lambda C: theory.stein_signal(mean, C),
+        "theory.predict_fidelity": lambda C: theory.predict_fidelity(
+            quantizer, mean, C
+        ),
+        "theory.fit_projected_normal": lambda C: theory.fit_projected_normal(mean, C),
+        "theory.denoised_covariance": lambda C: theory.denoised_covariance(C, 100),
+    }
+    rows = [
+        Row(
+            function,
+            f"`covariance`: {given}",
+            lambda call=call, make=make: call(make()),
+            (ValueError, TypeError),
+            message,
+            "a symmetric matrix of shape (d, d)",
+        )
+        for function, call in matrices.items()
+        for given, make, message in bad_matrix
+    ]
+    half = "a number above 0, at most 1"
+    numbers = [
+        *(
+            ("rotated_fidelity", given, call, message, half)
+            for given, call, message in [
+                ("`eta=0`", lambda: theory.rotated_fidelity(0, 0.5), "eta"),
+                ("`eta=2`", lambda: theory.rotated_fidelity(2, 0.5), "eta"),
+                ("`eta=NaN`", lambda: theory.rotated_fidelity(NAN, 0.5), "eta"),
+                ("a ratio of 0", lambda: theory.rotated_fidelity(0.5, 0), "dimension"),
+            ]
+        ),
+        *(
+            (
+                "magnitude_bit_gain",
+                f"`cv={_shown(cv)}`",
+                lambda cv=cv: theory.magnitude_bit_gain(cv),
+                "cv",
+                "a number of at least 0",
+            )
+            for cv in (-1, NAN)
+        ),
+        *(
+            (
+                "bit_agreement",
+                f"`cosine={_shown(cosine)}`",
+                lambda cosine=cosine: theory.bit_agreement(cosine),
+                "cosine",
+                "numbers from -1 to 1",
+            )
+            for cosine in (1.5, NAN)
+        ),
+        (
+            "sign_entropy",
+            "a negative scale",
+            lambda: theory.sign_entropy([0.0], [-1.0]),
+            "scale",
+            "standard deviations",
+        ),
+        (
+            "sign_entropy",
+            "two lengths",
+            lambda: theory.sign_entropy([0.0] * 2, [1.0] * 3),
+            "shape",
+            "one mean and one scale for each coordinate",
+        ),
+        (
+            "one_sided_fidelity",
+            "no coordinates",
+            lambda: theory.one_sided_fidelity([]),
+            "scale",
+            "standard deviations",
+        ),
+        (
+            "one_sided_fidelity",
+            "NaN",
+            lambda: theory.one_sided_fidelity([NAN]),
+            "scale",
+            "standard deviations",
+        ),
+        (
+            "fit_scaling_law",
+            "one data set",
+            lambda: theory.fit_scaling_law([1], [1], [1], [0.5]),
+            "n >= 3",
+            "three data sets or more",
+        ),
+        (
+            "predict_fidelity",
+            '`metric="l2"`',
+            lambda: theory.predict_fidelity(quantizer, mean, covariance, metric="l2"),
+            "metric",
+            "one of the three",
+        ),
+        (
+            "predict_fidelity",
+            "a mean of another length",
+            lambda: theory.predict_fidelity(quantizer, mean[:3], covariance),
+            "mean",
+            "moments of the same coordinates",
+        ),
+        (
+            "predict_recall",
+            "two shapes",
+            lambda: theory.predict_recall(good(), good()[:, :3]),
+            "shape",
+            "one score for each similarity",
+        ),
+        (
+            "predict_recall",
+            "NaN",
+            lambda: theory.predict_recall(good() * NAN, good()),
+            "NaN|finite",
+            "finite numbers",
+        ),
+        (
+            "predict_recall",
+            "`n_neighbors=0`",
+            lambda: theory.predict_recall(good(), good(), n_neighbors=0),
+            "n_neighbors",
+            "an int of at least 1",
+        ),
+        (
+            "predict_recall",
+            "`confidence=2`",
+            lambda: theory.predict_recall(good(), good(), n_neighbors=3, confidence=2),
+            "confidence",
+            "a number between 0 and 1",
+        ),
+        (
+            "oversampling_for",
+            "`target_recall=1.5`",
+            lambda: theory.oversampling_for(1.5, good(), good(), n_neighbors=3),
+            "target_recall",
+            "a number between 0 and 1",
+        ),
+        (
+            "pairwise_fidelity",
+            "two lengths",
+            lambda: theory.pairwise_fidelity(good(), good()[:3]),
+            "rows",
+            "codes and vectors of the same rows",
+        ),
+    ]
+    made = [
+        (
+            "make_sphere",
+            "`n_samples=0`",
+            lambda: datasets.make_sphere(0, 5),
+            "n_samples",
+            "an int of at least 1",
+        ),
+        (
+            "make_sphere",
+            "`n_samples=2.5`",
+            lambda: datasets.make_sphere(2.5, 5),
+            "n_samples",
+            "an int of at least 1",
+        ),
+        (
+            "make_low_rank_clusters",
+            "`n_features=-1`",
+            lambda: datasets.make_low_rank_clusters(10, -1),
+            "n_features",
+            "an int of at least 1",
+        ),
+        (
+            "make_gaussian",
+            "NaN in `spectrum`",
+            lambda: datasets.make_gaussian(10, 3, spectrum=[1.0, NAN, 1.0]),
+            "spectrum",
+            "variances",
+        ),
+        (
+            "make_gaussian",
+            "a `mean` of another length",
+            lambda: datasets.make_gaussian(10, 3, mean=[1.0, 2.0]),
+            "mean",
+            "one number for each coordinate",
+        ),
+        (
+            "make_gaussian",
+            "`heterogeneity=-1`",
+            lambda: datasets.make_gaussian(10, 3, heterogeneity=-1),
+            "heterogeneity",
+            "a number of at least 0",
+        ),
+    ]
+    both = (ValueError, TypeError)
+    for room, listed in (("theory", numbers), ("datasets", made)):
+        for name, given, call, message, remedy in listed:
+            rows.append(Row(f"{room}.{name}", given, call, both, message, remedy))
+    return rows
+
+
+ROWS = [*index_rows(), *quantizer_rows(), *advisor_rows(), *theory_rows()]
+
+
+# Commands: each is run in a folder that holds these files.
+
+
+def write_files(folder: Path) -> None:
+    """Write good and bad files for the commands to read."""
+    X = good()
+    np.save(folder / "good.npy", X)
+    BinaryNeighbors().fit(X).save(folder / "good.skbq")
+    BinaryNeighborsTransformer().fit(X).save(folder / "graph.skbq")
+    damaged = bytearray((folder / "good.skbq").read_bytes())
+    damaged[-1] ^= 1
+    (folder / "damaged.skbq").write_bytes(damaged)
+    (folder / "short.skbq").write_bytes(damaged[:100])
+    (folder / "empty.npy").write_bytes(b"")
+    (folder / "text.npy").write_text("1.0,2.0\n")
+    (folder / "short.npy").write_bytes((folder / "good.npy").read_bytes()[:500])
+    np.savez(folder / "several.npz", a=X, b=X)
+    np.save(folder / "objects.npy", np.array([{}], object), allow_pickle=True)
+    np.save(folder / "vector.npy", X[0])
+    np.save(folder / "none.npy", X[:0])
+    np.save(folder / "nan.npy", changed(np.nan))
+    np.save(folder / "inf.npy", changed(np.inf))
+    np.save(folder / "zeros.npy", ZERO_ROW.make())
+    np.save(folder / "complex.npy", X.astype(complex))
+    np.save(folder / "bytes.npy", np.zeros((40, D), np.uint8))
+    np.save(folder / "strings.npy", np.full((40, D), "a"))
+    np.save(folder / "wide.npy", np.ones((5, D + 1), np.float32))
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that cannot do what it is told."""
+
+    argv: str
+    message: str
+    remedy: str
+
+
+_FILES = [
+    ("no-such.npy", "cannot read no-such.npy", "a file that is there"),
+    (".", "cannot read|not a whole", "a file"),
+    ("empty.npy", "not a whole .npy file", "a file as `numpy.save` writes it"),
+    ("text.npy", "not a whole .npy file", "a file as `numpy.save` writes it"),
+    ("short.npy", "not a whole .npy file", "the whole file"),
+    ("several.npz", "several arrays", "one array, saved by `numpy.save`"),
+    ("objects.npy", "not a whole .npy file|object", "an array of numbers"),
+    ("vector.npy", "shape", "`X[None]`"),
+    ("none.npy", "shape|no rows", "at least one row"),
+    ("nan.npy", "row 3 .*NaN", "leave such rows out"),
+    ("inf.npy", "row 3 .*infinity", "leave such rows out"),
+    ("complex.npy", "complex", "`X.real`"),
+    ("bytes.npy", "uint8", "`X.astype(numpy.float32)`, if these are vectors"),
+    ("strings.npy", "<U1", "an array of numbers"),
+]
+_READERS = ["advise {}", "profile {}", "encode {} out", "search good.skbq {}"]
+COMMANDS = [
+    *(
+        Command(reader.format(file), message, remedy)
+        for reader in [*_READERS, "demo --data {}"]
+        for file, message, remedy in _FILES
+    ),
+    *(
+        Command(reader.format("zeros.npy"), "row 3 is all zeros", "another `--metric`")
+        for reader in _READERS
+        if not reader.startswith("profile")
+    ),
+    Command("advise good.npy --neighbors 0", "neighbors", "an int of at least 1"),
+    Command("advise good.npy --neighbors two", "invalid int", "an int of at least 1"),
+    Command("advise good.npy --target-recall 2", "recall", "a number up to 1"),
+    Command("advise good.npy --max-bytes 0", "bytes", "an int of at least 1"),
+    Command("advise good.npy --expected-rows -1", "rows", "an int of at least 1"),
+    Command("advise good.npy --metric l2", "invalid choice", "one of the three"),
+    Command("advise good.npy --export mongodb", "invalid choice", "a product listed"),
+    Command("advise good.npy --queries wide.npy", "features", "queries as wide"),
+    Command("advise good.npy --html no/such/report.html", "cannot write", "a folder"),
+    Command("encode good.npy out --bits 3", "invalid choice", "1 or 2"),
+    Command("encode good.npy out --bits 1 --lloyd-max", "two bits", "`--bits 2`"),
+    Command("encode good.npy out --oversampling 0.5", "oversampling", "1 or more"),
+    Command("encode good.npy no/such/out", "no folder|cannot write", "a folder"),
+    Command("search no-such.skbq good.npy", "cannot read no-such", "an index"),
+    Command("search good.npy good.npy", "no index of skbq", "an index"),
+    Command("search short.skbq good.npy", "altered|cut short", "the whole index"),
+    Command("search graph.skbq good.npy", "BinaryNeighborsTransformer", "an index"),
+    Command("search good.skbq wide.npy", "features", "queries as wide"),
+    Command("search good.skbq good.npy --neighbors 0", "neighbors", "1 or more"),
+    Command("search good.skbq good.npy --neighbors 41", "neighbors", "up to the rows"),
+    Command(
+        "search good.skbq good.npy --out no/such/rows.npy", "cannot write", "a folder"
+    ),
+    Command("demo --query -1", "query", "from 0 to the last"),
+    Command("demo --query 1000000", "query", "from 0 to the last"),
+    Command("profile", "required", "a file"),
+    Command("frobnicate", "invalid choice", "`skbq --help`"),
+    Command("", "required", "`skbq --help`"),
+]
+
+
+# The table of the docs.
+
+
+def _kind(error: type[Exception] | tuple[type[Exception], ...]) -> str:
+    kinds = error if isinstance(error, tuple) else (error,)
+    return " or ".join(f"`{kind.__name__}`" for kind in kinds)
+
+
+def _table(header: list[str], rows: list[list[str]]) -> list[str]:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    # A bar within code would end the cell.
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in cells), ""]
+
+
+def docs() -> str:
+    """The tables of the docs, in Markdown."""
+    given = [
+        *NO_VECTORS,
+        NOTHING,
+        WRONG_WIDTH,
+        CODES,
+    ]
+    lines = ["<!-- vectors -->", ""]
+    lines += _table(
+        ["given as vectors", "error", "write instead"],
+        [[bad.name, _kind(bad.error), bad.remedy] for bad in given],
+    )
+    lines += ["<!-- end of vectors -->", "", "<!-- doors -->", ""]
+    lines += [", ".join(f"`{name}`" for name in [*FITS, *ASKS]) + ".", ""]
+    lines += ["<!-- end of doors -->", "", "<!-- taken -->", ""]
+    lines += [", ".join(GOOD_VECTORS) + ".", "", "<!-- end of taken -->", ""]
+    lines += ["<!-- parameters -->", ""]
+    seen: dict[tuple[str, str, str], list[str]] = {}
+    for row in ROWS:
+        key = row.function, _kind(row.error), row.remedy
+        seen.setdefault(key, []).append(row.given)
+    lines += _table(
+        ["function", "given", "error", "write instead"],
+        [
+            [f"`{function}`", ", ".join(given), error, remedy]
+            for (function, error, remedy), given in seen.items()
+        ],
+    )
+    lines += ["<!-- end of parameters -->", "", "<!-- commands -->", ""]
+    lines += _table(
+        ["command", "what the line says", "write instead"],
+        [
+            [f"`skbq {c.argv}`".replace(" `", "`"), f"`{c.message}`", c.remedy]
+            for c in COMMANDS
+        ],
+    )
+    lines += ["<!-- end of commands -->"]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", type=Path, metavar="FILE")
+    path = parser.parse_args().write
+    if path is None:
+        print(docs())
+    else:
+        path.write_text(docs(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
