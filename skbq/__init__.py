@@ -7,6 +7,7 @@ from ._neighbors.transformer import BinaryNeighborsTransformer
 from ._profiling.profiler import HeterogeneityProfiler
 from ._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
 from ._quantization.rotation import RandomRotation
+from ._readers import open_vectors
 from .codes import CodeArray, as_codes
 
 __version__ = "0.1.0"
@@ -23,4 +24,5 @@ __all__ = [
     "RandomRotation",
     "TwoBitQuantizer",
     "as_codes",
+    "open_vectors",
 ]

@@ -19,7 +19,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     {"codes", "_kernels"},
     {"_utils"},
-    {"theory", "datasets", "exports"},
+    {"theory", "datasets", "exports", "_readers"},
     {"metrics", "_quantization"},
     {"_profiling", "_neighbors"},
     {"_advisor"},

@@ -5,7 +5,8 @@ in a fraction of a millisecond where joblib's take ten or more.
 
 BLAS has threads of its own. On top of ours they would be more than processors, and
 for small products they wait for each other longer than they compute, above all on a
-busy machine (``benchmarks/blas_threads.py`` times it on yours). :data:`one_blas_thread` limits them.
+busy machine (``benchmarks/blas_threads.py`` times it on yours).
+:data:`one_blas_thread` limits them.
 """
 
 import os

@@ -11,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from ..codes import is_codes
 from .containers import as_matrix, name_rows
 from .parallel import cache_blocks, fixed_blocks
+from .stored_rows import StoredRows
 
 # Rows converted to floats at a time: a block of 768 coordinates stays in the cache.
 BLOCK_ROWS = 256
@@ -44,7 +45,7 @@ def check_vectors(
 
     Returns
     -------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or StoredRows of shape (n_samples, n_features)
         float16, float32, float64 or signed integers, as given: convert blocks of it
         with :func:`float_rows`.
 
@@ -73,14 +74,18 @@ def check_vectors(
     X = as_matrix(X)
     refuse_unsigned(X, name)
     _refuse_bytes(X, name)
+    stored = X if isinstance(X, StoredRows) else None
     X = validate_data(
         estimator,
-        X,
+        X if stored is None else _stand_in(stored),
         reset=reset,
         dtype="numeric",
-        ensure_min_samples=min_samples,
+        ensure_min_samples=1 if stored is not None else min_samples,
         ensure_all_finite=False,
     )
+    if stored is not None:
+        _refuse_few(stored, min_samples, name)
+        X = stored if stored.array is None else stored.array
     refuse_unsigned(X, name)
     if X.dtype.kind not in "bif":
         raise ValueError(
@@ -90,6 +95,19 @@ def check_vectors(
     if looks_packed(X):
         warnings.warn(_PACKED.format(name=name, dtype=X.dtype), stacklevel=3)
     return X.astype(np.float32) if X.dtype.kind == "b" else X
+
+
+def _stand_in(X: StoredRows) -> np.ndarray:
+    """Return one row of the width of X, so that the others stay in their files."""
+    return np.ones((1, X.shape[1]), X.dtype)
+
+
+def _refuse_few(X: StoredRows, min_samples: int, name: str) -> None:
+    if len(X) < min_samples:
+        raise ValueError(
+            f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of "
+            f"{min_samples} is required by {name}."
+        )
 
 
 _PACKED = (

@@ -1,0 +1,8 @@
+"""Vectors in files of many kinds, read block by block.
+
+``open_vectors`` tells the kind by the ending; each kind is read in a file of its own.
+"""
+
+from ._open import KINDS, open_vectors
+
+__all__ = ["KINDS", "open_vectors"]

@@ -1,0 +1,203 @@
+"""Rows of vectors that lie in files, and are read block by block."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Self
+
+import numpy as np
+
+from .parallel import cache_blocks
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one file.
+
+    Attributes
+    ----------
+    name : str
+        The file, for messages.
+    shape : tuple of int
+        Rows and coordinates.
+    dtype : dtype
+        Of what ``read`` gives.
+    read : callable
+        Gives rows from one to before another, both within one chunk.
+    chunks : ndarray of int
+        Where pieces begin that are decoded as a whole, and the number of rows.
+    array : ndarray or None
+        All rows, where they are mapped as they are: then threads may read.
+    ids : ndarray or None
+        An identifier for each row.
+    """
+
+    name: str
+    shape: tuple[int, int]
+    dtype: np.dtype
+    read: Callable[[int, int], np.ndarray]
+    chunks: np.ndarray
+    array: np.ndarray | None = None
+    ids: np.ndarray | None = None
+
+
+class StoredRows:
+    """Vectors in one or more files, as an array that is read where it is sliced.
+
+    Made by :func:`skbq.open_vectors`. Estimators take it as X and read blocks of it.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and coordinates.
+    dtype : dtype
+        Of the blocks.
+    ids : ndarray of shape (n_samples,) or None
+        Identifiers of the rows.
+    row_numbers : ndarray of shape (n_samples,) or None
+        Row in the files, counted through, if some were left out.
+    """
+
+    ndim = 2
+
+    def __init__(
+        self, parts: Sequence[Part], row_numbers: np.ndarray | None = None
+    ) -> None:
+        self._parts = list(parts)
+        self._starts = np.cumsum([0, *(part.shape[0] for part in parts)])
+        self.row_numbers = row_numbers
+        n = int(self._starts[-1]) if row_numbers is None else len(row_numbers)
+        self.shape = (n, parts[0].shape[1])
+        self.dtype = parts[0].dtype
+        self._lock = Lock()
+        self._chunk: tuple[int, int, Any] = (-1, -1, None)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        names = self._parts[0].name
+        if len(self._parts) > 1:
+            names += f" and {len(self._parts) - 1} more files"
+        return f"<{self.shape[0]:,} x {self.shape[1]} {self.dtype} in {names}>"
+
+    @property
+    def ids(self) -> np.ndarray | None:
+        """Identifiers of the rows, or None."""
+        if self._parts[0].ids is None:
+            return None
+        ids = np.concatenate([part.ids for part in self._parts])
+        return ids if self.row_numbers is None else ids[self.row_numbers]
+
+    @property
+    def array(self) -> np.ndarray | None:
+        """All rows as one array that is mapped from a file, if they are that."""
+        alone = len(self._parts) == 1 and self.row_numbers is None
+        return self._parts[0].array if alone else None
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether all files are mapped, so that threads may read side by side."""
+        return all(part.array is not None for part in self._parts)
+
+    def without(self, rows: np.ndarray) -> Self:
+        """Leave rows out; :attr:`row_numbers` keeps the numbers of the others."""
+        kept = np.ones(len(self), bool)
+        kept[rows] = False
+        numbers = np.flatnonzero(kept)
+        if self.row_numbers is not None:
+            numbers = self.row_numbers[numbers]
+        return type(self)(self._parts, numbers)
+
+    def where(self, row: int) -> tuple[str, int]:
+        """Return the file of a row and its number there."""
+        if self.row_numbers is not None:
+            row = int(self.row_numbers[row])
+        part = int(np.searchsorted(self._starts, row, "right")) - 1
+        return self._parts[part].name, row - int(self._starts[part])
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        if isinstance(key, tuple):
+            return self[key[0]][(slice(None), *key[1:])]
+        if isinstance(key, int | np.integer):
+            return self[np.array([key])][0]
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            rows = np.arange(start, stop, step)
+            if step == 1 and self.row_numbers is None and stop > start:
+                return self._range(start, stop)
+        else:
+            rows = np.asarray(key)
+            if rows.dtype == bool:
+                rows = np.flatnonzero(rows)
+            rows = np.where(rows < 0, rows + len(self), rows).astype(np.int64)
+        if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"there are {len(self)} rows")
+        return self._gather(
+            rows if self.row_numbers is None else self.row_numbers[rows]
+        )
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+    def min(self, axis: int) -> np.ndarray:
+        """Return the least values over axis 0, read block by block."""
+        return self._reduce(np.minimum, axis)
+
+    def max(self, axis: int) -> np.ndarray:
+        """Return the largest values over axis 0, read block by block."""
+        return self._reduce(np.maximum, axis)
+
+    def _reduce(self, function: np.ufunc, axis: int) -> np.ndarray:
+        if axis != 0:
+            raise ValueError(f"axis must be 0. Got {axis!r} instead.")
+        blocks = cache_blocks(len(self), self.shape[1] * self.dtype.itemsize)
+        return function.reduce([function.reduce(self[rows]) for rows in blocks])
+
+    def _range(self, start: int, stop: int) -> np.ndarray:
+        """Read rows of the files that follow each other."""
+        found = []
+        first = int(np.searchsorted(self._starts, start, "right")) - 1
+        for number in range(first, len(self._parts)):
+            part, before = self._parts[number], int(self._starts[number])
+            low, high = max(start - before, 0), min(stop - before, part.shape[0])
+            if high <= low:
+                break
+            if part.array is not None:
+                found.append(part.array[low:high])
+                continue
+            while low < high:
+                chunk, offset = self._decoded(number, low)
+                found.append(chunk[low - offset : high - offset])
+                low += len(found[-1])
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def _gather(self, rows: np.ndarray) -> np.ndarray:
+        """Read rows of the files in any order; each chunk is decoded once."""
+        out = np.empty((len(rows), self.shape[1]), self.dtype)
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        done = 0
+        while done < len(rows):
+            number = int(np.searchsorted(self._starts, ordered[done], "right")) - 1
+            part, before = self._parts[number], int(self._starts[number])
+            if part.array is not None:
+                chunk, offset, end = part.array, before, int(self._starts[number + 1])
+            else:
+                chunk, offset = self._decoded(number, int(ordered[done]) - before)
+                offset += before
+                end = offset + len(chunk)
+            upto = int(np.searchsorted(ordered, end))
+            out[order[done:upto]] = chunk[ordered[done:upto] - offset]
+            done = upto
+        return out
+
+    def _decoded(self, number: int, row: int) -> tuple[np.ndarray, int]:
+        """Return the chunk that holds a row of a part, and where it begins."""
+        part = self._parts[number]
+        with self._lock:
+            begin = int(np.searchsorted(part.chunks, row, "right")) - 1
+            if self._chunk[:2] != (number, begin):
+                low, high = int(part.chunks[begin]), int(part.chunks[begin + 1])
+                self._chunk = (number, begin, part.read(low, high))
+            return self._chunk[2], int(part.chunks[begin])
