@@ -382,9 +382,7 @@ def index_rows() -> list[Row]:
             type=NO_COUNT,
             value=[0, -1, 41, 2**40],
         ),
-        *_parameters(
-            name, _fit, "radius", "a number", type=["1", True], value=[NAN]
-        ),
+        *_parameters(name, _fit, "radius", "a number", type=["1", True], value=[NAN]),
         *_parameters(
             f"{name}.radius_neighbors",
             _within,
