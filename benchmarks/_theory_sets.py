@@ -9,7 +9,7 @@ from sklearn.frozen import FrozenEstimator
 
 from skbq import BinaryNeighbors, HeterogeneityProfiler
 from skbq._profiling.fidelity_table import predicted_strategies
-from skbq.metrics._fidelity_report import centred_ranks, interval_of_ranks
+from skbq.metrics._intervals import fidelity_estimate
 
 SEED = 0
 N_ROWS = 1_500  # against as many queries
@@ -65,17 +65,15 @@ def compare_set(name, X):
     half = min(N_ROWS, len(X) // 2)
     queries, rows = X[order[:half]], X[order[half : 2 * half]]
     similarity = queries.astype(np.float64) @ rows.T
-    true, compared = centred_ranks(similarity), []
+    compared = []
     for i, strategy in enumerate(predicted_strategies()):
-        ranks = centred_ranks(score_of(strategy, X, queries, rows))
-        measured = np.vdot(true, ranks) / np.sqrt(
-            np.vdot(true, true) * np.vdot(ranks, ranks)
-        )
-        low, high = interval_of_ranks(true, ranks, SEED)
+        score = score_of(strategy, X, queries, rows)
+        measured = fidelity_estimate(similarity, score)
         compared.append(
             {name: table[name][i].item() for name in NUMBERS}
             | {name: table[name][i] for name in WORDS}
-            | {"set": name, "measured": float(measured), "low": low, "high": high}
+            | {"set": name, "measured": measured.value}
+            | {"low": measured.low, "high": measured.high}
         )
     print(f"{name}: predicted in {seconds:.0f} s", flush=True)
     return describe(name, X, profiler, similarity), compared

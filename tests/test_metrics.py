@@ -10,7 +10,11 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import (
+    GridSearchCV,
+    ValidationCurveDisplay,
+    train_test_split,
+)
 from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
@@ -23,6 +27,7 @@ from skbq.metrics import (
     neighbor_recall,
     ranking_fidelity,
 )
+from skbq.metrics._intervals import fidelity_estimate
 
 METRICS = ["cosine", "euclidean", "inner_product"]
 
@@ -122,6 +127,35 @@ def test_neighbor_recall_has_the_stated_tolerance():
 def test_neighbor_recall_refuses(true, found, message):
     with pytest.raises(ValueError, match=message):
         neighbor_recall(true, found)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint32, bool])
+def test_neighbor_recall_refuses_row_numbers(dtype):
+    rows = np.array([[3, 1], [0, 2]])
+    message = r"holds integers .*, as row numbers are; .*astype\(float\)"
+    with pytest.raises(ValueError, match="true_distances " + message):
+        neighbor_recall(rows.astype(dtype), rows * 1.0)
+    with pytest.raises(ValueError, match="found_distances " + message):
+        neighbor_recall(rows * 1.0, rows.astype(dtype))
+    assert neighbor_recall(rows * 1.0, rows * 1.0) == 1.0
+
+
+def test_error_of_a_fidelity_is_that_of_other_draws():
+    """1.96 standard errors are what the fidelities of other rows and queries show."""
+    X = make_gaussian(60 * 120, 24, spectrum=0.8, random_state=0)
+    draws = [
+        (x[:60] @ x[60:].T, np.sign(x[:60]) @ np.sign(x[60:]).T)
+        for x in X.reshape(60, 120, 24)
+    ]
+    estimates = [fidelity_estimate(*pairs) for pairs in draws]
+    values = np.array([e.value for e in estimates])
+    assert_allclose(values[0], ranking_fidelity(*draws[0]))
+    widths = np.array([e.half_width for e in estimates])
+    assert_allclose(widths.mean(), 1.96 * values.std(), rtol=0.3)
+    covered = [e.low <= values.mean() <= e.high for e in estimates]
+    assert np.mean(covered) > 0.85
+    constant = fidelity_estimate(draws[0][0], np.ones((60, 60)))
+    assert np.isnan([constant.value, constant.half_width]).all()
 
 
 # Scorers against the same computed step by step.
@@ -356,13 +390,40 @@ def test_scorers_refuse_what_they_cannot_score(scorer):
         scorer(BinaryNeighbors().fit(X), X[:3])
 
 
-@pytest.mark.parametrize("value", [0, 2.5, True, None, "many"])
-def test_scorers_refuse_counts(value):
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (0, ValueError),
+        (2.5, TypeError),
+        (True, TypeError),
+        (None, TypeError),
+        ("many", TypeError),
+    ],
+)
+def test_scorers_refuse_counts(value, error):
     index = BinaryNeighbors().fit(uneven())
-    with pytest.raises(ValueError, match=r"'n_pairs' parameter.*\[4, inf\)"):
+    with pytest.raises(error, match=r"'n_pairs' parameter.*\[4, inf\)"):
         RankingFidelityScorer(n_pairs=value)(index, uneven())
-    with pytest.raises(ValueError, match=r"'n_neighbors' parameter.*\[1, inf\)"):
+    with pytest.raises(error, match=r"'n_neighbors' parameter.*\[1, inf\)"):
         NeighborRecallScorer(n_neighbors=value)(index, uneven())
+
+
+def test_scorers_have_a_name_for_displays():
+    """scikit-learn's displays ask a scorer for its ``__name__``."""
+    for scorer, name in (
+        (RankingFidelityScorer(n_pairs=2500, random_state=0), "Ranking fidelity"),
+        (NeighborRecallScorer(), "Neighbor recall"),
+    ):
+        display = ValidationCurveDisplay.from_estimator(
+            BinaryNeighbors(),
+            uneven()[:200],
+            None,
+            param_name="n_neighbors",
+            param_range=[5, 10],
+            scoring=scorer,
+            cv=2,
+        )
+        assert display.score_name == name
 
 
 REPORTED = [

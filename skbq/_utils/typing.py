@@ -1,11 +1,14 @@
 """Types that several rooms name: what a quantizer has to offer."""
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.floating[Any]]
+# What vectors are compared by, everywhere.
+Metric = Literal["cosine", "euclidean", "inner_product"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 # What scikit-learn's check_random_state takes.
 RandomState = int | np.random.RandomState | None
 

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 from .._advisor.bench import timed
 from .._advisor.candidates import make_index
 from .._quantization.strategy import Strategy
-from ..metrics._scorers import neighbor_recall
+from ..metrics import neighbor_recall
 
 # A search is repeated until this many seconds are over, and its fastest run counts.
 _TIMED_SECONDS = 0.3

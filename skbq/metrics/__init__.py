@@ -6,12 +6,9 @@ for ``scoring=`` of :class:`~sklearn.model_selection.GridSearchCV`.
 """
 
 from ._fidelity_report import FidelityReport
-from ._scorers import (
-    NeighborRecallScorer,
-    RankingFidelityScorer,
-    neighbor_recall,
-    ranking_fidelity,
-)
+from ._ranking import ranking_fidelity
+from ._recall import neighbor_recall
+from ._scorers import NeighborRecallScorer, RankingFidelityScorer
 
 __all__ = [
     "FidelityReport",

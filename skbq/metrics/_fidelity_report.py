@@ -4,17 +4,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 from sklearn.utils import check_random_state
 
+from .._utils.estimate import Estimate
+from .._utils.similarity import similarities
 from ..theory import RowLaw
 
 # A prediction that is off by less counts as holding, however narrow the interval.
 _TOLERANCE = 0.03
-_CONFIDENCE = 0.95
-_N_BOOTSTRAP = 500
 # Lengths that vary less, as a share of their mean, are taken for one length.
 _ONE_LENGTH = 0.01
+# A step that keeps similarities, such as a rotation in float32, changes those of a
+# hundred rows by less than this share of the largest.
+_COMPARED_ROWS = 100
+_ROUNDING = 1e-3
 # Rows for the shape of the law of similarities.
 _SAMPLE_ROWS = 2000
 
@@ -27,21 +30,34 @@ class FidelityReport:
 
     Attributes
     ----------
-    measured : float
-        Spearman correlation of code score and true similarity over the pairs drawn.
-    low, high : float
-        Its 95 % bootstrap interval, rows and queries drawn anew.
+    fidelity : Estimate
+        Spearman correlation of code score and true similarity over the pairs drawn,
+        with its 95 % interval over other draws of rows and queries; its three numbers
+        are also ``measured``, ``low`` and ``high``.
     predicted : float
         Fidelity under the normal law of the rows' moments; NaN without a prediction.
     reason : str
         Why there is no prediction; else "".
     """
 
-    measured: float
-    low: float
-    high: float
+    fidelity: Estimate
     predicted: float
     reason: str = ""
+
+    @property
+    def measured(self) -> float:
+        """Fidelity of the pairs drawn."""
+        return self.fidelity.value
+
+    @property
+    def low(self) -> float:
+        """Lower limit of the interval."""
+        return self.fidelity.low
+
+    @property
+    def high(self) -> float:
+        """Upper limit of the interval."""
+        return self.fidelity.high
 
     @property
     def difference(self) -> float:
@@ -55,9 +71,7 @@ class FidelityReport:
         return bool(inside or abs(self.difference) <= _TOLERANCE)
 
     def __str__(self) -> str:
-        measured = (
-            f"Measured fidelity {self.measured:.3f} [{self.low:.3f}, {self.high:.3f}]; "
-        )
+        measured = f"Measured fidelity {self.fidelity}; "
         if self.reason:
             return f"{measured}no prediction: {self.reason}."
         both = f"{measured}predicted {self.predicted:.3f} ({self.difference:+.3f}). "
@@ -69,54 +83,6 @@ class FidelityReport:
             f"{both}The prediction does not hold: these rows are not as a normal law "
             "of their mean and covariance would have them. Believe the measurement."
         )
-
-
-def bootstrap_interval(
-    similarity: np.ndarray, score: np.ndarray, random_state: Any
-) -> tuple[float, float]:
-    """Return the interval of Spearman's correlation, rows and queries drawn anew.
-
-    Parameters
-    ----------
-    similarity, score : ndarray of shape (n_queries, n_rows)
-
-    Notes
-    -----
-    Pairs share rows, so that rows and queries are resampled, not pairs. Ranks stay
-    those among all pairs: redrawing n rows moves them by O(1 / n) only.
-    """
-    return interval_of_ranks(
-        centred_ranks(similarity), centred_ranks(score), random_state
-    )
-
-
-def centred_ranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks less their mean, in the shape of the values."""
-    ranks = rankdata(values).reshape(values.shape)
-    return ranks - ranks.mean()
-
-
-def interval_of_ranks(
-    a: np.ndarray, b: np.ndarray, random_state: Any
-) -> tuple[float, float]:
-    """Return :func:`bootstrap_interval` for the centred ranks of both."""
-    rng = check_random_state(random_state)
-    weights = []
-    for n in a.shape:
-        drawn = rng.randint(n, size=(_N_BOOTSTRAP, n))
-        counts = np.zeros((_N_BOOTSTRAP, n))
-        np.add.at(counts, (np.arange(_N_BOOTSTRAP)[:, None], drawn), 1.0 / n)
-        weights.append(counts)
-
-    def mean(cells: np.ndarray) -> np.ndarray:
-        return np.einsum("kq,kq->k", weights[0] @ cells, weights[1])
-
-    mean_a, mean_b = mean(a), mean(b)
-    product = (mean(a * a) - mean_a**2) * (mean(b * b) - mean_b**2)
-    correlation = (mean(a * b) - mean_a * mean_b) / np.sqrt(product)
-    tail = (1.0 - _CONFIDENCE) / 2
-    low, high = np.quantile(correlation, [tail, 1.0 - tail])
-    return float(low), float(high)
 
 
 def predict_index(
@@ -151,7 +117,6 @@ def predict_index(
         if lengths.std() > _ONE_LENGTH * lengths.mean():
             return np.nan, "euclidean distances of rows whose lengths differ"
         metric = "cosine"
-    seen = np.asarray(seen, dtype=np.float64)
     if not _same_similarity(vectors, seen, metric):
         return np.nan, "a step before the quantizer changes the similarity of rows"
     some = check_random_state(seed).permutation(len(seen))[:_SAMPLE_ROWS]
@@ -168,11 +133,6 @@ def predict_index(
 
 def _same_similarity(vectors: np.ndarray, seen: np.ndarray, metric: str) -> bool:
     """Whether the first rows are as similar as they were, but for rounding."""
-    some = []
-    for rows in (vectors[:100], seen[:100]):
-        if metric == "cosine":
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows = rows / np.where(length > 0, length, 1.0)
-        some.append(rows @ rows.T)
-    true, now = some
-    return bool(np.abs(true - now).max() <= 1e-3 * np.abs(true).max())
+    first = (rows[:_COMPARED_ROWS] for rows in (vectors, seen))
+    true, now = (similarities(rows, rows, metric) for rows in first)
+    return bool(np.abs(true - now).max() <= _ROUNDING * np.abs(true).max())

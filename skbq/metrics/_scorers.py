@@ -1,153 +1,27 @@
-"""How well codes rank, and how many true neighbors a search finds.
+"""Scorers of fitted indexes, for ``scoring=`` of scikit-learn's searches."""
 
-The functions take plain arrays, whatever made them. The scorers take a fitted
-:class:`~skbq.BinaryNeighbors`, alone or as the last step of a pipeline, and are meant
-for ``scoring=`` of :class:`~sklearn.model_selection.GridSearchCV`.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from math import isqrt
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
-from sklearn import get_config
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ._fidelity_report import FidelityReport, bootstrap_interval, predict_index
-
-__all__ = [
-    "FidelityReport",
-    "NeighborRecallScorer",
-    "RankingFidelityScorer",
-    "neighbor_recall",
-    "ranking_fidelity",
-]
-
-
-def ranking_fidelity(true_similarity: ArrayLike, score: ArrayLike) -> float:
-    """Return Spearman's rank correlation of a score with the true similarity.
-
-    Parameters
-    ----------
-    true_similarity : array-like of any shape
-        Similarity of each pair of vectors, larger for more alike. Equal values share
-        their mean rank.
-    score : array-like of the same shape
-        What a code gives for the same pairs, larger for more alike: pass distances
-        with a minus sign.
-
-    Returns
-    -------
-    fidelity : float
-        Between -1 and 1; 1 if the score ranks all pairs as they are.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ, values are not finite, or one side is constant, which
-        ranks nothing.
-
-    See Also
-    --------
-    RankingFidelityScorer : The same of a fitted index.
-
-    Examples
-    --------
-    >>> from skbq.metrics import ranking_fidelity
-    >>> print(f"{ranking_fidelity([0.1, 0.5, 0.9, 0.7], [3, 4, 8, 8]):.3f}")
-    0.949
-    """
-    sides = []
-    for name, values in (("true_similarity", true_similarity), ("score", score)):
-        side = np.asarray(values, dtype=np.float64)
-        if not np.isfinite(side).all():
-            raise ValueError(f"{name} holds NaN or infinity; pass finite values.")
-        if side.size == 0 or np.ptp(side) == 0:
-            raise ValueError(
-                f"{name} has the same value for all of {side.size} pairs, which "
-                "leaves nothing to rank."
-            )
-        sides.append(side)
-    if sides[0].shape != sides[1].shape:
-        raise ValueError(
-            "true_similarity and score must have the same shape. "
-            f"Got {sides[0].shape} and {sides[1].shape} instead."
-        )
-    ranks = [rankdata(side, axis=None).ravel() for side in sides]
-    return float(np.clip(np.corrcoef(*ranks)[0, 1], -1.0, 1.0))
-
-
-def neighbor_recall(
-    true_distances: ArrayLike,
-    found_distances: ArrayLike,
-    *,
-    rtol: float = 1e-6,
-    atol: float = 1e-8,
-) -> float:
-    """Return the share of found rows that are as near as the true neighbors.
-
-    A found row counts if it is no farther than the k-th true neighbor. Where several
-    rows are equally far, any of them is right: neighbors are compared by distance,
-    not by row number.
-
-    Parameters
-    ----------
-    true_distances : array-like of shape (n_queries, k)
-        Exact distances of the k nearest rows of each query, in any order.
-    found_distances : array-like of shape (n_queries, k)
-        Exact distances (not those between codes) of the k different rows that were
-        found. Infinity stands for a row that was not found.
-    rtol, atol : float, default=1e-6 and 1e-8
-        A row farther than the k-th true neighbor by at most
-        ``rtol * largest + atol`` counts still, where ``largest`` is the largest
-        absolute distance given for the query: rounding must not turn ties into
-        misses. Set ``atol`` lower if all distances are very small.
-
-    Returns
-    -------
-    recall : float
-        Recall at k, between 0 and 1, the mean over queries.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ or are not 2-d, or distances are NaN.
-
-    See Also
-    --------
-    NeighborRecallScorer : The same of a fitted index.
-
-    Examples
-    --------
-    >>> from skbq.metrics import neighbor_recall
-    >>> neighbor_recall([[0.1, 0.2], [0.3, 0.3]], [[0.2, 0.4], [0.3, 0.3]])
-    0.75
-    """
-    true = np.asarray(true_distances, dtype=np.float64)
-    found = np.asarray(found_distances, dtype=np.float64)
-    if true.ndim != 2 or true.shape != found.shape or true.size == 0:
-        raise ValueError(
-            "true_distances and found_distances must have the same shape "
-            f"(n_queries, k). Got {true.shape} and {found.shape} instead."
-        )
-    if not np.isfinite(true).all() or np.isnan(found).any():
-        raise ValueError(
-            "Distances must not be NaN, and the true ones not infinite either."
-        )
-    finite = np.where(np.isinf(found), 0.0, np.abs(found))
-    largest = np.maximum(np.abs(true).max(axis=1), finite.max(axis=1))
-    limit = true.max(axis=1) + rtol * largest + atol
-    return float((found <= limit[:, None]).mean())
-
+from .._quantization.steps import apply_steps, split_quantizer
+from .._utils.params import check_int
+from .._utils.similarity import scaled_rows, similarities
+from .._utils.typing import RandomState
+from ._fidelity_report import FidelityReport, predict_index
+from ._intervals import fidelity_estimate
+from ._ranking import ranking_fidelity
+from ._recall import recall_of_rows
 
 # Rows whose two halves shape the law of similarities.
 _FEWEST_TO_PREDICT = 40
@@ -206,9 +80,14 @@ class RankingFidelityScorer:
     """
 
     n_pairs: int = 250_000
-    random_state: Any = None
+    random_state: RandomState = None
 
-    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+    @property
+    def __name__(self) -> str:
+        """What scikit-learn's displays call the score."""
+        return "ranking_fidelity"
+
+    def __call__(self, estimator: BaseEstimator, X: ArrayLike, y: None = None) -> float:
         """Return the ranking fidelity of a fitted index on test rows.
 
         Parameters
@@ -225,7 +104,9 @@ class RankingFidelityScorer:
         """
         return ranking_fidelity(*self._similarity_and_score(estimator, X))
 
-    def scores(self, estimator: Any, X: Any, y: Any = None) -> dict[str, float]:
+    def scores(
+        self, estimator: BaseEstimator, X: ArrayLike, y: None = None
+    ) -> dict[str, float]:
         """Return measured and predicted fidelity, for scoring by several metrics.
 
         Parameters
@@ -268,7 +149,9 @@ class RankingFidelityScorer:
             "gap": predicted - measured,
         }
 
-    def report(self, estimator: Any, X: Any, y: Any = None) -> FidelityReport:
+    def report(
+        self, estimator: BaseEstimator, X: ArrayLike, y: None = None
+    ) -> FidelityReport:
         """Return the fidelity measured on test rows beside the predicted one.
 
         Parameters
@@ -299,16 +182,14 @@ class RankingFidelityScorer:
         True
         """
         similarity, score = self._similarity_and_score(estimator, X)
-        measured = ranking_fidelity(similarity, score)
-        low, high = bootstrap_interval(similarity, score, self.random_state)
-        predicted, reason = self._predict(estimator, X)
-        return FidelityReport(measured, low, high, predicted, reason)
+        measured = fidelity_estimate(similarity, score)
+        return FidelityReport(measured, *self._predict(estimator, X))
 
     def _similarity_and_score(
-        self, estimator: Any, X: Any
+        self, estimator: BaseEstimator, X: ArrayLike
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return both for pairs of test rows, (n_queries, n_rows)."""
-        n_pairs = _check_count(self.n_pairs, "n_pairs", self, 4)
+        n_pairs = check_int(self.n_pairs, "n_pairs", self, low=4)
         encoder, index = _frozen_index(estimator, self)
         n_samples = _count_rows(X, 4, self)
         m = min(isqrt(n_pairs), n_samples // 2)
@@ -324,22 +205,22 @@ class RankingFidelityScorer:
         distances, order = index.kneighbors(encoder(queries), n_neighbors=m)
         score = np.empty((m, m))
         np.put_along_axis(score, order, -distances, axis=1)
-        vectors = _metric_vectors(rows, index.metric)
-        true = _distances(_metric_vectors(queries, index.metric), vectors, index.metric)
-        return -true, score
+        vectors = _float_rows(queries), _float_rows(rows)
+        return similarities(*vectors, index.metric), score
 
-    def _predict(self, estimator: Any, X: Any) -> tuple[float, str]:
+    def _predict(self, estimator: BaseEstimator, X: ArrayLike) -> tuple[float, str]:
         """Return the fidelity predicted from moments of test rows, or why not."""
         encoder, index = _frozen_index(estimator, self)
         _count_rows(X, _FEWEST_TO_PREDICT, self)
-        vectors = _metric_vectors(X, index.metric)
+        vectors = scaled_rows(_float_rows(X), index.metric)
         if index.quantizer is None:  # flat: the encoder ends in the quantizer
             steps, rows = estimator[:-1], X
         else:
-            steps, rows = index.quantizer.estimator, encoder(X)
-            rows = _metric_vectors(rows, index.metric)
-        before, quantizer = _split_quantizer(steps)
-        return predict_index(index, quantizer, vectors, before(rows), self.random_state)
+            steps = index.quantizer.estimator
+            rows = scaled_rows(_float_rows(encoder(X)), index.metric)
+        before, quantizer = split_quantizer(steps)
+        seen = np.asarray(apply_steps(before, rows), dtype=np.float64)
+        return predict_index(index, quantizer, vectors, seen, self.random_state)
 
 
 @dataclass(frozen=True)
@@ -381,7 +262,12 @@ class NeighborRecallScorer:
 
     n_neighbors: int = 10
 
-    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+    @property
+    def __name__(self) -> str:
+        """What scikit-learn's displays call the score."""
+        return "neighbor_recall"
+
+    def __call__(self, estimator: BaseEstimator, X: ArrayLike, y: None = None) -> float:
         """Return the recall of a fitted index on test rows.
 
         Parameters
@@ -396,7 +282,7 @@ class NeighborRecallScorer:
         -------
         recall : float
         """
-        k = _check_count(self.n_neighbors, "n_neighbors", self, 1)
+        k = check_int(self.n_neighbors, "n_neighbors", self, low=1)
         encoder, index = _frozen_index(estimator, self)
         _count_rows(X, k + 1, self)
         if index.quantizer is not None and index.oversampling is None:
@@ -404,34 +290,12 @@ class NeighborRecallScorer:
             # rerank k candidates leaves the same k.
             index.set_params(oversampling=1 if index.query == "vectors" else None)
         found = index.fit(encoder(X)).kneighbors(n_neighbors=k, return_distance=False)
-        vectors = _metric_vectors(X, index.metric)
-        return _recall_of_rows(vectors, found, index.metric)
+        return recall_of_rows(_float_rows(X), found, index.metric)
 
 
-def _recall_of_rows(vectors: np.ndarray, found: np.ndarray, metric: str) -> float:
-    """Return the recall of rows found among the vectors, each itself left out."""
-    n, k = found.shape
-    # Rounding of a distance is relative to the squared lengths.
-    atol = 1e-12 * float(np.einsum("ij,ij->i", vectors, vectors).max())
-    hits = 0.0
-    for rows in _row_batches(n):
-        distances = _distances(vectors[rows], vectors, metric)
-        found_distances = np.take_along_axis(distances, found[rows], axis=1)
-        here = np.arange(rows.start, rows.stop)
-        distances[here - rows.start, here] = np.inf
-        distances.partition(k - 1, axis=1)
-        recall = neighbor_recall(distances[:, :k], found_distances, atol=atol)
-        hits += recall * len(here)
-    return hits / n
-
-
-def _row_batches(n: int) -> Iterator[slice]:
-    """Cut n rows so that a few blocks of float64 distances to n rows fit in memory."""
-    budget = get_config()["working_memory"] * 2**20
-    return gen_batches(n, max(1, int(budget // (4 * 8 * n))))
-
-
-def _frozen_index(estimator: Any, scorer: Any) -> tuple[Any, Any]:
+def _frozen_index(
+    estimator: BaseEstimator, scorer: object
+) -> tuple[Callable[[ArrayLike], Any], Any]:
     """Return what a fitted index does before its search, and an unfitted search.
 
     The search learns nothing when fitted again: it is given codes, or its quantizer
@@ -459,48 +323,11 @@ def _frozen_index(estimator: Any, scorer: Any) -> tuple[Any, Any]:
     return (lambda X: X) if before is None else before.transform, index
 
 
-def _split_quantizer(steps: Any) -> tuple[Any, Any]:
-    """Part fitted steps into a function of rows, and the quantizer at the end."""
-    if isinstance(steps, FrozenEstimator):
-        return _split_quantizer(steps.estimator)
-    if not isinstance(steps, Pipeline):
-        return np.asarray, steps
-    inner, quantizer = _split_quantizer(steps[-1])
-    if len(steps) == 1:
-        return inner, quantizer
-    return (lambda rows: inner(steps[:-1].transform(rows))), quantizer
+def _float_rows(X: ArrayLike) -> np.ndarray:
+    return check_array(X, dtype=np.float64)
 
 
-def _metric_vectors(X: Any, metric: str) -> np.ndarray:
-    """Return vectors in float64, of unit length for cosine; zero rows stay zero."""
-    vectors = check_array(X, dtype=np.float64)
-    if metric != "cosine":
-        return vectors
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths == 0, 1.0, lengths)
-
-
-def _distances(queries: np.ndarray, rows: np.ndarray, metric: str) -> np.ndarray:
-    """Return what ranks like the metric's distance: euclidean is squared."""
-    products = queries @ rows.T
-    if metric == "inner_product":
-        return -products
-    if metric == "cosine":
-        return 1.0 - products
-    squares = np.einsum("ij,ij->i", queries, queries)[:, None]
-    return squares + np.einsum("ij,ij->i", rows, rows) - 2.0 * products
-
-
-def _check_count(value: Any, name: str, scorer: Any, low: int) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < low:
-        raise ValueError(
-            f"The {name!r} parameter of {type(scorer).__name__} must be an int in the "
-            f"range [{low}, inf). Got {value!r} instead."
-        )
-    return int(value)
-
-
-def _count_rows(X: Any, needed: int, scorer: Any) -> int:
+def _count_rows(X: Sized, needed: int, scorer: object) -> int:
     n = len(X)
     if n < needed:
         raise ValueError(
