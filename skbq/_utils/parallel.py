@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TypeVar
 
-from joblib import effective_n_jobs
+from joblib import effective_n_jobs, parallel_config
+from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from threadpoolctl import LibController, ThreadpoolController
 
@@ -124,7 +125,14 @@ def fixed_blocks(n_rows: int, block_rows: int) -> Iterator[slice]:
 
 
 def count_jobs(n_jobs: int | None) -> int:
-    """Return the number of threads that ``n_jobs`` stands for, as in scikit-learn."""
+    """Return the number of threads that ``n_jobs`` stands for, as in scikit-learn.
+
+    Backends of processes would count, and warn of, processes: here are only threads.
+    """
+    backend, configured = get_active_backend()
+    if not getattr(backend, "uses_threads", False):
+        with parallel_config("threading"):
+            return effective_n_jobs(configured if n_jobs is None else n_jobs)
     return effective_n_jobs(n_jobs)
 
 
