@@ -9,7 +9,13 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
 
-from skbq import BinaryQuantizer, RandomRotation, TwoBitQuantizer, as_codes
+from skbq import (
+    BinaryNeighbors,
+    BinaryQuantizer,
+    RandomRotation,
+    TwoBitQuantizer,
+    as_codes,
+)
 from skbq.codes import is_codes
 
 QUANTIZERS = [
@@ -375,3 +381,45 @@ class TestRefused:
         if "expecting" not in message:
             with pytest.raises(ValueError, match=message):
                 TwoBitQuantizer().fit(spoil(X))
+
+
+class TestDeadCoordinates:
+    """Coordinates that are constant, or nearly, leave the row's average alone."""
+
+    @pytest.mark.parametrize("constant", [0.0, 5.0])
+    @pytest.mark.parametrize("noise", [0.0, 1e-7])
+    @pytest.mark.parametrize("threshold", ["mean", "median"])
+    def test_magnitudes_are_those_without_them(self, rng, constant, noise, threshold):
+        X = rng.standard_normal((200, 24))
+        dead = constant + noise * rng.standard_normal((200, 80))
+        both = np.concatenate([dead[:, :30], X, dead[:, 30:]], axis=1)
+        alone = TwoBitQuantizer(threshold).fit(X).transform(X).unpack()
+        codes = TwoBitQuantizer(threshold).fit(both).transform(both)
+        assert_array_equal(codes.unpack()[:, 30:54], alone)
+        if threshold == "mean":
+            chunked = TwoBitQuantizer().partial_fit(both[:99]).partial_fit(both[99:])
+            assert_array_equal(chunked.transform(both), codes)
+
+    def test_theory_models_the_same(self, rng):
+        scale = np.concatenate([np.ones(24), np.zeros(80)])
+        for levels in ((1, 3), "lloyd_max"):
+            quantizer = TwoBitQuantizer(levels=levels)
+            alone, _ = quantizer.step_function(np.zeros(24), np.ones(24))
+            steps, _ = quantizer.step_function(np.zeros(104), scale)
+            assert_array_equal(steps[:24], alone)
+
+    def test_all_alike(self):
+        X = np.ones((3, 8))
+        assert_array_equal(TwoBitQuantizer().fit_transform(X).unpack(), -1)
+
+    def test_recall_with_zeros_appended(self, glosses):
+        X, Y = glosses.data[:2000], glosses.queries
+        exact = np.argsort(-(Y @ X.T), axis=1, kind="stable")[:, :10]
+        recalls = []
+        for n in (0, 64, 1152):
+            wide, queries = (np.pad(x, ((0, 0), (0, n))) for x in (X, Y))
+            index = BinaryNeighbors(10).fit(wide)
+            rows = index.kneighbors(queries, return_distance=False)
+            hits = [len(set(a) & set(b)) for a, b in zip(exact, rows, strict=True)]
+            recalls.append(np.mean(hits) / 10)
+        assert recalls[1] == recalls[0] == recalls[2]

@@ -112,9 +112,27 @@ class Quantizer(
         -------
         self : object
         """
+        self._fit_more(check_vectors(self, X, reset=True), first=True)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> CodeArray:  # type: ignore[override]
+        """Learn from vectors and encode them, each once.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        codes : CodeArray of shape (n_samples, ceil(n_features / 8))
+        """
         return self._fit_more(check_vectors(self, X, reset=True), first=True)
 
-    def _fit_more(self, X: np.ndarray, *, first: bool) -> Self:
+    def _fit_more(self, X: np.ndarray, *, first: bool) -> CodeArray:
+        """Learn from rows and return their codes, which the cell means need."""
         self._check_parameters()
         shape = (2 * self._bits, X.shape[1])
         if first:
@@ -126,10 +144,11 @@ class Quantizer(
             self._cell_counts = np.zeros(shape, np.int64)
             self._cell_sums = np.zeros(shape)
         self.n_samples_seen_ += len(X)
+        self._lowest = np.minimum(self._lowest, X.min(axis=0))
+        self._highest = np.maximum(self._highest, X.max(axis=0))
         self.thresholds_ = self._learn_thresholds(X)
         self._learn(X)
-        self.cell_means_ = self._learn_cell_means(X)
-        return self
+        return self._learn_cell_means(X)
 
     def _learn_thresholds(self, X: np.ndarray) -> np.ndarray:
         if not isinstance(self.threshold, str):
@@ -146,18 +165,20 @@ class Quantizer(
         if self.threshold == "median":
             return column_medians(X)
         self._value_sums += column_sums(X, lambda block: block)
-        self._lowest = np.minimum(self._lowest, X.min(axis=0))
-        self._highest = np.maximum(self._highest, X.max(axis=0))
         # The mean of a constant column may be rounded below its value.
         constant = self._lowest == self._highest
         means = self._value_sums / self.n_samples_seen_
         return np.where(constant, self._lowest, means)
 
-    def _learn_cell_means(self, X: np.ndarray) -> np.ndarray:
+    def _learn_cell_means(self, X: np.ndarray) -> CodeArray:
         cells = self._cell_counts, self._cell_sums
-        for _, block in float_blocks(X):
-            codes = code_bytes(self._encode(block))
-            add_to_cells(read_only(codes), self._bits, read_only(block), *cells)
+        codes: Any = None
+        for rows, block in float_blocks(X):
+            some = self._encode(block)
+            codes = empty_codes(len(X), like=some) if codes is None else codes
+            codes[rows] = some
+            plain = read_only(code_bytes(some))
+            add_to_cells(plain, self._bits, read_only(block), *cells)
         means = self._cell_sums / np.maximum(self._cell_counts, 1)
         # From the threshold outwards, an empty cell takes the value before it.
         half = self._bits
@@ -166,7 +187,8 @@ class Quantizer(
             for cell in cells_outwards:
                 means[cell] = np.where(self._cell_counts[cell], means[cell], inner)
                 inner = means[cell]
-        return means.astype(np.float32)
+        self.cell_means_ = means.astype(np.float32)
+        return codes
 
     def transform(self, X: Any) -> CodeArray:
         """Encode vectors.

@@ -21,6 +21,9 @@ from .base import (
 _LLOYD_MAX_LEVELS = (0.4528, 1.5104)
 _LLOYD_MAX_THRESHOLD = 0.9816  # in standard deviations
 _LLOYD_MAX_ROW_FACTOR = 1.2302  # in mean absolute deviations: 0.9816 / sqrt(2 / pi)
+# A coordinate that is this much smaller than the average one is dead: what varies in
+# it is rounding, of single floats of the size of the others.
+_LIVE_SHARE = 1e-5
 
 
 class BinaryQuantizer(Quantizer):
@@ -157,7 +160,9 @@ class TwoBitQuantizer(Quantizer):
         As for :class:`BinaryQuantizer`.
     magnitude : {"row", "coordinate"}, default="row"
         Magnitude threshold: the mean of ``abs(a)`` over the row itself, or the mean of
-        ``abs(a)`` of the coordinate over the rows seen at fit.
+        ``abs(a)`` of the coordinate over the rows seen at fit. Coordinates that were
+        constant at fit, but for rounding, are left out of the row's mean, unless
+        ``threshold="zero"``.
     levels : tuple of float or "lloyd_max", default=(1, 3)
         Values of a weak and of a strong coordinate in the "dot" score and in
         reconstructed float scores. "lloyd_max" is (0.4528, 1.5104), the levels of
@@ -241,6 +246,9 @@ class TwoBitQuantizer(Quantizer):
         self._row_factor = _LLOYD_MAX_ROW_FACTOR if lloyd_max else 1.0
         self.magnitude_thresholds_ = None
         if self.magnitude == "row":
+            c = self.thresholds_
+            live = self._counted(np.maximum(self._highest - c, c - self._lowest))
+            self._live = None if live.all() else np.flatnonzero(live)
             return
         if self.n_samples_seen_ == len(X):
             self._deviation_sums = np.zeros(X.shape[1])
@@ -253,12 +261,26 @@ class TwoBitQuantizer(Quantizer):
             _LLOYD_MAX_THRESHOLD * np.sqrt(spread) if lloyd_max else spread
         )
 
+    def _counted(self, size: np.ndarray) -> np.ndarray:
+        """Tell which coordinates vary enough to count in a row's average.
+
+        ``size`` is how far each is from its threshold. One that is constant would
+        lower the average of all rows; if all are alike, all count. About zero all
+        count as well: that is the code of the paper.
+        """
+        live = size > _LIVE_SHARE * size.mean()
+        if _is(self.threshold, "zero") or not live.any():
+            return np.ones(len(size), bool)
+        return live
+
     def _encode(self, block: np.ndarray) -> CodeArray:
         deviation = block - self.thresholds_.astype(block.dtype)
         positive = deviation > 0
         size = np.abs(deviation, out=deviation)
         if self.magnitude_thresholds_ is None:
-            limit = size.mean(axis=1, keepdims=True)
+            live = getattr(self, "_live", None)
+            counted = size if live is None else np.ascontiguousarray(size[:, live])
+            limit = counted.mean(axis=1, keepdims=True)
             limit *= block.dtype.type(self._row_factor)
         else:
             limit = self.magnitude_thresholds_.astype(block.dtype)
@@ -317,7 +339,8 @@ class TwoBitQuantizer(Quantizer):
         lloyd_max = _is(self.levels, "lloyd_max")
         low, high = _LLOYD_MAX_LEVELS if lloyd_max else self.levels
         if self.magnitude == "row":
-            limit = np.full_like(mean, _mean_deviation(mean - level, scale).mean())
+            size = _mean_deviation(mean - level, scale)
+            limit = np.full_like(mean, size[self._counted(size)].mean())
             limit *= _LLOYD_MAX_ROW_FACTOR if lloyd_max else 1.0
         elif lloyd_max:
             limit = _LLOYD_MAX_THRESHOLD * np.hypot(scale, mean - level)
@@ -333,8 +356,8 @@ def _is(value: Any, option: str) -> bool:
 
 def _fit_chunk(quantizer: Quantizer, X: Any) -> Any:
     first = not hasattr(quantizer, "thresholds_")
-    X = check_vectors(quantizer, X, reset=first)
-    return quantizer._fit_more(X, first=first)
+    quantizer._fit_more(check_vectors(quantizer, X, reset=first), first=first)
+    return quantizer
 
 
 def _mean_deviation(mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

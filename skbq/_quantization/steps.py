@@ -27,3 +27,47 @@ def apply_steps(before: Any, rows: np.ndarray) -> np.ndarray:
         return rows
     with config_context(transform_output="default"):
         return np.asarray(before.transform(rows))
+
+
+def fit_steps(quantizer: Any, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Fit a quantizer, and return what its last step saw and what that made of it.
+
+    So that rows pass each step once, fitted or not.
+
+    Returns
+    -------
+    seen : ndarray of shape (n_samples, d)
+    codes : CodeArray of shape (n_samples, ceil(d / 8))
+        Of a quantizer; whatever else the last step gave.
+    """
+    if isinstance(quantizer, FrozenEstimator):
+        before, last = split_quantizer(quantizer)
+        seen = apply_steps(before, rows)
+        return seen, last.transform(seen)
+    if not isinstance(quantizer, Pipeline):
+        if hasattr(quantizer, "fit_transform"):
+            return rows, quantizer.fit_transform(rows, None)
+        return rows, quantizer.fit(rows, None).transform(rows)
+    if quantizer.memory is not None:  # only the pipeline itself uses what is kept
+        before, last = split_quantizer(quantizer.fit(rows, None))
+        seen = apply_steps(before, rows)
+        return seen, last.transform(seen)
+    if len(quantizer) > 1:
+        rows = np.asarray(quantizer[:-1].fit_transform(rows, None))
+    return fit_steps(quantizer[-1], rows)
+
+
+def rows_learned_from(quantizer: Any) -> int | None:
+    """Return how many rows a fitted quantizer rests on.
+
+    None where it learned nothing from them, or was given frozen.
+    """
+    if isinstance(quantizer, FrozenEstimator) or quantizer is None:
+        return None
+    if isinstance(quantizer, Pipeline):
+        return rows_learned_from(quantizer[-1])
+    threshold = getattr(quantizer, "threshold", None)
+    learns = isinstance(threshold, str) and threshold != "zero"
+    if learns or getattr(quantizer, "magnitude", None) == "coordinate":
+        return getattr(quantizer, "n_samples_seen_", None)
+    return None
