@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from scipy.sparse import tril, triu
 from sklearn.base import clone
-from sklearn.cluster import DBSCAN, SpectralClustering
+from sklearn.cluster import DBSCAN, HDBSCAN, SpectralClustering
 from sklearn.manifold import Isomap
+from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import (
     KNeighborsClassifier,
     KNeighborsTransformer,
@@ -13,7 +15,12 @@ from sklearn.neighbors import (
 )
 from sklearn.pipeline import make_pipeline
 
-from skbq import BinaryNeighborsTransformer, BinaryQuantizer, TwoBitQuantizer
+from skbq import (
+    BinaryNeighbors,
+    BinaryNeighborsTransformer,
+    BinaryQuantizer,
+    TwoBitQuantizer,
+)
 
 
 @pytest.fixture
@@ -126,3 +133,118 @@ def test_downstream(X, consumer):
 def test_names_of_columns_after_rows_were_added(X):
     graph = BinaryNeighborsTransformer().fit(X).partial_fit(X[:3])
     assert len(graph.get_feature_names_out()) == graph.transform(X).shape[1] == 93
+
+
+class TestDefaults:
+    """Distances that make sense downstream, without a parameter."""
+
+    def test_dbscan(self, X):
+        labels = make_pipeline(
+            BinaryNeighborsTransformer(80), DBSCAN(eps=0.4, metric="precomputed")
+        ).fit_predict(X)
+        exact = DBSCAN(eps=0.4, metric="cosine").fit_predict(X)
+        assert adjusted_rand_score(labels, exact) > 0.9
+        assert np.mean(labels >= 0) > 0.5
+
+    def test_auto_is_4_where_vectors_are_given(self, X):
+        auto = BinaryNeighborsTransformer(6)
+        four = BinaryNeighborsTransformer(6, oversampling=4)
+        for metric in ("cosine", "euclidean"):
+            auto.set_params(metric=metric)
+            expected = four.set_params(metric=metric).fit_transform(X)
+            assert_array_equal(auto.fit_transform(X).toarray(), expected.toarray())
+        assert auto.vector_bytes_per_row_ == X[:1].nbytes
+        codes = TwoBitQuantizer().fit_transform(X)
+        assert auto.fit(codes).vector_bytes_per_row_ == 0
+        coded = BinaryNeighborsTransformer(6, oversampling=None).fit_transform(codes)
+        assert_array_equal(auto.fit_transform(codes).toarray(), coded.toarray())
+
+    def test_inner_product(self, X):
+        coded = BinaryNeighborsTransformer(metric="inner_product").fit_transform(X)
+        assert (coded.data >= 0).all()
+        reranked = BinaryNeighborsTransformer(
+            metric="inner_product", mode="connectivity"
+        ).fit(X)
+        assert reranked.vector_bytes_per_row_ > 0
+
+    def test_refused(self, X):
+        with pytest.raises(ValueError, match="oversampling.*Got 'four'"):
+            BinaryNeighborsTransformer(oversampling="four").fit(X)
+        with pytest.raises(ValueError, match="oversampling.*Got 'auto'"):
+            BinaryNeighbors(oversampling="auto").fit(X)
+
+    def test_a_row_is_its_own_nearest(self, rng):
+        X = rng.standard_normal((2000, 8)).astype(np.float32)
+        for parameters in (
+            {"query": "vectors"},
+            {"query": "vectors", "metric": "euclidean"},
+            {"code_metric": "penalty"},
+        ):
+            graph = BinaryNeighborsTransformer(3, **parameters).fit_transform(X)
+            assert_array_equal(graph.indices.reshape(2000, 4)[:, 0], range(2000))
+
+
+class TestSymmetric:
+    @pytest.mark.parametrize("mode", ["distance", "connectivity"])
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            {},
+            {"oversampling": None},
+            {"oversampling": None, "query": "vectors"},
+            {"metric": "euclidean"},
+        ],
+        ids=str,
+    )
+    def test_is_the_union_of_both_directions(self, X, mode, parameters):
+        X = np.concatenate([X, X[:8]])
+        plain = BinaryNeighborsTransformer(6, mode=mode, **parameters)
+        both = clone(plain).set_params(symmetric=True)
+        one, graph = plain.fit_transform(X), both.fit_transform(X)
+        assert_array_equal(both.transform(X).toarray(), graph.toarray())
+        dense = graph.toarray()
+        assert_array_equal(dense, dense.T)
+        edges = edges_of(one)
+        expected = {(i, j) for i, j in edges} | {(j, i) for i, j in edges}
+        if mode == "distance":
+            expected |= {(i, i) for i in range(len(X))}
+            assert_array_equal(graph.diagonal(), 0)
+        assert set(edges_of(graph)) == expected
+        assert len(edges_of(graph)) == len(expected)
+        there = {(i, j): one[i, j] for i, j in edges}
+        for i, j in expected - {(i, i) for i in range(len(X))}:
+            known = [there[e] for e in ((i, j), (j, i)) if e in there]
+            assert np.isclose(graph[i, j], np.mean(known), rtol=1e-15)
+        for i in range(len(X)):
+            some = slice(graph.indptr[i], graph.indptr[i + 1])
+            values, columns = graph.data[some], graph.indices[some]
+            assert_array_equal(np.lexsort((columns, values)), range(len(values)))
+
+    def test_hdbscan(self, X):
+        graph = BinaryNeighborsTransformer(40, symmetric=True).fit_transform(X)
+        labels = HDBSCAN(metric="precomputed", copy=True).fit_predict(graph)
+        groups = [set(labels[c::3]) - {-1} for c in range(3)]
+        assert all(len(g) == 1 for g in groups)
+        assert len(set().union(*groups)) == 3
+
+    def test_what_umap_checks(self, X):
+        for parameters in ({}, {"oversampling": None, "code_metric": "dot"}):
+            graph = BinaryNeighborsTransformer(
+                15, symmetric=True, **parameters
+            ).fit_transform(X)
+            assert tril(graph).nnz == triu(graph).nnz
+            assert_array_equal(graph.diagonal(), 0)
+            assert (np.diff(graph.indptr) >= 15).all()
+
+    def test_other_rows_are_refused(self, X):
+        graph = BinaryNeighborsTransformer(5, symmetric=True).fit(X)
+        for other in (X[:10], X[::-1]):
+            with pytest.raises(ValueError, match="symmetric=True.*set symmetric=False"):
+                graph.transform(other)
+        with pytest.raises(TypeError, match="'symmetric'.*Got 'yes'"):
+            BinaryNeighborsTransformer(symmetric="yes").fit(X)
+
+
+def edges_of(graph):
+    rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
+    return list(zip(rows.tolist(), graph.indices.tolist(), strict=True))

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbq._neighbors.brute_force import code_scan, estimate_scan, nearest, within
+from skbq._neighbors.brute_force import (
+    CodeComparison,
+    Eligible,
+    EstimateComparison,
+    nearest,
+    within,
+)
 from skbq.codes import pack_codes
 
 WIDTHS = [1, 2, 7, 8, 9, 31, 63, 64, 65, 100, 128, 130]
@@ -34,7 +40,7 @@ def test_nearest_codes(rng, d, metric, bits):
     rows, codes = make(rng, 9, d, bits)
     queries, query_codes = make(rng, 3, d, bits)
     distances = naive.code_distances(rows, queries, metric, pair)
-    found = nearest(code_scan(codes, query_codes, metric), 9, 3, 6)
+    found = nearest(CodeComparison(codes, query_codes, metric), 6)
     for got, expected in zip(found, naive.nearest(distances, 6), strict=True):
         assert_array_equal(got, expected)
 
@@ -44,7 +50,7 @@ def test_dot_with_any_levels(rng, levels):
     rows, codes = make(rng, 9, 65, 2, levels)
     queries, query_codes = make(rng, 3, 65, 2, levels)
     expected = naive.code_distances(rows, queries, "dot", levels)
-    found, where = nearest(code_scan(codes, query_codes, "dot"), 9, 3, 9)
+    found, where = nearest(CodeComparison(codes, query_codes, "dot"), 9)
     assert_allclose(found, np.sort(expected, axis=1), rtol=1e-12, atol=1e-12)
     assert_allclose(np.take_along_axis(expected, where, axis=1), found, atol=1e-12)
     assert (found >= 0).all()
@@ -58,7 +64,7 @@ def test_float_queries(rng, d, bits):
     scale, offset = rng.standard_normal((2, 40)).astype(np.float32)
     values = naive.levels(*rows, 1.0, 3.0 if bits == 2 else 1.0)
     expected = offset + scale * (queries.astype(np.float64) @ values.T)
-    found, where = nearest(estimate_scan(codes, scale, offset, queries), 40, 5, 7)
+    found, where = nearest(EstimateComparison(codes, scale, offset, queries), 7)
     assert_allclose(found, np.sort(expected, axis=1)[:, :7], rtol=1e-12)
     assert_allclose(np.take_along_axis(expected, where, axis=1), found, rtol=1e-12)
 
@@ -71,11 +77,10 @@ def test_what_does_not_count(rng, bits):
     mask = rng.random(40) > 0.7
     left_out = np.arange(40)
     left_out[::3] = -1
-    make_scan = code_scan(codes, codes, "hamming")
+    comparison = CodeComparison(codes, codes, "hamming")
     for n_jobs in (1, 2, 5):
-        found, where = nearest(
-            make_scan, 40, 40, 20, left_out=left_out, mask=mask, n_jobs=n_jobs
-        )
+        eligible = Eligible(left_out, mask)
+        found, where = nearest(comparison, 20, eligible, n_jobs=n_jobs)
         for q in range(40):
             order = [
                 r
@@ -94,11 +99,9 @@ def test_within(rng, n_jobs, radius):
     rows, codes = make(rng, 40, 9, 1)
     distances = naive.code_distances(rows, rows, "hamming")
     found, where = within(
-        code_scan(codes, codes, "hamming"),
-        40,
-        40,
+        CodeComparison(codes, codes, "hamming"),
         np.full(40, radius),
-        left_out=np.arange(40),
+        Eligible(np.arange(40)),
         n_jobs=n_jobs,
     )
     for q in range(40):
@@ -116,7 +119,7 @@ def test_rows_are_cut(rng, n_queries, monkeypatch):
     distances = naive.code_distances(rows, queries, "hamming")
     for n_jobs in (1, 2, 3):
         found = nearest(
-            code_scan(codes, query_codes, "hamming"), 101, n_queries, 40, n_jobs=n_jobs
+            CodeComparison(codes, query_codes, "hamming"), 40, n_jobs=n_jobs
         )
         for got, expected in zip(found, naive.nearest(distances, 40), strict=True):
             assert_array_equal(got, expected)

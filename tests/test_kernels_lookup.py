@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 import naive_lookup as naive
 import numpy as np
@@ -13,14 +15,9 @@ from llvmlite import binding, ir
 from numba import config
 from numpy.testing import assert_array_equal
 
-from skbq._kernels import jit, simd, table_lookup
-from skbq._kernels.dispatch import (
-    between_codes,
-    from_vectors,
-    nearest,
-    within,
-)
+from skbq._kernels import dispatch, jit, simd, table_lookup
 from skbq._kernels.rounded_tables import round_tables
+from skbq._neighbors import brute_force
 
 HAMMING, HAMMING_2 = (0, 1), (0, 1, 0, 1, 2, 1)
 PENALTY, DOT = (0, 0, 0, 1, 2, 4), (8, 6, 0, 10, 12, 18)
@@ -37,6 +34,44 @@ needs_compiler = pytest.mark.skipif(
 WIDTHS = [7, 65] if config.DISABLE_JIT else range(1, 201)
 # Plain Python integers of numpy overflow aloud where compiled ones wrap.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+
+
+class Compared(NamedTuple):
+    """Plain arrays as what a search compares."""
+
+    codes: np.ndarray
+    n_queries: int
+    scan: Callable
+
+
+def between_codes(codes, queries, costs, d):
+    def scan(some):
+        return dispatch.between_codes(codes, queries[some], costs, d)
+
+    return Compared(codes, len(queries), scan)
+
+
+def from_vectors(codes, values, levels, offset, scale):
+    least = np.full(len(values), -np.inf)
+
+    def scan(some):
+        return dispatch.from_vectors(
+            codes, values[some], levels, offset, scale, least[some]
+        )
+
+    return Compared(codes, len(values), scan)
+
+
+def nearest(compared, k, *, left_out=None, mask=None):
+    return brute_force.nearest(compared, k, brute_force.Eligible(left_out, mask))
+
+
+def within(compared, radii, *, left_out=None, mask=None):
+    radii = np.broadcast_to(np.asarray(radii, np.float64), compared.n_queries)
+    eligible = brute_force.Eligible(left_out, mask)
+    distances, rows = brute_force.within(compared, radii, eligible)
+    starts = np.cumsum([0, *map(len, rows)])
+    return np.concatenate(distances), np.concatenate(rows), starts
 
 
 def make_codes(rng, n, d, bits):

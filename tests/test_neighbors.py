@@ -266,7 +266,7 @@ class TestReranking:
         np.save(tmp_path / "X.npy", X)
         mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
         index = BinaryNeighbors(6, query="vectors", oversampling=3).fit(mapped)
-        assert np.shares_memory(index._vectors, mapped)
+        assert np.shares_memory(index._rows.vectors, mapped)
         expected = clone(index).fit(X).kneighbors(Y)
         assert_array_equal(index.kneighbors(Y), expected)
 

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from .._neighbors.encoding import centred_queries, encode_rows
+from .._neighbors.encoding import Encoder
+from .._neighbors.float_queries import Corrections
 from .._utils.parallel import fixed_blocks, row_blocks
 from .._utils.similarity import scaled_rows
 from ..codes import CodeArray
@@ -58,18 +59,17 @@ def similarities(queries: np.ndarray, rows: np.ndarray, metric: str) -> np.ndarr
 class EncodedRows:
     """Rows in codes, with what float queries need, and the quantizer."""
 
-    quantizer: Any
-    metric: str
+    encoder: Encoder
     codes: CodeArray
-    corrections: np.ndarray
+    corrections: Corrections
 
     @classmethod
     def of(cls, quantizer: Any, rows: np.ndarray, metric: str) -> Self:
         """Fit a quantizer on rows (of unit length under "cosine") and encode them."""
-        quantizer = quantizer.fit(rows, None)
-        codes, corrections = encode_rows(quantizer, rows, metric, corrections=True)
+        encoder = Encoder(quantizer.fit(rows, None), metric)
+        codes, corrections = encoder.encode_rows(rows, corrections=True)
         assert corrections is not None
-        return cls(quantizer, metric, codes, corrections)
+        return cls(encoder, codes, corrections)
 
     def scores(self, queries: np.ndarray, query: str) -> np.ndarray:
         """Return what a search ranks by, larger for nearer.
@@ -85,9 +85,10 @@ class EncodedRows:
         """
         constants: Any = 0.0
         if query == "codes":
-            asked = encode_rows(self.quantizer, queries, self.metric)[0].unpack()
+            asked = self.encoder.encode_rows(queries).codes.unpack()
         else:
-            asked, constants = centred_queries(self.quantizer, queries, self.metric)
+            unit = self.corrections.unit
+            asked, constants = self.encoder.center(queries, unit)
             constants = constants.astype(np.float32)[:, None]
         scale, offset = self.corrections[:2]
         out = np.empty((len(queries), len(self.codes)), np.float32)

@@ -1,28 +1,33 @@
-"""Nearest rows of codes over plain arrays: chooses the kernel and makes its tables.
+r"""Scans of codes over plain arrays: chooses the kernel and makes its tables.
 
-:func:`between_codes` and :func:`from_vectors` say what the distance is, and
-:func:`nearest` and :func:`within` search by it:
+:func:`between_codes` and :func:`from_vectors` say what the distance is and return a
+scan, which holds the tables of its queries and searches any slice of the rows:
 
-============================  ===================  ==================================
-distance                      kernel               why
-============================  ===================  ==================================
-bits that differ, few queries ``scan_words``       bound by memory: reads rows once
-bits that differ              ``scan_planes``      adders of bits of hundreds of rows
-other costs, whole multiples  ``scan_exact``       sums of exact tables
-other costs, float queries    ``scan_bounded``     tables rounded to 8 bits, with a
-                                                   bound; then exact distances
-============================  ===================  ==================================
+==================  ======================  =====================================
+scan                kernel                  distance
+==================  ======================  =====================================
+``PopcountScan``    ``scan_words``          bits that differ, few queries: bound by
+                                            memory, reads rows once
+\                   ``scan_planes``         bits that differ: adders of bits of
+                                            hundreds of rows
+``TableScan``       ``scan_exact``          other costs, whole multiples: sums of
+                                            exact tables
+``BoundedScan``     ``scan_bounded``        other costs, float queries: tables
+                                            rounded to 8 bits, with a bound; then
+                                            exact distances
+==================  ======================  =====================================
 
 A query's results do not depend on other queries, on threads, or on how queries are
 cut. Where rows are cut, put the results of the parts side by side, with the parts'
 first rows added, and sort by (distance, row).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import gcd, lcm
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,24 +43,135 @@ from .tiles import CYCLE_BYTES, ENTRIES, LINES, count_lines
 _TABLE_BYTES = 16 * 2**20
 # So many queries are faster by counting the bits of each row than in planes of rows.
 _FEW_QUERIES = 7
-# Rows of a query that have room before their number is known.
-_FIRST_ROOM = 64
+# Rows whose scales say which sign most have.
+_SIGN_ROWS = 256
 
 
-class Scan(NamedTuple):
-    """What is searched: made by ``between_codes`` or ``from_vectors``.
+class WholeUnits(NamedTuple):
+    """How reported whole numbers become distances: ``unit * (reported - constant)``.
 
-    ``run(queries, allowed, found)`` scans the rows for a slice of the queries; the
-    distances it finds are ``unit`` times (what it reports less ``constant``).
+    ``largest`` is the largest number reported, less ``constant``.
     """
 
-    n_rows: int
-    n_queries: int
-    n_lines: int
-    run: Callable[[slice, Allowed, Found], None]
-    is_exact: bool = False
-    unit: float = 1.0
-    constant: int = 0
+    unit: float
+    constant: int
+    largest: int
+
+    def distances(self, reported: np.ndarray) -> np.ndarray:
+        """Return distances; infinity stays."""
+        return (reported - self.constant) * self.unit
+
+    def limit(self, radius: float) -> float:
+        """Return the least number whose distance is farther than ``radius``."""
+        low, high = 0, self.largest + 1  # the distance of low - 1 is not farther
+        while low < high:
+            middle = (low + high) // 2
+            if middle * self.unit > radius:
+                high = middle
+            else:
+                low = middle + 1
+        return float(low + self.constant)
+
+
+class Scan(Protocol):
+    """The rows and the tables of some queries.
+
+    ``units`` is None where distances are reported as they are.
+    """
+
+    @property
+    def units(self) -> WholeUnits | None: ...
+
+    def run(self, rows: slice, allowed: Allowed, found: Found) -> None:
+        """Search a slice of the rows; ``allowed`` and ``found`` count from its first.
+
+        Parameters
+        ----------
+        rows : slice
+            With a start and a stop.
+        allowed : Allowed
+        found : Found
+            Changed.
+        """
+
+
+@dataclass(frozen=True)
+class PopcountScan:
+    """Distances that are ``cost`` times the number of bits that differ.
+
+    ``codes`` and ``queries``: uint8 arrays of bytes, read-only.
+    """
+
+    codes: np.ndarray
+    queries: np.ndarray
+    cost: int
+    units: WholeUnits
+
+    def run(self, rows: slice, allowed: Allowed, found: Found) -> None:
+        """Search a slice of the rows."""
+        codes = self.codes[rows]
+        words = _as_words(codes)
+        if words is not None and len(self.queries) <= _FEW_QUERIES:
+            few = _as_words(np.array(self.queries))
+            scan_words(words, few, self.cost, allowed, found)
+        else:
+            scan_planes(codes, self.queries, self.cost, allowed, found)
+
+
+@dataclass(frozen=True)
+class TableScan:
+    """Distances that are sums of entries of exact tables.
+
+    ``tables`` and ``which`` are those of ``scan_exact``.
+    """
+
+    codes: np.ndarray
+    bits: int
+    tables: np.ndarray
+    which: np.ndarray
+    units: WholeUnits
+
+    def run(self, rows: slice, allowed: Allowed, found: Found) -> None:
+        """Search a slice of the rows."""
+        group = 255 // max(1, int(self.tables.max())) // 2 * 2
+        scan_exact(
+            self.codes[rows], self.bits, self.tables, self.which, group, allowed, found
+        )
+
+
+@dataclass(frozen=True)
+class BoundedScan:
+    """Distances that tables rounded to 8 bits bound from below.
+
+    ``tables``, ``bounds`` and ``queries`` are those of ``scan_bounded``.
+    """
+
+    codes: np.ndarray
+    bits: int
+    tables: np.ndarray
+    bounds: Bounds
+    queries: Queries
+    units: None = None
+
+    def run(self, rows: slice, allowed: Allowed, found: Found) -> None:
+        """Search a slice of the rows."""
+        offset, scale = self.bounds.offset[rows], self.bounds.scale[rows]
+        scan_bounded(
+            self.codes[rows],
+            self.bits,
+            self.tables,
+            ROUNDED_GROUP,
+            self.bounds._replace(offset=offset, scale=scale),
+            self.queries,
+            allowed,
+            found,
+        )
+
+
+def count_queries(codes: np.ndarray) -> int:
+    """Return how many queries of such codes to scan at a time: their tables fit."""
+    n_lines = count_lines(codes.itemsize * codes.shape[1], codes.itemsize)
+    return max(4, _TABLE_BYTES // (ENTRIES * n_lines) // 4 * 4)
 
 
 def between_codes(
@@ -69,8 +185,8 @@ def between_codes(
         Packed codes; uint8: one bit, uint16: two bits.
     costs : sequence of float, not negative
         What a coordinate adds. One bit, 2 costs: where the signs agree and where they
-        differ. Two bits, 6 costs: where the signs agree and the magnitudes are weak
-        and weak, weak and strong, strong and strong; then where the signs differ.
+        differ. Two bits, 6 costs: where the signs agree and the magnitudes are low
+        and low, low and high, high and high; then where the signs differ.
     n_features : int
         Number of coordinates.
 
@@ -83,49 +199,32 @@ def between_codes(
     columns = np.asarray(costs, np.float64)
     six = columns if bits == 2 else np.array([columns[0], 0, 0, columns[1], 0, 0])
     rows, query_bytes = _as_bytes(codes), _as_bytes(queries)
-    lines = count_lines(rows.shape[1], bits)
-    padding = lines * len(LINES[bits][0]) - n_features
-    size = (len(codes), len(queries), lines)
+    padding = count_lines(rows.shape[1], bits) * len(LINES[bits][0]) - n_features
     unit, multiples = _common_unit(tuple(six), n_features)
-
-    def run_counts(some: slice, allowed: Allowed, found: Found) -> None:
-        words = _as_words(rows)
-        if words is not None and some.stop - some.start <= _FEW_QUERIES:
-            few = _as_words(np.array(query_bytes[some]))
-            scan_words(words, few, cost_of_bit, allowed, found)
-        else:
-            scan_planes(rows, query_bytes[some], cost_of_bit, allowed, found)
-
-    def run_exact(some: slice, allowed: Allowed, found: Found) -> None:
-        which = read_only(_numbers(query_bytes[some], bits))
-        tables = aligned_copy(_line_costs(multiples, bits))
-        group = 255 // max(1, int(tables.max())) // 2 * 2
-        scan_exact(rows, bits, tables, which, group, allowed, found)
-
-    def run_bounded(some: slice, allowed: Allowed, found: Found) -> None:
-        numbers, by_line = (
-            _numbers(query_bytes[some], bits),
-            _line_costs(tuple(six), bits),
-        )
-        tables, bounds = rounded(lambda part: by_line[numbers[part]], *numbers.shape)
+    if multiples is None:
+        numbers, by_line = _numbers(query_bytes, bits), _line_costs(tuple(six), bits)
+        tables, bounds = rounded(lambda some: by_line[numbers[some]], *numbers.shape)
         bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
-        scan_bounded(
+        return BoundedScan(
             rows,
             bits,
             tables,
-            ROUNDED_GROUP,
             Bounds(bounds, _NO_FLOATS, _NO_FLOATS, 1),
-            Queries(_NO_VALUES, _NO_LEVELS, query_bytes[some], six, n_features),
-            allowed,
-            found,
+            Queries(_NO_VALUES, _NO_LEVELS, _NO_COSTS, query_bytes, six, n_features),
         )
-
-    if multiples is None:
-        return Scan(*size, run_bounded)
+    largest = n_features * max(multiples)
     cost_of_bit = _cost_of_differing_bit(multiples, bits)
     if cost_of_bit > 0:
-        return Scan(*size, run_counts, True, unit, -n_features * multiples[0])
-    return Scan(*size, run_exact, True, unit, padding * multiples[0])
+        constant = -n_features * multiples[0]
+        units = WholeUnits(unit, constant, largest)
+        return PopcountScan(rows, query_bytes, cost_of_bit, units)
+    return TableScan(
+        rows,
+        bits,
+        aligned_copy(_line_costs(multiples, bits)),
+        read_only(_numbers(query_bytes, bits)),
+        WholeUnits(unit, padding * multiples[0], largest),
+    )
 
 
 def _cost_of_differing_bit(costs: Sequence[int], bits: int) -> int:
@@ -141,6 +240,7 @@ def from_vectors(
     levels: Sequence[float] | None,
     offset: np.ndarray,
     scale: np.ndarray,
+    least: np.ndarray,
 ) -> Scan:
     """Distances of float queries: ``offset + scale * <query, values of the code>``.
 
@@ -151,12 +251,14 @@ def from_vectors(
     values : float32 array of shape (n_queries, n_features)
         Finite.
     levels : pair of float or None
-        Values of a weak and a strong coordinate; None: 1 (one bit).
+        Values of a low and a high magnitude; None: 1 (one bit).
     offset, scale : float32 arrays of shape (n_rows,)
+    least : float64 array of shape (n_queries,)
+        Smaller distances become this, and tie; -infinity: none do.
 
     Notes
     -----
-    All in float64, and in one order, that of ``distances._product_plain``; then
+    All in float64, and in one order, that of ``exact_distances._product_plain``; then
     ``scale`` is multiplied and added to ``offset``.
     """
     bits = codes.dtype.itemsize
@@ -164,169 +266,21 @@ def from_vectors(
     pair = np.array([1.0, 1.0] if levels is None else levels, np.float64)
     padded = np.zeros((len(values), 8 * codes.shape[1]), np.float32)
     padded[:, : values.shape[1]] = values
-    sign = -1 if np.sum(scale, dtype=np.float64) < 0 else 1
+    # Rows whose scale has the other sign are evaluated one by one: few, if any.
+    sign = -1 if np.sum(scale[:_SIGN_ROWS], dtype=np.float64) < 0 else 1
     of_line = sign * _line_values(pair, bits)
-    size = (len(codes), len(values), count_lines(rows.shape[1], bits))
-    offset, scale = read_only(offset), read_only(scale)
 
-    def run(some: slice, allowed: Allowed, found: Found) -> None:
-        def products(part: slice) -> np.ndarray:
-            coordinates = padded[some][part].astype(np.float64)
-            return _by_line(coordinates, bits) @ of_line.T
+    def products(some: slice) -> np.ndarray:
+        return _by_line(padded[some].astype(np.float64), bits) @ of_line.T
 
-        tables, bounds = rounded(products, some.stop - some.start, size[2])
-        scan_bounded(
-            rows,
-            bits,
-            tables,
-            ROUNDED_GROUP,
-            Bounds(bounds, offset, scale, sign),
-            Queries(padded[some], pair, _NO_CODES, _NO_COSTS, values.shape[1]),
-            allowed,
-            found,
-        )
-
-    return Scan(*size, run)
-
-
-def nearest(
-    scan: Scan,
-    k: int,
-    *,
-    left_out: np.ndarray | None = None,
-    mask: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Find the k nearest rows of every query, equal distances in order of rows.
-
-    Parameters
-    ----------
-    scan : Scan
-    k : int, at least 1
-    left_out : int64 array of shape (n_queries,), default=None
-        A row that does not count for the query; -1: none.
-    mask : bool array of shape (n_rows,), default=None
-        Rows that count.
-
-    Returns
-    -------
-    distances : float64 array of shape (n_queries, k)
-    rows : int64 array of shape (n_queries, k)
-        Where fewer than k rows count, the rest is infinity and -1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> codes = np.array([[0b1100_0000], [0b1111_0000], [0b1110_0000]], np.uint8)
-    >>> scan = between_codes(codes, codes[:1], costs=(0, 1), n_features=8)
-    >>> nearest(scan, 2)
-    (array([[0., 1.]]), array([[0, 2]]))
-    """
-    distances = np.full((scan.n_queries, k), np.inf)
-    rows = np.full((scan.n_queries, k), -1)
-    for some, allowed in _batches(scan, left_out, mask):
-        size = some.stop - some.start
-        found = Found(
-            distances[some].reshape(-1),
-            rows[some].reshape(-1),
-            np.arange(size + 1) * k,
-            np.full(size, np.inf),
-            np.zeros(size, np.int64),
-            False,
-        )
-        scan.run(some, allowed, found)
-    distances -= scan.constant
-    distances *= scan.unit
-    return distances, rows
-
-
-def within(
-    scan: Scan,
-    radius: float | np.ndarray,
-    *,
-    left_out: np.ndarray | None = None,
-    mask: np.ndarray | None = None,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Find all rows at most ``radius`` away from every query, in order of rows.
-
-    Parameters
-    ----------
-    scan : Scan
-    radius : float or float array of shape (n_queries,)
-    left_out, mask : as in ``nearest``
-
-    Returns
-    -------
-    distances : float64 array of shape (n_found,)
-    rows : int64 array of shape (n_found,)
-    starts : int64 array of shape (n_queries + 1,)
-        Query q found ``starts[q]:starts[q + 1]``.
-    """
-    radii = np.broadcast_to(np.asarray(radius, np.float64), scan.n_queries)
-    limits = np.array([_limit_of(scan, one) for one in radii])
-    distances, rows, counts = [], [], []
-    for some, allowed in _batches(scan, left_out, mask):
-        room = np.full(some.stop - some.start, _FIRST_ROOM)
-        found = _run_within(scan, some, allowed, limits[some], room)
-        if np.any(found.counts > room):
-            found = _run_within(scan, some, allowed, limits[some], found.counts)
-        # Room that was not needed is left out.
-        places = np.arange(len(found.rows)) - np.repeat(
-            found.starts[:-1], np.diff(found.starts)
-        )
-        used = places < np.repeat(found.counts, np.diff(found.starts))
-        distances.append((found.distances[used] - scan.constant) * scan.unit)
-        rows.append(found.rows[used])
-        counts.append(found.counts)
-    starts = np.concatenate([[0], np.cumsum(np.concatenate([*counts, _NO_ROWS]))])
-    return (
-        np.concatenate([*distances, _NO_DISTANCES]),
-        np.concatenate([*rows, _NO_ROWS]),
-        starts,
+    tables, bounds = rounded(products, len(values), count_lines(rows.shape[1], bits))
+    return BoundedScan(
+        rows,
+        bits,
+        tables,
+        Bounds(bounds, read_only(offset), read_only(scale), sign),
+        Queries(padded, pair, least, _NO_CODES, _NO_COSTS, values.shape[1]),
     )
-
-
-def _run_within(
-    scan: Scan, some: slice, allowed: Allowed, limits: np.ndarray, room: np.ndarray
-) -> Found:
-    starts = np.concatenate([[0], np.cumsum(room)])
-    found = Found(
-        np.empty(starts[-1]),
-        np.empty(starts[-1], np.int64),
-        starts,
-        limits,
-        np.zeros(len(room), np.int64),
-        True,
-    )
-    scan.run(some, allowed, found)
-    return found
-
-
-def _limit_of(scan: Scan, radius: float) -> float:
-    """Return the least reported distance that is farther than ``radius``.
-
-    Sums of exact tables are whole numbers; division by the unit may round.
-    """
-    if not scan.is_exact or not np.isfinite(radius):
-        return float(np.nextafter(radius, np.inf))
-    limit = np.floor(radius / scan.unit) + scan.constant
-    while (limit - scan.constant) * scan.unit <= radius:
-        limit += 1
-    while (limit - 1 - scan.constant) * scan.unit > radius:
-        limit -= 1
-    return float(limit)
-
-
-def _batches(
-    scan: Scan, left_out: np.ndarray | None, mask: np.ndarray | None
-) -> Iterator[tuple[slice, Allowed]]:
-    """Cut the queries so that the tables of a part have a bounded size."""
-    if left_out is None:
-        left_out = np.full(scan.n_queries, -1)
-    shown = np.empty(0, np.uint8) if mask is None else mask.view(np.uint8)
-    step = max(4, _TABLE_BYTES // (ENTRIES * scan.n_lines) // 4 * 4)
-    for start in range(0, scan.n_queries, step):
-        some = slice(start, min(start + step, scan.n_queries))
-        yield some, Allowed(read_only(left_out[some]), read_only(shown))
 
 
 # Bytes, lines and tables.
@@ -350,8 +304,6 @@ _NO_VALUES = np.empty((0, 0), np.float32)
 _NO_LEVELS = np.empty(0)
 _NO_CODES = read_only(np.empty((0, 0), np.uint8))
 _NO_COSTS = np.empty(0)
-_NO_ROWS = np.empty(0, np.int64)
-_NO_DISTANCES = np.empty(0)
 
 
 def _line_bits(bits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -32,13 +32,15 @@ class Queries(NamedTuple):
 
     Either float queries: ``values``, float32 (n_queries, 8 * columns of codes), zero
     beyond the coordinates, with ``levels``, float64 (2,), the values of a weak and of
-    a strong coordinate (1 bit: the first counts). Or, where ``values`` has no rows,
-    codes of two bits: ``codes``, uint8 (n_queries, width), with ``costs``, float64
-    (6,), as ``_count_distance`` takes them. ``n_features``: number of coordinates.
+    a strong coordinate (1 bit: the first counts), and ``least``, float64 (n_queries,),
+    which smaller distances become. Or, where ``values`` has no rows, codes of two
+    bits: ``codes``, uint8 (n_queries, width), with ``costs``, float64 (6,), as
+    ``_count_distance`` takes them. ``n_features``: number of coordinates.
     """
 
     values: np.ndarray
     levels: np.ndarray
+    least: np.ndarray
     codes: np.ndarray
     costs: np.ndarray
     n_features: int
@@ -188,4 +190,5 @@ def row_distance(codes, row, bits, q, bounds, queries):
             codes, row, bits, queries.codes[q], queries.costs, queries.n_features
         )
     product = _product(codes, row, bits, queries.values, q, queries.levels)
-    return np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
+    distance = np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
+    return max(distance, queries.least[q])

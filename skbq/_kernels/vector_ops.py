@@ -219,21 +219,23 @@ def correct_rows(rows, codes, bits, c, low, high, out):
     bits : int
     c : float64 array (d,)
     low, high : float
-        Values of a weak and of a strong coordinate; one bit: the first counts.
-    out : float64 array (3, n_rows)
-        Filled with <a, a>, <q, a> and <a, c>.
+        Values of a low and a high magnitude; one bit: the first counts.
+    out : float64 array (4, n_rows)
+        Filled with <a, a>, <q, a>, <a, c> and <x, x>.
     """
     for r in range(rows.shape[0]):
-        length = along = shift = 0.0
+        length = along = shift = square = 0.0
         for j in range(rows.shape[1]):
-            a = np.float64(rows[r, j]) - c[j]
+            x = np.float64(rows[r, j])
+            a = x - c[j]
             level = low
             if bits == 2 and (codes[r, j // 8 * 2 + 1] >> (7 - j % 8)) & 1:
                 level = high
             length += a * a
             along += level * abs(a)
             shift += a * c[j]
-        out[0, r], out[1, r], out[2, r] = length, along, shift
+            square += x * x
+        out[0, r], out[1, r], out[2, r], out[3, r] = length, along, shift, square
 
 
 @kernel

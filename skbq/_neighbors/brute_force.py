@@ -1,19 +1,24 @@
 """Search over plain arrays: threads over the scan kernels, exact distances, reranking.
 
-Who calls whom: an estimator says what is compared (:func:`code_scan`,
-:func:`estimate_scan`), :func:`nearest` and :func:`within` cut the work for threads, and
-``skbq._kernels.dispatch`` finds the rows. Results do not depend on how work is cut.
+A *comparison* says what is compared: :class:`CodeComparison` or
+:class:`EstimateComparison`. :func:`nearest` and :func:`within` cut its rows or its
+queries for threads, and its scans find the rows. Results do not depend on how the work
+is cut.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .._kernels import dispatch as scan
+from .._kernels.dispatch import Scan, between_codes, count_queries, from_vectors
+from .._kernels.memory import read_only
+from .._kernels.result_heap import Allowed, Found
 from .._utils.parallel import (
     count_jobs,
     even_slices,
+    fixed_blocks,
     map_slices,
     row_blocks,
     run_threads,
@@ -21,33 +26,104 @@ from .._utils.parallel import (
 from .._utils.similarity import distances_of_pairs, distances_to
 from ..codes import CodeArray
 
-# Gives what to scan for a slice of rows and one of queries.
-MakeScan = Callable[[slice, slice], scan.Scan]
-
 # Fewer queries than these for each thread share what is made of the rows badly.
 _QUERIES_PER_THREAD = 16
 # With so many rows for each thread and neighbor, finding neighbors anew in each part of
 # the rows costs less than making tiles of all rows for each part of the queries.
 _ROWS_PER_NEIGHBOR = 20_000
+# Queries that are compared together where all rows near them are kept.
+_QUERIES_WITHIN = 64
+# Rows of a query that memory is taken for before their number is known.
+_FIRST_CAPACITY = 64
 
 
-def code_scan(codes: CodeArray, queries: CodeArray, code_metric: str) -> MakeScan:
-    """Compare codes by "hamming", "penalty" or "dot"."""
-    costs = _costs(codes, code_metric)
+class Neighbors(NamedTuple):
+    """What a search for a number of neighbors gives; infinity and -1 where none is.
 
-    def make(rows: slice, some: slice) -> scan.Scan:
-        return scan.between_codes(codes[rows], queries[some], costs, codes.n_features)
+    ``distances``: float64 (n_queries, k), ascending. ``rows``: int64 (n_queries, k).
+    """
 
-    return make
+    distances: np.ndarray
+    rows: np.ndarray
+
+
+class NearRows(NamedTuple):
+    """What a search within a radius gives: for each query, arrays of its own length."""
+
+    distances: list[np.ndarray]
+    rows: list[np.ndarray]
+
+
+class Comparison(Protocol):
+    """What is compared: rows of codes with queries."""
+
+    codes: CodeArray
+
+    @property
+    def n_queries(self) -> int: ...
+
+    def scan(self, queries: slice) -> Scan:
+        """Make the tables of some queries, to scan any rows with."""
+
+
+@dataclass(frozen=True)
+class CodeComparison:
+    """Compare codes with codes by "hamming", "penalty" or "dot"."""
+
+    codes: CodeArray
+    queries: CodeArray
+    code_metric: str
+
+    @property
+    def n_queries(self) -> int:
+        return len(self.queries)
+
+    def scan(self, queries: slice) -> Scan:
+        """Make the tables of some queries."""
+        costs = _costs(self.codes, self.code_metric)
+        codes = self.codes
+        return between_codes(codes, self.queries[queries], costs, codes.n_features)
+
+
+@dataclass(frozen=True)
+class EstimateComparison:
+    """Compare codes with float queries: ``offset + scale * <query, code values>``.
+
+    Attributes
+    ----------
+    codes : CodeArray of shape (n_samples, ceil(d / 8))
+    scale, offset : ndarrays of shape (n_samples,), dtype float32
+    queries : ndarray of shape (n_queries, d), dtype float32
+        Centered as the codes are.
+    least : ndarray of shape (n_queries,), dtype float64, or None
+        Smaller distances become this, and tie.
+    """
+
+    codes: CodeArray
+    scale: np.ndarray
+    offset: np.ndarray
+    queries: np.ndarray
+    least: np.ndarray | None = None
+
+    @property
+    def n_queries(self) -> int:
+        return len(self.queries)
+
+    def scan(self, queries: slice) -> Scan:
+        """Make the tables of some queries."""
+        y = self.queries[queries]
+        least = np.full(len(y), -np.inf) if self.least is None else self.least[queries]
+        return from_vectors(
+            self.codes, y, self.codes.levels, self.offset, self.scale, least
+        )
 
 
 def _costs(codes: CodeArray, code_metric: str) -> list[float]:
     """Return what a coordinate adds to a distance, for each pair of code values.
 
     One bit: where the signs agree, where they differ. Two bits: where they agree and
-    the magnitudes are weak and weak, weak and strong, strong and strong; then where
-    they differ. The distance "dot" of a coordinate is the largest product of levels
-    less theirs.
+    the magnitudes are low and low, low and high, high and high; then where they differ.
+    The distance "dot" of a coordinate is the largest product of levels less theirs.
     """
     if codes.bits == 1:
         return [0, 2 if code_metric == "dot" else 1]
@@ -62,143 +138,225 @@ def _costs(codes: CodeArray, code_metric: str) -> list[float]:
     return agree + [high * high + product for product in products]
 
 
-def estimate_scan(
-    codes: CodeArray, scale: np.ndarray, offset: np.ndarray, queries: np.ndarray
-) -> MakeScan:
-    """Compare float queries with codes: ``offset + scale * <query, code values>``.
+class Eligible(NamedTuple):
+    """Which rows count for which query.
 
-    Parameters
-    ----------
-    codes : CodeArray of shape (n_samples, ceil(d / 8))
-    scale, offset : ndarrays of shape (n_samples,), dtype float32
-    queries : ndarray of shape (n_queries, d), dtype float32
-        Centred as the codes are.
+    ``left_out``: int64 (n_queries,), a row that does not count for the query, -1 for
+    none; or None. ``mask``: bool (n_rows,), the rows that count; None: all.
     """
 
-    def make(rows: slice, some: slice) -> scan.Scan:
-        return scan.from_vectors(
-            codes[rows], queries[some], codes.levels, offset[rows], scale[rows]
-        )
+    left_out: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
-    return make
+    def part(self, rows: slice, queries: slice) -> Allowed:
+        """Say the same of a part of the rows, numbered from its first."""
+        left_out = np.full(queries.stop - queries.start, -1)
+        if self.left_out is not None:
+            given = self.left_out[queries]
+            inside = (rows.start <= given) & (given < rows.stop)
+            left_out = np.where(inside, given - rows.start, -1)
+        mask = _NO_MASK if self.mask is None else self.mask[rows].view(np.uint8)
+        return Allowed(read_only(left_out), read_only(mask))
+
+    def block(self, rows: slice, queries: np.ndarray) -> "Eligible":
+        """Say the same of a block of rows and of some queries."""
+        left_out = self.left_out
+        if left_out is not None:
+            left_out = left_out[queries]
+            inside = (rows.start <= left_out) & (left_out < rows.stop)
+            left_out = np.where(inside, left_out - rows.start, -1)
+        return Eligible(left_out, None if self.mask is None else self.mask[rows])
+
+
+_NO_MASK = np.empty(0, np.uint8)
+EVERY_ROW = Eligible()
 
 
 def nearest(
-    make_scan: MakeScan,
-    n_rows: int,
-    n_queries: int,
+    comparison: Comparison,
     k: int,
+    eligible: Eligible = EVERY_ROW,
     *,
-    left_out: np.ndarray | None = None,
-    mask: np.ndarray | None = None,
     n_jobs: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Neighbors:
     """Find the k nearest rows of every query, equal distances in order of rows.
 
     Parameters
     ----------
-    make_scan : callable
-    left_out : ndarray of shape (n_queries,), dtype int64, default=None
-        A row that does not count for the query; -1 for none.
-    mask : ndarray of shape (n_rows,), dtype bool, default=None
-        Rows that count.
+    comparison : Comparison
+    k : int, at least 1
+    eligible : Eligible
     n_jobs : int, default=None
 
     Returns
     -------
-    distances : ndarray of shape (n_queries, k), dtype float64
-    rows : ndarray of shape (n_queries, k), dtype int64
-        Where fewer than k rows count, the rest is infinity and -1.
+    neighbors : Neighbors
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq.codes import as_codes
+    >>> codes = as_codes(np.array([[0b1100], [0b1111], [0b1110]], np.uint8), 8)
+    >>> nearest(CodeComparison(codes, codes[:1], "hamming"), 2)
+    Neighbors(distances=array([[0., 1.]]), rows=array([[0, 2]]))
     """
-    parts = _cut(n_rows, n_queries, k, n_jobs)
+    row_parts, query_parts = _cut(comparison, k, n_jobs)
 
-    def search(part: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
-        rows, some = part
-        found, where = scan.nearest(
-            make_scan(rows, some), k, **_counting(part, left_out, mask)
+    def search(part: slice) -> Neighbors:
+        blocks = [
+            _merge(_nearest_in_parts(comparison, some, row_parts, k, eligible), k)
+            for some in _batches(part, count_queries(comparison.codes))
+        ]
+        return Neighbors(*map(np.concatenate, zip(*blocks, strict=True)))
+
+    parts = run_threads(search, query_parts)
+    return Neighbors(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _nearest_in_parts(
+    comparison: Comparison,
+    queries: slice,
+    row_parts: list[slice],
+    k: int,
+    eligible: Eligible,
+) -> list[Neighbors]:
+    """Find neighbors in each part of the rows; the parts share the tables."""
+    scan = comparison.scan(queries)
+
+    def search(part: slice) -> Neighbors:
+        n = queries.stop - queries.start
+        distances, rows = np.full((n, k), np.inf), np.full((n, k), -1)
+        found = Found(
+            distances.reshape(-1),
+            rows.reshape(-1),
+            np.arange(n + 1) * k,
+            np.full(n, np.inf),
+            np.zeros(n, np.int64),
+            False,
         )
-        where[where >= 0] += rows.start
-        return found, where
+        scan.run(part, eligible.part(part, queries), found)
+        if scan.units is not None:
+            distances = scan.units.distances(distances)
+        if part.start:
+            rows[rows >= 0] += part.start
+        return Neighbors(distances, rows)
 
-    results = run_threads(search, parts)
-    if len({part[1].start for part in parts}) == len(parts):  # queries were cut
-        distances = np.concatenate([found for found, _ in results])
-        return distances, np.concatenate([where for _, where in results])
-    distances = np.concatenate([found for found, _ in results], axis=1)
-    rows = np.concatenate([where for _, where in results], axis=1)
+    return run_threads(search, row_parts)
+
+
+def _merge(parts: list[Neighbors], k: int) -> Neighbors:
+    """Merge what was found in parts of the rows."""
+    if len(parts) == 1:
+        return parts[0]
+    distances = np.concatenate([part.distances for part in parts], axis=1)
+    rows = np.concatenate([part.rows for part in parts], axis=1)
+    return sort_neighbors(Neighbors(distances, rows), k)
+
+
+def sort_neighbors(neighbors: Neighbors, k: int) -> Neighbors:
+    """Sort by (distance, row) and keep the first k."""
+    distances, rows = neighbors
     order = np.lexsort((rows, distances), axis=1)[:, :k]
-    return tuple(np.take_along_axis(x, order, axis=1) for x in (distances, rows))  # type: ignore[return-value]
+    return Neighbors(*(np.take_along_axis(x, order, axis=1) for x in neighbors))
 
 
 def within(
-    make_scan: MakeScan,
-    n_rows: int,
-    n_queries: int,
+    comparison: Comparison,
     radii: np.ndarray,
+    eligible: Eligible = EVERY_ROW,
     *,
-    step: int = 64,
-    left_out: np.ndarray | None = None,
-    mask: np.ndarray | None = None,
     n_jobs: int | None = None,
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+) -> NearRows:
     """Find all rows at most ``radii[q]`` away from query q, in order of rows.
 
     Parameters
     ----------
-    make_scan : callable
+    comparison : Comparison
     radii : ndarray of shape (n_queries,)
-    step : int, default=64
-        Number of queries that are scanned together.
-    left_out, mask, n_jobs : as in :func:`nearest`
+    eligible : Eligible
+    n_jobs : int, default=None
 
     Returns
     -------
-    distances : list of n_queries float64 arrays
-    rows : list of n_queries int64 arrays
+    near : NearRows
     """
-    everything = slice(0, n_rows)
 
-    def search(part: slice) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        found: list[np.ndarray] = []
-        rows: list[np.ndarray] = []
-        for start in range(part.start, part.stop, step):
-            some = slice(start, min(start + step, part.stop))
-            near, where, starts = scan.within(
-                make_scan(everything, some),
-                radii[some],
-                **_counting((everything, some), left_out, mask),
-            )
-            found += np.split(near, starts[1:-1])
-            rows += np.split(where, starts[1:-1])
-        return found, rows
+    def search(part: slice) -> list[NearRows]:
+        size = min(_QUERIES_WITHIN, count_queries(comparison.codes))
+        return [
+            _within_radii(comparison, some, radii[some], eligible)
+            for some in _batches(part, size)
+        ]
 
-    parts = map_slices(search, n_queries, n_jobs)
-    return [d for part in parts for d in part[0]], [
-        r for part in parts for r in part[1]
-    ]
+    parts = map_slices(search, comparison.n_queries, n_jobs)
+    return join_near_rows(block for part in parts for block in part)
+
+
+def _within_radii(
+    comparison: Comparison, queries: slice, radii: np.ndarray, eligible: Eligible
+) -> NearRows:
+    scan = comparison.scan(queries)
+    units = scan.units
+    limits = (
+        np.nextafter(radii, np.inf)
+        if units is None
+        else np.array([units.limit(radius) for radius in radii])
+    )
+    everything = slice(0, len(comparison.codes))
+    allowed = eligible.part(everything, queries)
+    capacity = np.full(len(radii), _FIRST_CAPACITY)
+    while True:  # twice at most: the second time the numbers are known
+        starts = np.concatenate([[0], np.cumsum(capacity)])
+        distances = np.empty(starts[-1])
+        rows = np.empty(starts[-1], np.int64)
+        counts = np.zeros(len(radii), np.int64)
+        found = Found(distances, rows, starts, limits, counts, True)
+        scan.run(everything, allowed, found)
+        if (counts <= capacity).all():
+            break
+        capacity = counts
+    used = [slice(first, first + n) for first, n in zip(starts, counts, strict=False)]
+    near = [distances[some] for some in used]
+    if units is not None:
+        near = [units.distances(some) for some in near]
+    return NearRows(near, [rows[some] for some in used])
+
+
+def join_near_rows(parts: Iterator[NearRows]) -> NearRows:
+    """Put the answers of queries after each other."""
+    joined = NearRows([], [])
+    for part in parts:
+        joined.distances.extend(part.distances)
+        joined.rows.extend(part.rows)
+    return joined
 
 
 def _cut(
-    n_rows: int, n_queries: int, k: int, n_jobs: int | None
-) -> list[tuple[slice, slice]]:
-    """Cut the work for threads: the rows where they are many, or queries are few."""
-    jobs = count_jobs(n_jobs)
+    comparison: Comparison, k: int, n_jobs: int | None
+) -> tuple[list[slice], list[slice]]:
+    """Cut the work for threads: the rows where they are many, or queries are few.
+
+    Returns
+    -------
+    rows, queries : lists of slice
+        One of them holds a single slice.
+    """
+    n_rows, n_queries, jobs = (
+        len(comparison.codes),
+        comparison.n_queries,
+        count_jobs(n_jobs),
+    )
     many_rows = n_rows >= _ROWS_PER_NEIGHBOR * k * jobs
     few_queries = n_queries < _QUERIES_PER_THREAD * jobs and n_rows >= jobs
     if many_rows or few_queries:
-        return [(rows, slice(0, n_queries)) for rows in even_slices(n_rows, jobs)]
-    return [(slice(0, n_rows), some) for some in even_slices(n_queries, jobs)]
+        return even_slices(n_rows, jobs), [slice(0, n_queries)]
+    return [slice(0, n_rows)], even_slices(n_queries, jobs)
 
 
-def _counting(
-    part: tuple[slice, slice], left_out: np.ndarray | None, mask: np.ndarray | None
-) -> dict[str, Any]:
-    """Say which rows of a part count, as row numbers within it."""
-    rows, some = part
-    if left_out is not None:
-        inside = (rows.start <= left_out[some]) & (left_out[some] < rows.stop)
-        left_out = np.where(inside, left_out[some] - rows.start, -1)
-    return {"left_out": left_out, "mask": None if mask is None else mask[rows]}
+def _batches(queries: slice, size: int) -> Iterator[slice]:
+    """Cut queries so that the tables of a part have a bounded size."""
+    for some in fixed_blocks(queries.stop - queries.start, size):
+        yield slice(some.start + queries.start, some.stop + queries.start)
 
 
 # By exact distances between vectors.
@@ -209,35 +367,35 @@ def exact_within(
     queries: np.ndarray,
     metric: str,
     radius: float,
+    eligible: Eligible = EVERY_ROW,
     *,
-    left_out: np.ndarray | None = None,
-    mask: np.ndarray | None = None,
     n_jobs: int | None = None,
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
+) -> NearRows:
     """Find all rows at most ``radius`` away by exact distance, in order of rows.
 
     Parameters and results are as in :func:`within`; every vector is read.
     """
     n_rows, d = vectors.shape
+    left_out, mask = eligible
 
-    def search(part: slice) -> list[tuple[np.ndarray, np.ndarray]]:
+    def search(part: slice) -> list[NearRows]:
         hits = []
         for q in range(part.start, part.stop):
-            near, where = [], []
+            near, rows = [], []
             for block in row_blocks(n_rows, d * 24, shares=count_jobs(n_jobs)):
-                found = distances_to(vectors[block], queries[q], metric)
-                inside = found <= radius
+                distances = distances_to(vectors[block], queries[q], metric)
+                inside = distances <= radius
                 if mask is not None:
                     inside &= mask[block]
                 if left_out is not None and block.start <= left_out[q] < block.stop:
                     inside[left_out[q] - block.start] = False
-                near.append(found[inside])
-                where.append(np.flatnonzero(inside) + block.start)
-            hits.append((np.concatenate(near), np.concatenate(where)))
+                near.append(distances[inside])
+                rows.append(np.flatnonzero(inside) + block.start)
+            hits.append(NearRows([np.concatenate(near)], [np.concatenate(rows)]))
         return hits
 
-    parts = [hit for part in map_slices(search, len(queries), n_jobs) for hit in part]
-    return [found for found, _ in parts], [rows for _, rows in parts]
+    parts = map_slices(search, len(queries), n_jobs)
+    return join_near_rows(hit for part in parts for hit in part)
 
 
 def rerank(
@@ -248,7 +406,7 @@ def rerank(
     k: int,
     *,
     n_jobs: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Neighbors:
     """Order candidate rows by their exact distance and keep the k nearest.
 
     Parameters
@@ -261,18 +419,19 @@ def rerank(
 
     Returns
     -------
-    distances, rows : ndarrays of shape (n_queries, k)
-        Infinity and -1 where there are fewer candidates.
+    neighbors : Neighbors
     """
-    found = np.full((len(queries), k), np.inf)
-    rows = np.full((len(queries), k), -1)
+    neighbors = Neighbors(
+        np.full((len(queries), k), np.inf), np.full((len(queries), k), -1)
+    )
 
     def search(part: slice) -> None:
-        some = np.sort(candidates[part], axis=1)  # ties: the lower row
-        near = distances_of_pairs(vectors, queries[part], some, metric)
-        order = np.argsort(near, axis=1, kind="stable")[:, :k]
-        found[part, : order.shape[1]] = np.take_along_axis(near, order, axis=1)
-        rows[part, : order.shape[1]] = np.take_along_axis(some, order, axis=1)
+        rows = np.sort(candidates[part], axis=1)  # ties: the lower row
+        distances = distances_of_pairs(vectors, queries[part], rows, metric)
+        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+        for kept, values in zip(neighbors, (distances, rows), strict=True):
+            best = np.take_along_axis(values, order, axis=1)
+            kept[part, : order.shape[1]] = best
 
     map_slices(search, len(queries), n_jobs)
-    return found, rows
+    return neighbors

@@ -1,196 +1,263 @@
 """From vectors to what an index keeps: codes, and corrections for float queries."""
 
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn import config_context
+from sklearn.frozen import FrozenEstimator
 
-from .._kernels.memory import read_only
-from .._kernels.vector_ops import correct_rows
 from .._quantization.base import Quantizer
-from .._quantization.steps import apply_steps, split_quantizer
-from .._utils.parallel import cache_blocks, map_slices
+from .._quantization.steps import apply_steps, fit_steps, split_quantizer
+from .._utils.parallel import cache_blocks, fixed_blocks, map_slices
 from .._utils.similarity import scaled_rows
 from .._utils.validation import float_dtype, float_rows
-from ..codes import CodeArray, code_bytes, empty_codes, is_codes, squared_lengths
+from ..codes import CodeArray, empty_codes, is_codes
+from .float_queries import (
+    CenteredQueries,
+    Corrections,
+    center_queries,
+    check_has_thresholds,
+    choose_unit,
+    correct_codes,
+    measure_distortion,
+)
 
-# Rows that a quantizer learns from at most: with 2^17 of them a mean is off by 0.3 %
-# of a standard deviation.
+# What a quantizer learns from at most, as rows and as numbers, which are copied to
+# floats: with 2^14 rows a mean is off by 0.8 % of a standard deviation. Of very long
+# rows at least a few hundred.
 _FIT_ROWS = 2**17
+_FIT_NUMBERS = 2**24
+_FEWEST_FIT_ROWS = 512
 # Vectors encoded at a time, as float32: what stays within a second-level cache.
 _BLOCK_BYTES = 2**20
 
 _log = logging.getLogger("skbq")
 
 
-def rows_to_learn_from(X: np.ndarray, metric: str) -> np.ndarray:
-    """Return rows to fit a quantizer on: all, or a random sample where they are many.
+class EncodedRows(NamedTuple):
+    """Rows in codes, with what asymmetric search needs of them, if it was wanted."""
 
-    Under "cosine" scaled to unit length. The sample is the same at every fit, and never
-    the head of the array, which may be sorted.
+    codes: CodeArray
+    corrections: Corrections | None
+
+
+class Encoder:
+    """A fitted quantizer and the metric that its codes stand for.
+
+    Parameters
+    ----------
+    quantizer : fitted estimator
+        A quantizer or a Pipeline that ends in one.
+    metric : {"cosine", "euclidean", "inner_product"}
     """
-    if len(X) <= _FIT_ROWS:
-        return scaled_rows(X, metric)
-    rows = np.random.default_rng(0).choice(len(X), _FIT_ROWS, replace=False)
-    rows.sort()
-    sample = np.empty((_FIT_ROWS, X.shape[1]), float_dtype(X))
-    for part in cache_blocks(_FIT_ROWS, X[:1].nbytes):
-        sample[part] = scaled_rows(X[rows[part]], metric)
-    return sample
+
+    def __init__(self, quantizer: Any, metric: str) -> None:
+        self.metric = metric
+        self.before, self.last = split_quantizer(quantizer)
+
+    def see(self, X: np.ndarray) -> np.ndarray:
+        """Return rows as the quantizer sees them."""
+        return apply_steps(self.before, scaled_rows(X, self.metric))
+
+    def encode(self, seen: np.ndarray) -> CodeArray:
+        """Encode rows as the quantizer sees them."""
+        if isinstance(self.last, Quantizer):  # what comes in has been checked
+            return self.last._encode(float_rows(seen))
+        with config_context(transform_output="default"):
+            codes = self.last.transform(seen)
+        return _check_result(codes, self.last)
+
+    def center(self, X: np.ndarray, unit: float = 1.0) -> CenteredQueries:
+        """Prepare float queries for the estimate."""
+        return center_queries(self.see(X), self.last.thresholds_, self.metric, unit)
+
+    def encode_rows(
+        self,
+        X: np.ndarray,
+        *,
+        corrections: bool = False,
+        unit: float | None = None,
+        n_jobs: int | None = None,
+    ) -> EncodedRows:
+        """Encode rows block by block, in threads.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            May be a memory map; blocks of it are read.
+        corrections : bool, default=False
+            Whether to give the corrections of float queries, else None.
+        unit : float, default=None
+            That of the corrections; None: chosen for these rows.
+
+        Returns
+        -------
+        encoded : EncodedRows
+        """
+        filling = _Filling(self, len(X), corrections, unit)
+        blocks = _blocks(*X.shape)
+        filling.put(blocks[0], X[blocks[0]])
+
+        def fill(part: slice) -> None:
+            for block in blocks[1:][part]:
+                filling.put(block, X[block])
+
+        # One block, which is done, needs no threads.
+        map_slices(fill, len(blocks) - 1, n_jobs if len(blocks) > 1 else 1)
+        return filling.encoded
 
 
-def encode_rows(
+def fit_encode(
     quantizer: Any,
     X: np.ndarray,
     metric: str,
     *,
     corrections: bool = False,
     n_jobs: int | None = None,
-) -> tuple[CodeArray, np.ndarray | None]:
-    """Encode rows block by block, in threads.
+) -> EncodedRows:
+    """Fit a quantizer on rows and encode them, each row scaled and encoded once.
 
     Parameters
     ----------
-    quantizer : fitted estimator
-        A quantizer or a Pipeline that ends in one.
-    X : ndarray of shape (n_samples, n_features)
-        May be a memory map; blocks of it are read.
-    metric : {"cosine", "euclidean", "inner_product"}
-    corrections : bool, default=False
-        Whether to give the corrections of float queries, else None.
+    quantizer : estimator
+        Changed: fitted on all rows, or on a random sample where they are many. The
+        sample is the same at every fit, and never the head of the array, which may be
+        sorted.
+    X, metric, corrections, n_jobs : as for :class:`Encoder`
 
     Returns
     -------
-    codes : CodeArray of shape (n_samples, ceil(d / 8))
-    corrections : ndarray of shape (2 or 3, n_samples), dtype float32, or None
-        Scale and offset of each row: the estimated distance is ``offset + scale *
-        <query less c, code values>`` and a number that depends on the query alone.
-        Under "inner_product" also the row's length about c, which the error bound
-        needs and other metrics can tell from the first two.
+    encoded : EncodedRows
     """
-    before, last = split_quantizer(quantizer)
-    if corrections:
-        check_has_thresholds(last)
-
-    def encode(rows: slice) -> tuple[CodeArray, np.ndarray]:
-        seen = apply_steps(before, scaled_rows(X[rows], metric))
-        if isinstance(last, Quantizer):  # what comes in has been checked
-            return last._encode(float_rows(seen)), seen
-        with config_context(transform_output="default"):
-            codes = last.transform(seen)
-        if not is_codes(codes):
-            raise TypeError(
-                "The quantizer of BinaryNeighbors must turn vectors into codes, "
-                f"but {last!r} gave {type(codes).__name__}. End it with a "
-                "BinaryQuantizer or TwoBitQuantizer."
-            )
-        return codes, seen
-
-    block_rows = max(16, _BLOCK_BYTES // (4 * X.shape[1]) // 16 * 16)
-    first = slice(0, min(block_rows, len(X)))
-    done = encode(first)
-    codes = empty_codes(len(X), like=done[0])
-    kept = np.empty((2 + (metric == "inner_product"), len(X)), np.float32)
+    if isinstance(quantizer, FrozenEstimator):
+        encoder = Encoder(quantizer, metric)
+        return encoder.encode_rows(X, corrections=corrections, n_jobs=n_jobs)
+    numbers = _sample_numbers(*X.shape)
+    sample = _scaled_sample(X, numbers, metric)
+    with config_context(transform_output="default"):
+        seen, codes = fit_steps(quantizer, sample)
+    encoder = Encoder(quantizer, metric)
+    _check_result(codes, encoder.last)
+    filling = _Filling(encoder, len(X), corrections)
+    for block in _blocks(*sample.shape):
+        rows = block if numbers is None else numbers[block]
+        filling.put(rows, sample[block], seen[block], codes[block])
+    if numbers is None:
+        return filling.encoded
+    del sample, seen, codes
+    others = np.delete(np.arange(len(X)), numbers)
+    blocks = _blocks(len(others), X.shape[1])
 
     def fill(part: slice) -> None:
-        for start in range(part.start, part.stop, block_rows):
-            rows = slice(start, min(start + block_rows, part.stop))
-            codes[rows], seen = done if rows == first else encode(rows)
-            if corrections:
-                numbers = _corrections(codes[rows], seen, last.thresholds_, metric)
-                with np.errstate(over="ignore"):
-                    kept[:, rows] = numbers
-                if not np.isfinite(kept[:, rows]).all():
-                    raise ValueError(
-                        "The rows are too long for query='vectors', which keeps "
-                        "float32 numbers of each: scale X down."
-                    )
-            n_rows = rows.stop - rows.start
-            _log.debug("encoded %d rows", n_rows, extra={"rows": n_rows})
+        for block in blocks[part]:
+            filling.put(others[block], X[others[block]])
 
-    # One block, which is done, needs no threads.
-    map_slices(fill, len(X), n_jobs if len(X) > block_rows else 1)
-    return codes, (kept if corrections else None)
+    map_slices(fill, len(blocks), n_jobs)
+    return filling.encoded
 
 
-def check_has_thresholds(last: Any) -> None:
-    """Refuse a quantizer that float queries cannot be centred for."""
-    if not hasattr(last, "thresholds_"):
+def _check_result(codes: Any, quantizer: Any) -> CodeArray:
+    if not is_codes(codes):
         raise TypeError(
-            "query='vectors' needs a quantizer with thresholds_, such as "
-            f"BinaryQuantizer or TwoBitQuantizer. Got {last!r} instead."
+            "The quantizer of BinaryNeighbors must turn vectors into codes, "
+            f"but {quantizer!r} gave {type(codes).__name__}. End it with a "
+            "BinaryQuantizer or TwoBitQuantizer."
         )
+    return codes
 
 
-def _corrections(
-    codes: CodeArray, rows: np.ndarray, c: np.ndarray, metric: str
-) -> tuple[np.ndarray, ...]:
-    """Return scale, offset (and length) of rows, given as the quantizer saw them."""
-    low, high = codes.levels or (1.0, 1.0)
-    sums = np.empty((3, len(rows)))
-    seen, packed = read_only(float_rows(rows)), read_only(code_bytes(codes))
-    correct_rows(seen, packed, codes.bits, read_only(c), low, high, sums)
-    length, along, shift = sums
-    f = np.divide(length, along, out=np.zeros(len(rows)), where=along > 0)
-    if metric == "euclidean":
-        return -2 * f, length
-    offset = -shift
-    return (-f, offset) if metric == "cosine" else (-f, offset, np.sqrt(length))
+def _sample_numbers(n: int, d: int) -> np.ndarray | None:
+    """Return the numbers of the rows to learn from, ascending; None: all."""
+    most = min(_FIT_ROWS, max(_FEWEST_FIT_ROWS, _FIT_NUMBERS // d))
+    if n <= most:
+        return None
+    return np.sort(np.random.default_rng(0).choice(n, most, replace=False))
 
 
-def estimate_spread(
-    codes: CodeArray, corrections: np.ndarray, c: np.ndarray, metric: str
+def _scaled_sample(
+    X: np.ndarray, numbers: np.ndarray | None, metric: str
 ) -> np.ndarray:
-    """Return how far estimates of a row spread, for queries of unit length about c.
+    """Return rows as floats, of unit norm under "cosine", read block by block."""
+    if numbers is None:
+        return scaled_rows(X, metric)
+    sample = np.empty((len(numbers), X.shape[1]), float_dtype(X))
+    for part in cache_blocks(len(numbers), X[:1].nbytes):
+        sample[part] = scaled_rows(X[numbers[part]], metric)
+    return sample
 
-    With o the cosine between a row a = x - c and its code q, the error of the
-    estimated inner product is ``|a| sqrt(1 - o^2) / o`` times the component of the
-    query along a direction that a random rotation makes random (RaBitQ, theorem 3.2).
-    Written with f = |a|^2 / <q, a> this is ``sqrt(f^2 |q|^2 - |a|^2)``.
 
-    Returns
-    -------
-    spread : ndarray of shape (n_samples,), dtype float64
-        Of the distance; of the squared one under "euclidean".
+def _blocks(n_rows: int, width: int) -> list[slice]:
+    """Cut rows into blocks that fit the cache."""
+    size = max(16, _BLOCK_BYTES // (4 * width) // 16 * 16)
+    return list(fixed_blocks(n_rows, size))
+
+
+class _Filling:
+    """Codes and corrections that are filled block by block.
+
+    The first block decides the kind of the codes and the unit of the corrections.
     """
-    scale, offset = corrections[:2].astype(np.float64)
-    if metric == "euclidean":
-        squared_length, f = offset, -scale / 2
-    elif metric == "cosine":  # 1 = |a + c|^2
-        squared_length, f = 1 + 2 * offset - np.square(c).sum(), -scale
-    else:
-        squared_length, f = np.square(corrections[2].astype(np.float64)), -scale
-    code_length = squared_lengths(codes)
-    spread = np.sqrt(np.maximum(f * f * code_length - squared_length, 0))
-    return 2 * spread if metric == "euclidean" else spread
 
+    def __init__(
+        self,
+        encoder: Encoder,
+        n_rows: int,
+        corrections: bool,
+        unit: float | None = None,
+    ) -> None:
+        if corrections:
+            check_has_thresholds(encoder.last)
+        self._encoder, self._n_rows, self._unit = encoder, n_rows, unit
+        self._wanted = corrections
+        self._codes: Any = None
+        self._corrections: Any = None
+        self._distortions = [0.0]
 
-def centred_queries(
-    quantizer: Any, X: np.ndarray, metric: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Prepare float queries for the corrected estimate.
+    def put(
+        self,
+        block: Any,
+        X: np.ndarray,
+        seen: np.ndarray | None = None,
+        codes: CodeArray | None = None,
+    ) -> None:
+        """Encode some rows, unless that has been done, and keep what they give."""
+        encoder = self._encoder
+        rows = X
+        if seen is None:
+            rows = scaled_rows(X, encoder.metric)
+            seen = apply_steps(encoder.before, rows)
+        if codes is None:
+            codes = encoder.encode(seen)
+        if self._codes is None:
+            self._prepare(codes, seen)
+        self._codes[block] = codes
+        if self._wanted:
+            c = encoder.last.thresholds_
+            some = Corrections.empty(len(codes), encoder.metric, self._corrections.unit)
+            correct_codes(codes, seen, c, encoder.metric, some)
+            for column, values in zip(
+                self._corrections.columns, some.columns, strict=True
+            ):
+                column[block] = values
+            if encoder.before is not None:
+                change = measure_distortion(rows, seen, encoder.metric)
+                self._distortions.append(change)
+        _log.debug("encoded %d rows", len(codes), extra={"rows": len(codes)})
 
-    Returns
-    -------
-    queries : ndarray of shape (n_queries, d), dtype float32
-        As the quantizer sees them, less its thresholds c.
-    constants : ndarray of shape (n_queries,), dtype float64
-        What the distance estimate still lacks: <c, y> and the like.
-    """
-    before, last = split_quantizer(quantizer)
-    c = last.thresholds_
-    y = apply_steps(before, scaled_rows(X, metric)).astype(np.float64)
-    if metric == "euclidean":
-        with np.errstate(over="ignore"):
-            constants = np.square(y - c).sum(axis=1)
-    else:
-        constants = (metric == "cosine") - (y * c).sum(axis=1)
-    with np.errstate(over="ignore"):
-        centred = (y - c).astype(np.float32)
-    if not (np.isfinite(centred).all() and np.isfinite(constants).all()):
-        raise ValueError(
-            "The queries are too long for query='vectors', which compares them in "
-            "float32: scale them, and the rows, down."
-        )
-    return centred, constants
+    def _prepare(self, codes: CodeArray, seen: np.ndarray) -> None:
+        self._codes = empty_codes(self._n_rows, like=codes)
+        if not self._wanted:
+            return
+        metric, c = self._encoder.metric, self._encoder.last.thresholds_
+        unit = choose_unit(seen, c, metric) if self._unit is None else self._unit
+        self._corrections = Corrections.empty(self._n_rows, metric, unit)
+
+    @property
+    def encoded(self) -> EncodedRows:
+        """What was filled."""
+        if not self._wanted:
+            return EncodedRows(self._codes, None)
+        kept = self._corrections
+        corrections = kept.with_columns(kept.columns, max(self._distortions))
+        return EncodedRows(self._codes, corrections)

@@ -75,6 +75,15 @@ def width(value: Any, sizes: Sizes) -> bool:
     return value == sizes["d"] and isinstance(value, int)
 
 
+def coordinates(value: Any, sizes: Sizes) -> bool:
+    """Accept the numbers of some coordinates, ascending."""
+    is_array = isinstance(value, np.ndarray) and value.dtype == np.int64
+    if not is_array or value.ndim != 1 or value.size == 0:
+        return False
+    inside = 0 <= value[0] and value[-1] < sizes["d"]
+    return bool(inside and (np.diff(value) > 0).all())
+
+
 def names(value: Any, sizes: Sizes) -> bool:
     """Accept one name for each coordinate."""
     is_array = isinstance(value, np.ndarray) and value.dtype == object
@@ -194,6 +203,7 @@ CLASSES: dict[str, FileClass] = {
             "levels_": levels,
             "magnitude_thresholds_": optional(array("f8", "d", check=_positive)),
             "_row_factor": number(0, 1e6),
+            "_live": optional(coordinates),
             "_deviation_sums": array("f8", "d"),
         },
         needed=(

@@ -1,252 +1,303 @@
 """Queries against the rows of an index: what is compared, and how far errors reach.
 
 Queries are taken block by block, so that what is computed of them fits scikit-learn's
-``working_memory`` setting.
+``working_memory`` setting. Nothing here knows the estimator.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .._quantization.steps import split_quantizer
 from .._utils.parallel import row_blocks
 from ..codes import CodeArray
 from .brute_force import (
-    MakeScan,
-    code_scan,
-    estimate_scan,
+    CodeComparison,
+    Comparison,
+    Eligible,
+    EstimateComparison,
+    NearRows,
+    Neighbors,
     exact_within,
+    join_near_rows,
     nearest,
     rerank,
+    sort_neighbors,
     within,
 )
-from .encoding import centred_queries, encode_rows, estimate_spread
+from .encoding import Encoder
+from .float_queries import (
+    CenteredQueries,
+    Corrections,
+    error_reach,
+    estimate_deviation,
+    finish_estimates,
+    start_estimates,
+)
+from .indexed_rows import IndexedRows
 
-# RaBitQ's epsilon_0: standard deviations of the estimate's error within its bound.
-_BOUND_FACTOR = 1.9
-# The factor's part that belongs to a query is rounded up by at most this share: queries
-# of equal reach are scanned together.
+# The factor of the error bound that belongs to a query is rounded up by at most this
+# share: queries of equal reach are scanned together.
 _REACH_STEP = 0.02
+# What rounding in float32 may take off a lower bound, as a share of its terms.
+_FLOAT32_ROUNDING = 1e-6
+# What adding a query's constant may round, as a share of it.
+_FLOAT64_ROUNDING = 1e-9
 # Temporary bytes: of a coordinate of a query; of a candidate; of a row that is pruned.
 _VALUE_BYTES = 40
 _CANDIDATE_BYTES = 32
 _BOUND_BYTES = 64
 
-Pair = tuple[np.ndarray, np.ndarray]
-Lists = tuple[list[np.ndarray], list[np.ndarray]]
+
+class FirstStage(NamedTuple):
+    """What is scanned; of float queries also what the distances found lack."""
+
+    comparison: Comparison
+    constants: np.ndarray | None
 
 
-class Comparison:
-    """The queries of one call and the index that they ask.
+class Queries(NamedTuple):
+    """Some queries: their vectors, their codes or both."""
 
-    Parameters
+    vectors: np.ndarray | None
+    codes: CodeArray | None
+
+
+@dataclass(frozen=True)
+class IndexSearch:
+    """How the rows of an index are searched.
+
+    Attributes
     ----------
-    index : fitted BinaryNeighbors
-    X : ndarray, CodeArray or None
-        Queries that were checked; None: the indexed rows, each leaving itself out.
-    mask : ndarray of shape (n_samples_fit_,), dtype bool, or None
-        Rows that may be found; None: all.
+    rows : IndexedRows
+    encoder : Encoder or None
+        None where codes were given.
+    metric, query, code_metric, oversampling, n_jobs
+        As for ``BinaryNeighbors``; "auto" is decided.
     """
 
-    def __init__(self, index: Any, X: Any, mask: np.ndarray | None) -> None:
-        self.index, self.X, self.mask = index, X, mask
-        self.n_rows: int = index.n_samples_fit_
-        self.n_queries = self.n_rows if X is None else len(X)
+    rows: IndexedRows
+    encoder: Encoder | None
+    metric: str
+    query: str
+    code_metric: str
+    oversampling: float | str | None
+    n_jobs: int | None
 
-    def nearest(self, k: int) -> Pair:
-        """Return distances and rows of the k nearest, each (n_queries, k)."""
-        found = np.empty((self.n_queries, k))
-        rows = np.empty((self.n_queries, k), np.int64)
+    def kneighbors(
+        self, X: Any, k: int, mask: np.ndarray | None, *, clip: bool = False
+    ) -> Neighbors:
+        """Return the k nearest rows of each query.
+
+        Parameters
+        ----------
+        X : ndarray, CodeArray or None
+            Queries that were checked; None: the indexed rows, each leaving itself out.
+        k : int
+        mask : ndarray of shape (n_rows,), dtype bool, or None
+            Rows that may be found; None: all.
+        clip : bool, default=False
+            Whether distances estimated below 0 count as 0; euclidean ones always do.
+        """
+        found = Neighbors(
+            np.empty((self._count(X), k)), np.empty((self._count(X), k), np.int64)
+        )
         depth = self._depth(k)
-        pruned = self.index.oversampling == "bound"
-        room = _CANDIDATE_BYTES * (self.n_rows if pruned else depth)
-        for some in self._blocks(room):
-            found[some], rows[some] = self._nearest(some, k, depth)
-        return found, rows
+        candidates = len(self.rows) if self.oversampling == "bound" else depth
+        for some in self._blocks(X, _CANDIDATE_BYTES * candidates):
+            queries = self._queries(X, some)
+            eligible = self._eligible(X, some, mask)
+            found.distances[some], found.rows[some] = self._nearest(
+                queries, k, depth, eligible, clip
+            )
+        if X is None and self.rows.removed is not None:
+            found.distances[self.rows.removed] = np.inf
+            found.rows[self.rows.removed] = -1
+        return found
 
-    def within(self, radius: float) -> Lists:
-        """Return distances and rows of all that are near, an array for each query."""
-        found: list[np.ndarray] = []
-        rows: list[np.ndarray] = []
-        for some in self._blocks(0):
-            near, where = self._within(some, radius)
-            found += near
-            rows += where
-        return found, rows
+    def radius_neighbors(
+        self, X: Any, radius: float, mask: np.ndarray | None
+    ) -> NearRows:
+        """Return all rows within a radius of each query, in order of rows."""
+        near = join_near_rows(
+            self._within(self._queries(X, some), radius, self._eligible(X, some, mask))
+            for some in self._blocks(X, 0)
+        )
+        if X is None and self.rows.removed is not None:
+            for row in np.flatnonzero(self.rows.removed):
+                near.distances[row] = near.distances[row][:0]
+                near.rows[row] = near.rows[row][:0]
+        return near
 
-    def lower_bounds(self, found: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def lower_bounds(self, X: Any, neighbors: Neighbors) -> np.ndarray:
         """Return what true distances are above, given estimates and their rows."""
+        found, rows = neighbors
         bounds = np.empty_like(found)
-        codes = self.index.codes_
+        codes, unit = self.rows.codes, self._corrections.unit
         row_bytes = _BOUND_BYTES + 4 * codes.itemsize * codes.shape[1]
-        for some in self._blocks(row_bytes * rows.shape[1]):
-            y, _ = self._centred(some)
-            spread = self._spread(rows[some].ravel()).reshape(rows[some].shape)
-            slack = self._reach(y)[:, None] * spread
-            if self.index.metric == "euclidean":
-                squared = np.square(found[some]) - slack
-                bounds[some] = np.sqrt(np.maximum(squared, 0))
-            else:
-                bounds[some] = found[some] - slack
+        for some in self._blocks(X, row_bytes * rows.shape[1]):
+            y = self._center(self._queries(X, some)).values
+            deviation = self._deviation(rows[some].ravel()).reshape(rows[some].shape)
+            slack = error_reach(y)[:, np.newaxis] * deviation
+            start = start_estimates(found[some], self.metric, unit) - slack
+            bounds[some] = finish_estimates(start, 0.0, self.metric, unit)
         return bounds
 
     # Blocks of queries.
 
-    def _blocks(self, room: int) -> Iterator[slice]:
+    def _count(self, X: Any) -> int:
+        return len(self.rows) if X is None else len(X)
+
+    def _blocks(self, X: Any, extra: int) -> Iterator[slice]:
         """Cut the queries; each takes its values and so many bytes more."""
-        width = max(self.index.n_features_in_, self.index.codes_.n_features)
-        return row_blocks(self.n_queries, _VALUE_BYTES * width + room)
+        width = 0 if X is None else X.shape[1]
+        width = max(width, self.rows.codes.n_features)
+        return row_blocks(self._count(X), _VALUE_BYTES * width + extra)
+
+    def _queries(self, X: Any, some: slice) -> Queries:
+        if X is None:
+            vectors = self.rows.vectors
+            kept = None if vectors is None else vectors[some]
+            return Queries(kept, self.rows.codes[some])
+        if self.encoder is None:
+            return Queries(None, X[some])
+        return Queries(X[some], None)
+
+    def _eligible(self, X: Any, some: slice, mask: np.ndarray | None) -> Eligible:
+        own = np.arange(some.start, some.stop) if X is None else None
+        return Eligible(own, mask)
 
     def _depth(self, k: int) -> int:
         """Return how many rows the codes are asked for."""
-        share = self.index.oversampling or 1
-        return min(2 * k if share == "bound" else ceil(share * k), self.n_rows)
-
-    def _counting(self, some: slice) -> dict[str, Any]:
-        """Say which rows count, and how many threads there are."""
-        left_out = np.arange(some.start, some.stop) if self.X is None else None
-        return {"left_out": left_out, "mask": self.mask, "n_jobs": self.index.n_jobs}
-
-    def _vectors(self, some: slice) -> np.ndarray:
-        return (self.index._vectors if self.X is None else self.X)[some]
-
-    def _codes(self, some: slice) -> CodeArray:
-        index = self.index
-        if self.X is None:
-            return index.codes_[some]
-        if index.quantizer_ is None:
-            return self.X[some]
-        quantizer, X = index.quantizer_, self.X[some]
-        return encode_rows(quantizer, X, index.metric, n_jobs=index.n_jobs)[0]
-
-    def _centred(self, some: slice) -> Pair:
-        index = self.index
-        return centred_queries(index.quantizer_, self._vectors(some), index.metric)
+        share = self.oversampling or 1
+        depth = 2 * k if share == "bound" else ceil(float(share) * k)
+        return min(depth, len(self.rows))
 
     # What is compared.
 
-    def _nearest(self, some: slice, k: int, depth: int) -> Pair:
-        make_scan, constants = self._first_stage(some)
-        size = (self.n_rows, some.stop - some.start)
-        found, rows = nearest(make_scan, *size, depth, **self._counting(some))
-        if self.index.oversampling is None:
-            if constants is not None:
-                found = self._finished(found, constants[:, None])
-            return found, rows
-        found, reranked = self._rerank(some, rows, k)
-        if self.index.oversampling == "bound":
-            near = self._within_bound(some, found)
-            found, reranked = self._rerank(some, _united(rows, near), k)
-        return found, reranked
+    def _first_stage(self, queries: Queries, clip: bool = False) -> FirstStage:
+        codes = self.rows.codes
+        if self.query == "codes":
+            compared = self._encode(queries)
+            return FirstStage(CodeComparison(codes, compared, self.code_metric), None)
+        y, constants = self._center(queries)
+        least = -constants if clip or self.metric == "euclidean" else None
+        scale, offset = self._corrections[:2]
+        comparison = EstimateComparison(codes, scale, offset, y, least)
+        return FirstStage(comparison, constants)
 
-    def _first_stage(self, some: slice) -> tuple[MakeScan, np.ndarray | None]:
-        """Return what to scan, and what its distances lack for each query."""
-        index = self.index
-        if index.query == "codes":
-            codes = self._codes(some)
-            return code_scan(index.codes_, codes, self._code_metric()), None
-        y, constants = self._centred(some)
-        scale, offset = index._corrections[:2]
-        return estimate_scan(index.codes_, scale, offset, y), constants
+    def _encode(self, queries: Queries) -> CodeArray:
+        if queries.codes is not None:
+            return queries.codes
+        assert self.encoder is not None
+        return self.encoder.encode_rows(queries.vectors, n_jobs=self.n_jobs).codes
 
-    def _code_metric(self) -> str:
-        if self.index.code_metric != "auto":
-            return self.index.code_metric
-        return "hamming" if self.index.codes_.bits == 1 else "dot"
+    @property
+    def _corrections(self) -> Corrections:
+        assert self.rows.corrections is not None
+        return self.rows.corrections
 
-    def _finished(self, found: np.ndarray, constants: Any) -> np.ndarray:
+    def _center(self, queries: Queries) -> CenteredQueries:
+        assert self.encoder is not None
+        return self.encoder.center(queries.vectors, self._corrections.unit)
+
+    def _nearest(
+        self, queries: Queries, k: int, depth: int, eligible: Eligible, clip: bool
+    ) -> Neighbors:
+        stage = self._first_stage(queries, clip and self.oversampling is None)
+        found = nearest(stage.comparison, depth, eligible, n_jobs=self.n_jobs)
+        if self.oversampling is None:
+            return self._finish(found, stage.constants)
+        best = self._rerank(queries, found.rows, k)
+        if self.oversampling == "bound":
+            more = self._within_bound(stage, best.distances, eligible)
+            best = self._rerank(queries, _unite(found.rows, more), k)
+        return best
+
+    def _finish(self, found: Neighbors, constants: np.ndarray | None) -> Neighbors:
         """Add what estimated distances lack."""
-        distances = found + constants
-        if self.index.metric == "euclidean":
-            return np.sqrt(np.maximum(distances, 0))
-        return distances
+        if constants is None:
+            return found
+        unit = self._corrections.unit
+        distances = finish_estimates(
+            found.distances, constants[:, np.newaxis], self.metric, unit
+        )
+        # Rounding may make ties of what differed.
+        return sort_neighbors(Neighbors(distances, found.rows), distances.shape[1])
 
-    def _rerank(self, some: slice, candidates: Any, k: int) -> Pair:
-        index = self.index
+    def _rerank(self, queries: Queries, candidates: np.ndarray, k: int) -> Neighbors:
+        vectors, n_jobs = self.rows.vectors, self.n_jobs
+        assert vectors is not None
+        assert queries.vectors is not None
         return rerank(
-            index._vectors,
-            self._vectors(some),
-            candidates,
-            index.metric,
-            k,
-            n_jobs=index.n_jobs,
+            vectors, queries.vectors, candidates, self.metric, k, n_jobs=n_jobs
         )
 
-    def _within(self, some: slice, radius: float) -> Lists:
-        index, counting = self.index, self._counting(some)
-        if index.oversampling is not None:
-            queries = self._vectors(some)
+    def _within(self, queries: Queries, radius: float, eligible: Eligible) -> NearRows:
+        n_jobs = self.n_jobs
+        if self.oversampling is not None:
+            vectors, metric = self.rows.vectors, self.metric
+            assert vectors is not None
+            assert queries.vectors is not None
             return exact_within(
-                index._vectors, queries, index.metric, radius, **counting
+                vectors, queries.vectors, metric, radius, eligible, n_jobs=n_jobs
             )
-        make_scan, constants = self._first_stage(some)
-        size = (self.n_rows, some.stop - some.start)
+        comparison, constants = self._first_stage(queries)
         if constants is None:
-            return within(make_scan, *size, np.full(size[1], radius), **counting)
+            radii = np.full(comparison.n_queries, radius)
+            return within(comparison, radii, eligible, n_jobs=n_jobs)
         # A little farther, and then by the distance that users see.
-        reach = radius
-        if index.metric == "euclidean":
-            reach = radius * radius if radius >= 0 else -np.inf
-        room = 1e-9 * (abs(reach) + np.abs(constants))
-        found, rows = within(make_scan, *size, reach - constants + room, **counting)
+        unit = self._corrections.unit
+        with np.errstate(over="ignore"):
+            reach = float(start_estimates(radius, self.metric, unit))
+        radii = np.full(len(constants), reach)
+        if np.isfinite(reach):
+            radii += _FLOAT64_ROUNDING * (abs(reach) + np.abs(constants)) - constants
+        near = within(comparison, radii, eligible, n_jobs=n_jobs)
         for q, constant in enumerate(constants):
-            distances = self._finished(found[q], constant)
+            distances = finish_estimates(near.distances[q], constant, self.metric, unit)
             inside = distances <= radius
-            found[q], rows[q] = distances[inside], rows[q][inside]
-        return found, rows
+            near.distances[q], near.rows[q] = distances[inside], near.rows[q][inside]
+        return near
 
-    # The error bound of estimates: spread of the row times reach of the query.
+    # The second stage of ``oversampling="bound"``.
 
-    def _spread(self, rows: Any) -> np.ndarray:
-        index = self.index
-        _, last = split_quantizer(index.quantizer_)
-        kept = index._corrections[:, rows]
-        return estimate_spread(index.codes_[rows], kept, last.thresholds_, index.metric)
+    def _deviation(self, rows: Any) -> np.ndarray:
+        kept = self._corrections.of(rows)
+        return estimate_deviation(self.rows.codes[rows], kept, self.metric)
 
-    def _reach(self, y: np.ndarray) -> np.ndarray:
-        lengths = np.sqrt(np.square(y.astype(np.float64)).sum(axis=1))
-        dimensions = max(self.index.codes_.n_features - 1, 1)
-        return _BOUND_FACTOR * lengths / np.sqrt(dimensions)
-
-    def _within_bound(self, some: slice, found: np.ndarray) -> list[np.ndarray]:
+    def _within_bound(
+        self, stage: FirstStage, found: np.ndarray, eligible: Eligible
+    ) -> list[np.ndarray]:
         """Return all rows that may be nearer than the k-th distance found so far."""
-        index = self.index
-        y, constants = self._centred(some)
-        limits = np.max(found, axis=1)
-        if index.metric == "euclidean":
-            limits = limits * limits
-        room = 1e-6 * (np.abs(limits) + np.abs(constants))  # float32 rounds
-        limits = np.where(np.isfinite(limits), limits - constants + room, np.inf)
-        reach = _rounded_up(self._reach(y))
-        counting = self._counting(some)
+        constants = stage.constants
+        y = stage.comparison.queries  # type: ignore[attr-defined]
+        farthest = np.max(found, axis=1)
+        limits = start_estimates(farthest, self.metric, self._corrections.unit)
+        rounding = _FLOAT32_ROUNDING * (np.abs(limits) + np.abs(constants))
+        limits = np.where(np.isfinite(limits), limits - constants + rounding, np.inf)
+        reach = _rounded_up(error_reach(y))
         near: list[list[np.ndarray]] = [[] for _ in y]
-        for block in row_blocks(self.n_rows, _BOUND_BYTES):
-            spread, codes = self._spread(block), index.codes_[block]
-            scale, offset = index._corrections[:2, block]
+        for block in row_blocks(len(self.rows), _BOUND_BYTES):
+            deviation, codes = self._deviation(block), self.rows.codes[block]
+            scale, offset = (column[block] for column in self._corrections[:2])
             for value in np.unique(reach):
                 (alike,) = np.nonzero(reach == value)
-                lowered = (offset - value * spread).astype(np.float32)
+                lowered = offset - value * deviation - _FLOAT32_ROUNDING * abs(offset)
+                comparison = EstimateComparison(
+                    codes, scale, lowered.astype(np.float32), y[alike]
+                )
                 hits = within(
-                    estimate_scan(codes, scale, lowered, y[alike]),
-                    len(codes),
-                    len(alike),
+                    comparison,
                     limits[alike],
-                    **_counting_in(block, alike, counting),
-                )[1]
-                for q, rows in zip(alike, hits, strict=True):
+                    eligible.block(block, alike),
+                    n_jobs=self.n_jobs,
+                )
+                for q, rows in zip(alike, hits.rows, strict=True):
                     near[q].append(rows + block.start)
         return [np.concatenate(parts) for parts in near]
-
-
-def _united(rows: np.ndarray, more: list[np.ndarray]) -> np.ndarray:
-    """Add rows to each query's, each row once; -1 where there are fewer."""
-    together = [np.union1d(*pair) for pair in zip(rows, more, strict=True)]
-    out = np.full((len(rows), max(map(len, together))), -1)
-    for q, some in enumerate(together):
-        out[q, : len(some)] = some
-    return out
 
 
 def _rounded_up(reach: np.ndarray) -> np.ndarray:
@@ -256,17 +307,10 @@ def _rounded_up(reach: np.ndarray) -> np.ndarray:
         return np.exp(np.ceil(np.log(reach) / base) * base)
 
 
-def _counting_in(
-    block: slice, queries: np.ndarray, counting: dict[str, Any]
-) -> dict[str, Any]:
-    """Say which rows of a block count for some queries, as numbers within it."""
-    left_out, mask = counting["left_out"], counting["mask"]
-    if left_out is not None:
-        left_out = left_out[queries]
-        inside = (block.start <= left_out) & (left_out < block.stop)
-        left_out = np.where(inside, left_out - block.start, -1)
-    return {
-        "left_out": left_out,
-        "mask": None if mask is None else mask[block],
-        "n_jobs": counting["n_jobs"],
-    }
+def _unite(rows: np.ndarray, more: list[np.ndarray]) -> np.ndarray:
+    """Add rows to each query's, each row once; -1 where there are fewer."""
+    together = [np.union1d(*pair) for pair in zip(rows, more, strict=True)]
+    out = np.full((len(rows), max(map(len, together))), -1)
+    for q, some in enumerate(together):
+        out[q, : len(some)] = some
+    return out
