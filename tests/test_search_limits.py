@@ -298,13 +298,13 @@ class TestFewRows:
         X = rng.standard_normal((400, 16)) + 1
         with pytest.warns(UserWarning, match="learned from 1 rows.*FrozenEstimator"):
             index = BinaryNeighbors().partial_fit(X[:1])
-        for first in (lambda index: index.fit(X[:9]),):
-            index = first(BinaryNeighbors())
-            with pytest.warns(UserWarning, match="learned from 9 rows"):
-                index.partial_fit(X[9:20])
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                index.partial_fit(X[20:])  # once is enough
+        assert index.n_samples_fit_ == 1
+        index = BinaryNeighbors().fit(X[:9])
+        with pytest.warns(UserWarning, match="learned from 9 rows"):
+            index.partial_fit(X[9:20])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            index.partial_fit(X[20:])  # once is enough
 
     @pytest.mark.parametrize(
         "quantizer",
@@ -322,7 +322,7 @@ class TestFewRows:
             BinaryNeighbors(quantizer=quantizer).partial_fit(X[:1]).partial_fit(X[1:])
             codes = TwoBitQuantizer().fit_transform(X)
             BinaryNeighbors().partial_fit(codes[:1]).partial_fit(codes[1:])
-            many = rng.standard_normal((50, 16))
+            many = rng.standard_normal((10, 16))
             BinaryNeighbors().partial_fit(many).partial_fit(X)
 
 

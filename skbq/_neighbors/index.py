@@ -26,9 +26,11 @@ from .state import read_index, to_state
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
 # A quantizer that learned from fewer rows is warned about as rows are added to it. On
-# the shipped embeddings recall@10 of one bit is .51 with 1 row, .63 with 10, .637 with
-# 30, .640 with 50 and with 1,000.
-_FEW_ROWS = 50
+# the shipped embeddings recall@10 of one bit is .51 with 1 row, .61 with 5, .63 with
+# 10, .64 with 50 and with 1,000.
+_FEW_ROWS = 10
+# How many rows the warning asks for.
+_ENOUGH_ROWS = 50
 
 
 class BinaryNeighbors(DocLinkMixin, BaseEstimator):
@@ -265,7 +267,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             warnings.warn(
                 f"The quantizer learned from {n} rows and stays as it is, which makes "
                 "neighbors among rows that are added later worse. Call fit on a "
-                f"sample of {_FEW_ROWS} rows or more first, or pass a quantizer that "
+                f"sample of {_ENOUGH_ROWS} rows or more first, or pass a quantizer that "
                 "was fitted on one: quantizer=FrozenEstimator(...).",
                 UserWarning,
                 stacklevel=3,
@@ -499,8 +501,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self._check_ready()
         if sort_results and not return_distance:
             raise ValueError("return_distance must be True if sort_results is True.")
-        limit = self._check_radius(radius)
         X, mask = self._check_queries(X), self._check_mask(mask)
+        limit = self._check_radius(radius)
         distances, rows = self._search.radius_neighbors(X, limit, mask)
         if sort_results:
             orders = [np.argsort(d, kind="stable") for d in distances]

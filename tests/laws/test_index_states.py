@@ -27,6 +27,9 @@ from sklearn.pipeline import make_pipeline
 
 from skbq import BinaryNeighbors, BinaryQuantizer, RandomRotation, TwoBitQuantizer
 
+# States are small: quantizers that learned from few rows are meant.
+pytestmark = pytest.mark.filterwarnings("ignore:The quantizer learned from")
+
 SEEDS = st.integers(0, 2**32 - 1)
 PROFILE = chosen_profile()
 
