@@ -80,7 +80,7 @@ def coordinates(value: Any, sizes: Sizes) -> bool:
     is_array = isinstance(value, np.ndarray) and value.dtype == np.int64
     if not is_array or value.ndim != 1 or value.size == 0:
         return False
-    inside = 0 <= value[0] and value[-1] < sizes["d"]
+    inside = value[0] >= 0 and value[-1] < sizes["d"]
     return bool(inside and (np.diff(value) > 0).all())
 
 

@@ -266,9 +266,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         if n is not None and n < _FEW_ROWS and len(self._rows) <= n:
             warnings.warn(
                 f"The quantizer learned from {n} rows and stays as it is, which makes "
-                "neighbors among rows that are added later worse. Call fit on a "
-                f"sample of {_ENOUGH_ROWS} rows or more first, or pass a quantizer that "
-                "was fitted on one: quantizer=FrozenEstimator(...).",
+                "neighbors among rows that are added later worse. Call fit on a sample "
+                f"of {_ENOUGH_ROWS} rows or more first, or pass a quantizer that was "
+                "fitted on one: quantizer=FrozenEstimator(...).",
                 UserWarning,
                 stacklevel=3,
             )
