@@ -110,12 +110,12 @@ def errors(compared, **wanted):
 
 def verdicts(compared):
     """Lines that say how far the predictions hold."""
-    centred = errors(compared, valid=True, threshold="mean")
+    centered = errors(compared, valid=True, threshold="mean")
     valid, flagged = (errors(compared, valid=v) for v in (True, False))
     everything = errors(compared)
     lines = [
         f"- {len(valid)} of {len(everything)} predictions are flagged valid.",
-        f"- Centred and valid: mean absolute difference {centred.mean():.4f}.",
+        f"- Centered and valid: mean absolute difference {centered.mean():.4f}.",
         f"- Valid: mean absolute difference {valid.mean():.4f}, largest "
         f"{valid.max():.4f}; {np.count_nonzero(valid > 0.03)} above 0.03.",
     ]
@@ -127,22 +127,22 @@ def verdicts(compared):
         )
     for name in dict.fromkeys(one["set"] for one in compared):
         raw = errors(compared, set=name, threshold="zero")
-        lines.append(f"- {name}, not centred: largest difference {raw.max():.3f}.")
+        lines.append(f"- {name}, not centered: largest difference {raw.max():.3f}.")
     return lines
 
 
 def bounds_of(descriptions, compared):
     """List what must hold of the predictions."""
     valid = errors(compared, valid=True)
-    centred = errors(compared, valid=True, threshold="mean")
+    centered = errors(compared, valid=True, threshold="mean")
     bounds = [
-        bound("Sets: valid and centred, mean difference of F", centred.mean(), 0.015),
+        bound("Sets: valid and centered, mean difference of F", centered.mean(), 0.015),
         bound("Sets: valid, largest difference of F", valid.max(), 0.03),
     ]
     for one in descriptions:
         # Elsewhere normal laws are not the ones to ask, and are flagged.
         if one["normal"] > 0.5:
             raw = errors(compared, set=one["set"], threshold="zero").max()
-            what = f"{one['set']} looks normal, not centred: largest difference of F"
+            what = f"{one['set']} looks normal, not centered: largest difference of F"
             bounds.append(bound(what, raw, 0.03))
     return bounds

@@ -81,8 +81,8 @@ def one_sided(n: int, d: int, seed: int) -> np.ndarray:
 def heavy_tailed(n: int, d: int, seed: int) -> np.ndarray:
     """Rows of clusters whose coordinates have heavy tails."""
     rng = np.random.default_rng(seed)
-    centres = rng.standard_t(3, size=(400, d))
-    return centres[rng.integers(400, size=n)] + 0.8 * rng.standard_t(3, size=(n, d))
+    centers = rng.standard_t(3, size=(400, d))
+    return centers[rng.integers(400, size=n)] + 0.8 * rng.standard_t(3, size=(n, d))
 
 
 def unequal_clusters(n: int, d: int, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@
 An .npz file holds arrays ``base`` and ``queries``; of an .npy file 500 random rows
 become queries. Without any, the shipped embeddings are used. ``--generated`` adds
 generated sets, searched at 20,000, 100,000 and ``--largest`` rows. Similarity is the
-cosine; codes are centred, of 1 and 2 bits, for coded and corrected float queries.
+cosine; codes are centered, of 1 and 2 bits, for coded and corrected float queries.
 
 Form b predicts from the similarities and scores of 200 queries to 5,000 sampled rows.
 Form a sees no scores: it draws them from the Gaussian local law. Both are compared with
@@ -30,7 +30,7 @@ from skbq.theory import model_scores, oversampling_for, predict_recall
 
 K = 10
 OVERSAMPLING = [1, 2, 5, 10]
-# Every number of candidates up to 100 per neighbour.
+# Every number of candidates up to 100 per neighbor.
 GRID = np.arange(K, 100 * K + 1) / K
 TARGETS = [0.8, 0.9, 0.95]
 CONFIDENCE = 0.9
@@ -87,18 +87,18 @@ def all_similarities(base, queries):
 def all_scores(base, queries, quantizer):
     """Scores for coded queries and for corrected float queries, by kind of query."""
     quantizer = quantizer.fit(base)
-    centre = base.mean(axis=0)
-    away = queries - centre
+    center = base.mean(axis=0)
+    away = queries - center
     coded = quantizer.transform(queries).unpack().astype(np.float32)
     shape = len(queries), len(base)
     scores = {kind: np.empty(shape, np.float32) for kind in ("codes", "vectors")}
     for place, rows in chunks(base):
         codes = quantizer.transform(rows).unpack().astype(np.float32)
-        offset = rows - centre
+        offset = rows - center
         gain = (offset**2).sum(axis=1) / (codes * offset).sum(axis=1)
         scores["codes"][:, place] = coded @ codes.T
-        estimate = (away @ codes.T) * gain + offset @ centre
-        scores["vectors"][:, place] = estimate + (queries @ centre)[:, None]
+        estimate = (away @ codes.T) * gain + offset @ center
+        scores["vectors"][:, place] = estimate + (queries @ center)[:, None]
     return scores
 
 

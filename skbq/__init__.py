@@ -1,5 +1,8 @@
 """Binary quantization of embeddings, as scikit-learn estimators."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from ._advisor import QuantizationAdvisor
 from ._displays import FidelityDisplay, HeterogeneityDisplay
 from ._neighbors.index import BinaryNeighbors
@@ -9,6 +12,15 @@ from ._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
 from ._quantization.rotation import RandomRotation
 from ._readers import open_vectors
 from .codes import CodeArray, as_codes
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from . import cli as cli
+    from . import datasets as datasets
+    from . import exports as exports
+    from . import metrics as metrics
+    from . import theory as theory
 
 __version__ = "0.1.0"
 
@@ -26,3 +38,16 @@ __all__ = [
     "as_codes",
     "open_vectors",
 ]
+
+# Modules that ``import skbq`` offers as attributes and loads when they are asked for.
+_MODULES = ("cli", "datasets", "exports", "metrics", "theory")
+
+
+def __getattr__(name: str) -> "ModuleType":
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -25,8 +25,8 @@ from skbq import (
 
 @pytest.fixture
 def X(rng):
-    centres = rng.standard_normal((3, 24)) * 2
-    return (centres[np.arange(90) % 3] + rng.standard_normal((90, 24))).astype("f4")
+    centers = rng.standard_normal((3, 24)) * 2
+    return (centers[np.arange(90) % 3] + rng.standard_normal((90, 24))).astype("f4")
 
 
 @pytest.mark.parametrize("mode", ["distance", "connectivity"])

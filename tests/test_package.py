@@ -118,6 +118,17 @@ def test_import_is_light():
     assert loaded == "[]"
 
 
+@pytest.mark.parametrize("name", ["datasets", "exports", "metrics", "theory"])
+def test_modules_are_attributes(name):
+    print_it = f"import skbq; print(skbq.{name}.__name__, {name!r} in dir(skbq))"
+    assert run(print_it) == f"skbq.{name} True"
+
+
+def test_unknown_attribute():
+    with pytest.raises(AttributeError, match=r"'skbq' has no attribute 'metric'"):
+        skbq.metric  # noqa: B018
+
+
 def test_cache_can_be_switched_off():
     code = "from skbq._kernels import jit as c; print(c.kernel.__name__)"
     assert run(code, SKBQ_NUMBA_CACHE="0")

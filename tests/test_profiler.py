@@ -258,9 +258,9 @@ def test_report_names_figures_and_remedies():
     assert text.startswith("5,000 vectors of 384 coordinates. 2 of them never vary")
     for word in ["Signs", "Spread", "Dimension", "Lengths", "Normality", "2,000 rows"]:
         assert word in text
-    assert "let the quantizer centre" not in text
+    assert "let the quantizer center" not in text
     shifted = HeterogeneityProfiler(random_state=0).fit(glosses() + 0.1).report()
-    assert "let the quantizer centre" in shifted
+    assert "let the quantizer center" in shifted
     uneven = make_gaussian(500, 20, heterogeneity=0.6, random_state=0)
     text = HeterogeneityProfiler(random_state=0).fit(uneven).report()
     assert "try RandomRotation" in text

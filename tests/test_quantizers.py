@@ -76,8 +76,8 @@ class TestBits:
         for levels, factor in (((1, 3), 1), ("lloyd_max", np.float32(1.2302))):
             quantizer = TwoBitQuantizer(levels=levels).fit(X)
             _, strong = quantizer.transform(X).unpack_bits()
-            centre = quantizer.thresholds_.astype(X.dtype)
-            assert_array_equal(strong, naive.strong_by_row(X, centre, factor))
+            center = quantizer.thresholds_.astype(X.dtype)
+            assert_array_equal(strong, naive.strong_by_row(X, center, factor))
 
     def test_coordinate_magnitudes(self, X):
         quantizer = TwoBitQuantizer(magnitude="coordinate").fit(X)
@@ -87,8 +87,8 @@ class TestBits:
         )
         _, strong = quantizer.transform(X).unpack_bits()
         limits = quantizer.magnitude_thresholds_.astype(X.dtype)
-        centre = quantizer.thresholds_.astype(X.dtype)
-        assert_array_equal(strong, naive.strong_by_coordinate(X, centre, limits))
+        center = quantizer.thresholds_.astype(X.dtype)
+        assert_array_equal(strong, naive.strong_by_coordinate(X, center, limits))
         lloyd_max = clone(quantizer).set_params(levels="lloyd_max").fit(X)
         assert_allclose(
             lloyd_max.magnitude_thresholds_, 0.9816 * X.std(axis=0), rtol=1e-5

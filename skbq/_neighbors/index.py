@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._quantization.quantizers import TwoBitQuantizer
 from .._quantization.steps import rows_learned_from, split_quantizer
 from .._utils.params import check_int, check_n_jobs, check_option, check_real
+from .._utils.typing import Oversampling
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..codes import CodeArray, describe_codes, is_codes
 from .encoding import EncodedRows, Encoder, fit_encode
@@ -154,7 +155,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         metric: str = "cosine",
         query: str = "codes",
         code_metric: str = "auto",
-        oversampling: float | None = None,
+        oversampling: Oversampling = None,
         n_jobs: int | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors

@@ -1,12 +1,13 @@
 """Neighbor graphs as a step of a pipeline."""
 
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.typing import Oversampling
 from .index import BinaryNeighbors
 
 # Candidates reranked for each edge: over the shipped embeddings it finds 0.98 of the
@@ -108,7 +109,7 @@ class BinaryNeighborsTransformer(
         metric: str = "cosine",
         query: str = "codes",
         code_metric: str = "auto",
-        oversampling: float | str | None = "auto",
+        oversampling: Oversampling | Literal["auto"] = "auto",
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(

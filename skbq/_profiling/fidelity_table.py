@@ -134,5 +134,5 @@ def _reason(
 def _kurtosis(law: RowLaw) -> float:
     half = len(law.sample) // 2
     similarity = law.sample[:half] @ law.sample[half:].T
-    centred = similarity - similarity.mean()
-    return float(np.mean(centred**4) / np.mean(centred**2) ** 2)
+    centered = similarity - similarity.mean()
+    return float(np.mean(centered**4) / np.mean(centered**2) ** 2)

@@ -429,8 +429,8 @@ def _say_signs(profiler: HeterogeneityProfiler) -> str:
         f"{profiler.snr_mean_:.2f} standard deviations away from 0. "
     )
     if entropy < 0.9:
-        return text + "Much of the bits is lost: let the quantizer centre them."
-    return text + "Little of the bits is lost, centred or not."
+        return text + "Much of the bits is lost: let the quantizer center them."
+    return text + "Little of the bits is lost, centered or not."
 
 
 def _say_spread(profiler: HeterogeneityProfiler) -> str:

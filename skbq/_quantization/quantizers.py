@@ -60,7 +60,7 @@ class BinaryQuantizer(Quantizer):
 
     Notes
     -----
-    The mean is the default threshold since a coordinate that is far from centred gives
+    The mean is the default threshold since a coordinate that is far from centered gives
     nearly the same bit to every row. Over eight sets of real vectors ``recall@10`` of
     coded queries is 0.51 on average with the mean, 0.50 with the median and 0.39 with
     zero, which is about equal on five sets and far worse on three

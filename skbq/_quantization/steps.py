@@ -3,12 +3,16 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn import config_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 
-def split_quantizer(quantizer: Any) -> tuple[Any, Any]:
+def split_quantizer(
+    quantizer: BaseEstimator,
+) -> tuple[Pipeline | TransformerMixin | None, Any]:
     """Part a fitted quantizer into what comes before its last step, and that step."""
     if isinstance(quantizer, FrozenEstimator):
         return split_quantizer(quantizer.estimator)
@@ -21,10 +25,12 @@ def split_quantizer(quantizer: Any) -> tuple[Any, Any]:
     return (inner if before is None else before), last
 
 
-def apply_steps(before: Any, rows: np.ndarray) -> np.ndarray:
+def apply_steps(
+    before: TransformerMixin | Pipeline | None, rows: ArrayLike
+) -> np.ndarray:
     """Apply the steps before a quantizer, as arrays whatever the output setting."""
     if before is None:
-        return rows
+        return np.asarray(rows)
     with config_context(transform_output="default"):
         return np.asarray(before.transform(rows))
 

@@ -9,6 +9,8 @@ Floats = NDArray[np.floating[Any]]
 # What vectors are compared by, everywhere.
 Metric = Literal["cosine", "euclidean", "inner_product"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+# How many times as many candidates as neighbors are reranked; None: no reranking.
+Oversampling = float | Literal["bound"] | None
 # What scikit-learn's check_random_state takes.
 RandomState = int | np.random.RandomState | None
 

@@ -35,7 +35,7 @@ def load_wordnet_minilm() -> Bunch:
         lemmas, query_lemmas : list of str
             The words that each gloss defines, separated by a comma.
         DESCR : str
-            Origin and licences: texts under the WordNet 3.0 licence, model
+            Origin and licenses: texts under the WordNet 3.0 license, model
             under the Apache License 2.0.
 
     See Also

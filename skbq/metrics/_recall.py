@@ -136,5 +136,5 @@ def recall_of_rows(vectors: np.ndarray, found: np.ndarray, metric: str) -> float
         near[numbers - rows.start, numbers] = np.inf
         near.partition(k - 1, axis=1)
         limits = tie_limits(near[:, k - 1], largest)
-        hits += np.count_nonzero(near_found <= limits[:, np.newaxis])
-    return float(hits / found.size)
+        hits += int(np.count_nonzero(near_found <= limits[:, np.newaxis]))
+    return hits / found.size

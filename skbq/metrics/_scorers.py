@@ -1,6 +1,6 @@
 """Scorers of fitted indexes, for ``scoring=`` of scikit-learn's searches."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._quantization.steps import apply_steps, split_quantizer
 from .._utils.params import check_int
@@ -327,8 +327,8 @@ def _float_rows(X: ArrayLike) -> np.ndarray:
     return check_array(X, dtype=np.float64)
 
 
-def _count_rows(X: Sized, needed: int, scorer: object) -> int:
-    n = len(X)
+def _count_rows(X: ArrayLike, needed: int, scorer: object) -> int:
+    n = _num_samples(X)
     if n < needed:
         raise ValueError(
             f"{type(scorer).__name__} needs at least {needed} test rows. Got {n}: use "
