@@ -21,6 +21,14 @@ from .._utils.validation import DocLinkMixin, check_vectors, float_dtype, float_
 # Rows at a time: 768 coordinates of them stay in a second-level cache.
 _BLOCK_ROWS = 256
 _ROUNDS = 3
+# Up to that many coordinates a Haar rotation is drawn within a second; a fast one does
+# as well from a few dozen coordinates on (see the Notes of RandomRotation).
+_MAX_HAAR = 1024
+
+
+def rotation_method(n_features: int) -> str:
+    """Return the method to use for so many coordinates: "haar", or the fast one."""
+    return "haar" if n_features <= _MAX_HAAR else "hadamard"
 
 
 class RandomRotation(

@@ -31,6 +31,8 @@ class Strategy:
         Magnitudes of two bits; means nothing for one.
     code_metric : {"auto", "hamming", "penalty", "dot"}
         How two codes are compared.
+    rotation : {"haar", "dct", "hadamard"}
+        How it rotates; means nothing for codes that are not rotated.
     """
 
     bits: int
@@ -39,6 +41,7 @@ class Strategy:
     threshold: str = "mean"
     levels: Any = PLAIN_LEVELS
     code_metric: str = "auto"
+    rotation: str = "haar"
 
     @property
     def name(self) -> str:
@@ -74,7 +77,8 @@ class Strategy:
         )
         if not (rotate and self.rotated):
             return quantizer
-        return make_pipeline(RandomRotation(random_state=ROTATION_SEED), quantizer)
+        rotation = RandomRotation(self.rotation, random_state=ROTATION_SEED)
+        return make_pipeline(rotation, quantizer)
 
 
 # The sign-magnitude code of the literature, for comparison.
