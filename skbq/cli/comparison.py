@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from .._advisor.bench import timed
 from .._advisor.candidates import make_index
 from .._quantization.strategy import Strategy
+from .._utils.similarity import distances_of_pairs
+from .._utils.timing import timed
 from ..metrics import neighbor_recall
 
 # A search is repeated until this many seconds are over, and its fastest run counts.
@@ -88,10 +89,11 @@ def measure(
         Of each strategy, as soon as it is there.
     """
     exact = EXACT.make_index(k).fit(vectors)
-    true = _cosine_distances(vectors, queries, _rows(exact, queries))
+    true = distances_of_pairs(vectors, queries, _rows(exact, queries), "cosine")
 
     def recall(rows: np.ndarray) -> float:
-        return neighbor_recall(true, _cosine_distances(vectors, queries, rows))
+        found = distances_of_pairs(vectors, queries, rows, "cosine")
+        return neighbor_recall(true, found)
 
     for strategy in strategies:
         index: Any = (
@@ -144,15 +146,3 @@ def nearest_side_by_side(
 
 def _rows(index: Any, queries: np.ndarray) -> np.ndarray:
     return index.kneighbors(queries, return_distance=False)
-
-
-def _cosine_distances(
-    vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray
-) -> np.ndarray:
-    """Exact cosine distances of each query to its own rows, in float64."""
-
-    def unit(x: np.ndarray) -> np.ndarray:
-        x = x.astype(np.float64)
-        return x / np.linalg.norm(x, axis=-1, keepdims=True)
-
-    return 1 - np.einsum("qkd,qd->qk", unit(vectors[rows]), unit(queries))
