@@ -28,7 +28,8 @@ from skbq import (
     RandomRotation,
     TwoBitQuantizer,
 )
-from skbq._advisor.bench import Truth, best_rows, mean_interval
+from skbq._utils.estimate import mean_estimate
+from skbq._utils.similarity import similarities
 
 K = 10
 OVERSAMPLING = np.array([1, 3, 5, 10])
@@ -52,7 +53,8 @@ class Scored:
         self.scores, self.bytes_per_row = scores, bytes_per_row
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
-        return best_rows(self.scores(queries).astype(np.float32), k)
+        scores = -self.scores(queries).astype(np.float32)
+        return np.argsort(scores, axis=1, kind="stable")[:, :k]
 
 
 class Skbq:
@@ -333,16 +335,17 @@ def unit(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
-def measure(codes: Codes, rows: np.ndarray, queries: np.ndarray, truth: Truth) -> dict:
+def measure(codes: Codes, rows: np.ndarray, queries: np.ndarray, true: np.ndarray):
     """Return bytes per row, and recall of each query by oversampling, of each code."""
     deepest = min(K * int(OVERSAMPLING[-1]), len(rows))
+    limits = np.sort(true, axis=1)[:, -K] - 1e-9  # ties count
     figures = {}
     for name, make in codes.items():
         start = time.perf_counter()
         code = make(rows)
         found = code.search(queries, deepest)
-        near = np.take_along_axis(truth.similarities, found, axis=1)
-        hits = np.cumsum(near >= truth.limits[:, None], axis=1)
+        near = np.take_along_axis(true, found, axis=1)
+        hits = np.cumsum(near >= limits[:, None], axis=1)
         depths = np.minimum(K * OVERSAMPLING, deepest)
         recall = np.minimum(hits[:, depths - 1], K) / K
         figures[name] = code.bytes_per_row, recall
@@ -369,7 +372,8 @@ def difference(
 ) -> str:
     if not ours:
         return ""
-    mean, low, high = mean_interval(other - best_of_other_half(ours), 0.95)
+    gap = mean_estimate(other - best_of_other_half(ours), 0.95)
+    mean, low, high = gap.value, gap.low, gap.high
     text = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
     if in_short:
         text = f"{mean:+.3f}" if low > 0 or high < 0 else f"({mean:+.3f})"
@@ -477,13 +481,11 @@ def compare(name: str, rows: np.ndarray, queries: np.ndarray) -> list[Entry]:
     """Measure all codes of one set, and ask the advisor which of ours it takes."""
     print(name, flush=True)
     rows, queries = unit(rows), unit(queries)
-    truth = Truth.of(queries, rows, "cosine", K)
+    true = similarities(queries, rows, "cosine")
     advised_bits, _, advised = advised_code(rows, queries[::2]).partition(": ")
     entries = []
     for bits in (1, 2):
-        figures = measure(
-            {**our_codes(bits), **other_codes(bits)}, rows, queries, truth
-        )
+        figures = measure({**our_codes(bits), **other_codes(bits)}, rows, queries, true)
         entries.append(
             (name, bits, figures, advised if int(advised_bits) == bits else "")
         )
