@@ -12,34 +12,37 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from _sets import ORIGINS, describe_run
 
 from skbq import HeterogeneityProfiler, QuantizationAdvisor, RandomRotation
-from skbq._advisor.bench import Bench, EncodedRows, fidelity, mean_interval
+from skbq._advisor.bench import Bench
 from skbq._advisor.candidates import all_strategies
-from skbq._advisor.leave_one_out import RowsAsking
 from skbq._advisor.recall_curve import oversampling_grid
 from skbq._quantization.strategy import (
     LITERATURE,
     ROTATION_SEED,
     Strategy,
 )
+from skbq._utils.estimate import Estimate, mean_estimate
+from skbq._utils.similarity import unit_norm
 from skbq.datasets import (
     load_wordnet_minilm,
     make_gaussian,
     make_low_rank_clusters,
     make_sphere,
 )
+from skbq.metrics import ranking_fidelity
 
 K = 10
 TARGET = 0.95
 QUERIES = 500
-# Rows that ask for their neighbors where the advisor's choice is held to account.
-ASKING = 2000
+# Leave-one-out queries by which the advisor's choice is held to account.
+LEFT_OUT = 2000
+BATCH = 500
 SHOWN_OVERSAMPLING = (1, 3, 5, 10)
 
 
@@ -51,7 +54,7 @@ class Case:
     origin: str
     rows: np.ndarray
     queries: np.ndarray
-    asks: bool = True  # whether queries differ from rows
+    own_queries: bool = True  # whether queries may differ from rows
     figures: dict = field(default_factory=dict)
     recalls: dict = field(default_factory=dict)  # Strategy -> (n_queries, n_depths)
     uncorrected: np.ndarray | None = None
@@ -62,7 +65,7 @@ class Case:
     def bench(self) -> Bench:
         """The rows and queries, with the rotation that all strategies share."""
         rotation = RandomRotation(random_state=ROTATION_SEED).fit(self.rows[:1])
-        return Bench(self.rows, self.queries, "cosine", K, rotation)
+        return Bench.of(self.rows, self.queries, "cosine", K, rotation)
 
 
 def shift(n: int, d: int, ratio: float, seed: int) -> np.ndarray:
@@ -148,10 +151,10 @@ def cases(files: list[str], generated: bool) -> Iterator[Case]:
 def measure(case: Case) -> None:
     """Measure every strategy on all rows."""
     bench = case.bench
-    profile = HeterogeneityProfiler(random_state=0).fit(bench.rows)
+    rows = unit_norm(case.rows)
+    profile = HeterogeneityProfiler(random_state=0).fit(rows)
     mean = profile.mean_
-    absolute = np.abs(bench.rows).mean(axis=0)
-    rows = bench.rows
+    absolute = np.abs(rows).mean(axis=0)
     case.figures = {
         "n": len(rows),
         "d": rows.shape[1],
@@ -166,50 +169,55 @@ def measure(case: Case) -> None:
     }
     grid = oversampling_grid(K, len(rows))
     depths = np.minimum(np.round(grid * K).astype(int), len(rows))
-    truth = bench.truth()
-    for strategy in all_strategies():
-        scores = bench.scores(strategy)
-        case.recalls[strategy] = truth.found(scores, depths)
-        case.fidelities[strategy] = fidelity(
-            truth.similarities[:, :2000], scores[:, :2000], 0.95
-        )[0]
-    encoded = EncodedRows.of(Strategy(1).make_quantizer(), rows, "cosine")
-    # Corrections that correct nothing leave <q, y - c>.
-    none = np.stack([-np.ones(len(rows)), np.zeros(len(rows))]).astype(np.float32)
-    scores = replace(encoded, corrections=none).scores(bench.queries, "vectors")
-    case.uncorrected = truth.found(scores, depths[:1])[:, 0]
+    strategies, pairs = all_strategies(), (slice(None), slice(0, 2000))
+    search = bench.search(strategies, slice(None), int(depths.max()))
+    true = -bench.distances(*pairs)
+    for strategy in strategies:
+        case.recalls[strategy] = search.recalls(strategy, depths)
+        scores = bench.scores(strategy, *pairs)
+        case.fidelities[strategy] = ranking_fidelity(true, scores)
+    case.uncorrected = uncorrected_recall(bench)
     case.figures["grid"] = grid
 
 
-def gap_when_rows_ask(
-    case: Case, chosen: Strategy, same: list[Strategy]
-) -> tuple[Strategy, tuple[float, float, float]]:
-    """Return the best strategy of equal bytes when rows ask, and the gap to it.
+def uncorrected_recall(bench: Bench) -> np.ndarray:
+    """Return the recall of each query by <q, y - c>, without corrections."""
+    index = bench.rows.index(Strategy(1, "vectors"))
+    queries = unit_norm(bench.queries.vectors) - index.quantizer_.thresholds_
+    scores = queries @ index.codes_.unpack().T
+    found = np.argsort(-scores, axis=1, kind="stable")[:, :K]
+    near = bench.distances(slice(None), slice(None))
+    limits = np.partition(near, K - 1, axis=1)[:, K - 1 : K] + 1e-12
+    hits = np.take_along_axis(near, found, axis=1) <= limits
+    return hits.mean(axis=1)
 
-    More rows can ask than there are queries, so that gaps of 0.01 show.
+
+def left_out_gap(
+    case: Case, chosen: Strategy, same: list[Strategy]
+) -> tuple[Strategy, Estimate]:
+    """Return the best strategy of equal bytes on leave-one-out queries, and the gap.
+
+    There are more of them than of other queries, so that gaps of 0.01 show.
     """
-    asking = RowsAsking(case.bench)
-    count = min(ASKING, len(case.rows))
+    left_out, n_rows = case.bench.leaving_one_out(), len(case.rows)
     found: dict[Strategy, list] = {s: [] for s in same}
-    for start in range(len(case.rows) - count, len(case.rows), 500):
-        some = slice(start, min(start + 500, len(case.rows)))
-        truth = asking.truth(some)
+    for start in range(max(n_rows - LEFT_OUT, 0), n_rows, BATCH):
+        search = left_out.search(same, slice(start, min(start + BATCH, n_rows)), K)
         for s in same:
-            scores = asking.scores(s, some)
-            found[s].append(truth.found(scores, np.array([K]))[:, 0])
+            found[s].append(search.recalls(s, np.array([K]))[:, 0])
     recalls = {s: np.concatenate(parts) for s, parts in found.items()}
     best = max(same, key=lambda s: recalls[s].mean())
-    return best, mean_interval(recalls[chosen] - recalls[best], 0.95)
+    return best, mean_estimate(recalls[chosen] - recalls[best], 0.95)
 
 
 def advise(case: Case, with_queries: bool) -> None:
     """Let the advisor choose, and hold it to account on queries it has not seen."""
-    given = len(case.queries) // 2 if with_queries and case.asks else 0
+    given = len(case.queries) // 2 if with_queries and case.own_queries else 0
     start = time.perf_counter()
     advisor = QuantizationAdvisor(target_recall=TARGET, random_state=0)
     advisor.fit(case.rows, queries=case.queries[:given] if given else None)
     seconds = time.perf_counter() - start
-    chosen = advisor._advice.findings.chosen
+    chosen = advisor._advice.findings.choice.strategy
     oversampling = advisor.oversampling_ or 1.0
     grid = case.figures["grid"]
     recalls = {s: recall[given:] for s, recall in case.recalls.items()}
@@ -236,7 +244,7 @@ def advise(case: Case, with_queries: bool) -> None:
         assert strategy.words == name
         enough = grid[np.flatnonzero(recalls[strategy].mean(axis=0) >= TARGET)]
         covers[strategy] = (predicted, enough[0] if len(enough) else np.inf)
-    best_asked, gap_asked = gap_when_rows_ask(case, chosen, same)
+    best_left_out, gap_left_out = left_out_gap(case, chosen, same)
     case.advice = {
         "given": given,
         "chosen": chosen,
@@ -246,13 +254,13 @@ def advise(case: Case, with_queries: bool) -> None:
         "needed": needed[0] if len(needed) else np.inf,
         "expected": advisor.recall_,
         "interval": advisor.recall_interval_,
-        "recall": mean_interval(found[:, here], 0.95),
+        "recall": mean_estimate(found[:, here], 0.95),
         "single": single[chosen].mean(),
         "best": best,
-        "gap to best": mean_interval(single[chosen] - single[best], 0.95),
-        "best when rows ask": best_asked,
-        "gap when rows ask": gap_asked,
-        "gap to plain": mean_interval(single[chosen] - single[plain], 0.95),
+        "gap to best": mean_estimate(single[chosen] - single[best], 0.95),
+        "best of left out": best_left_out,
+        "gap of left out": gap_left_out,
+        "gap to plain": mean_estimate(single[chosen] - single[plain], 0.95),
         "covers": covers,
         "seconds": seconds,
         "warnings": advisor.warnings_,
@@ -270,19 +278,17 @@ def table(name: str, header: list[str], rows: list[list[str]]) -> list[str]:
     return [f"<!-- {name} -->", "", *lines, "", "<!-- end -->", ""]
 
 
-def signed(triple: tuple[float, float, float]) -> str:
-    value, low, high = triple
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+def signed(gap: Estimate) -> str:
+    return f"{gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
 
 
-def plain_interval(triple: tuple[float, float, float]) -> str:
-    value, low, high = triple
-    return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+def plain_interval(recall: Estimate) -> str:
+    return f"{recall.value:.3f} [{recall.low:.3f}, {recall.high:.3f}]"
 
 
 def difference(case: Case, a: Strategy, b: Strategy) -> str:
     gain = case.recalls[a][:, 0] - case.recalls[b][:, 0]
-    return signed(mean_interval(gain, 0.95))
+    return signed(mean_estimate(gain, 0.95))
 
 
 def write_sets(done: list[Case]) -> list[str]:
@@ -340,13 +346,13 @@ GAINS = {
 CORRECTION = "correction of float queries"
 
 
-def gains(case: Case) -> dict[str, tuple[float, float, float]]:
+def gains(case: Case) -> dict[str, Estimate]:
     """Return what each choice adds to recall, with limits."""
     assert case.uncorrected is not None
     recall = {s: r[:, 0] for s, r in case.recalls.items()}
     added = {name: recall[a] - recall[b] for name, (a, b) in GAINS.items()}
     added[CORRECTION] = recall[Strategy(1, "vectors")] - case.uncorrected
-    return {name: mean_interval(values, 0.95) for name, values in added.items()}
+    return {name: mean_estimate(values, 0.95) for name, values in added.items()}
 
 
 def write_gains(done: list[Case]) -> list[str]:
@@ -422,7 +428,7 @@ def write_rules(done: list[Case]) -> list[str]:
 
 def count_within(done: list[Case], gap: str) -> int:
     """Count the sets whose recommendation is at most 0.01 behind."""
-    return sum(c.advice[gap][0] >= -0.01 for c in done)
+    return sum(c.advice[gap].value >= -0.01 for c in done)
 
 
 def write_advice(done: list[Case]) -> list[str]:
@@ -450,7 +456,7 @@ def write_advice(done: list[Case]) -> list[str]:
                 c.name,
                 f"{a['single']:.3f}",
                 f"{signed(a['gap to best'])}, {a['best'].words}",
-                f"{signed(a['gap when rows ask'])}, {a['best when rows ask'].words}",
+                f"{signed(a['gap of left out'])}, {a['best of left out'].words}",
                 signed(a["gap to plain"]),
             ]
         )
@@ -468,7 +474,7 @@ def write_advice(done: list[Case]) -> list[str]:
         "set",
         "alone",
         "less the best of equal bytes",
-        "the same when rows ask",
+        "the same on leave-one-out queries",
         "less the plain code, coded queries",
     ]
     share = np.mean(covered)
@@ -483,8 +489,8 @@ def write_advice(done: list[Case]) -> list[str]:
         f"Target: recall@10 of {TARGET} on all rows. The advisor saw the rows, and "
         "half of the queries where they are not of the same kind; measured is on the "
         "others. Alone: recall of the codes without reranking; the best of equal bytes "
-        "is that of the queries it is held against, which flatters it. When rows ask: "
-        f"{ASKING:,} rows, each left out of its own neighbors, as both sides.",
+        "is that of the queries it is held against, which flatters it. Leave-one-out "
+        f"queries: {LEFT_OUT:,} rows, each left out of its own neighbors.",
         "",
         *table("advice", header, rows),
         *table("advice alone", header_alone, alone),
@@ -496,8 +502,9 @@ def write_advice(done: list[Case]) -> list[str]:
         f"{np.mean(reached):.0%}. Recall alone is within 0.01 of the best code of equal"
         f" bytes for {count_within(done, 'gap to best')} of {len(done)} "
         f"recommendations as queries tell, which flatter the best, and for "
-        f"{count_within(done, 'gap when rows ask')} as rows tell; it is within 0.01 of "
-        f"the plain code or above it for {count_within(done, 'gap to plain')}.",
+        f"{count_within(done, 'gap of left out')} by leave-one-out queries; it is "
+        "within 0.01 of the plain code or above it for "
+        f"{count_within(done, 'gap to plain')}.",
         "",
         "<!-- end -->",
         "",
@@ -515,7 +522,7 @@ def main() -> None:
     parser.add_argument("--out", help="write the tables there, not to the terminal")
     parser.add_argument("--only-files", action="store_true")
     parser.add_argument(
-        "--without-queries", action="store_true", help="let rows ask in the advisor"
+        "--without-queries", action="store_true", help="let the advisor hold rows out"
     )
     args = parser.parse_args()
     done = []
@@ -527,7 +534,7 @@ def main() -> None:
         a = case.advice
         print(
             f"  {a['chosen'].words} x{a['oversampling']:g} (needs {a['needed']:g}), "
-            f"{a['recall'][0]:.3f}, best {signed(a['gap to best'])}, "
+            f"{a['recall'].value:.3f}, best {signed(a['gap to best'])}, "
             f"plain {signed(a['gap to plain'])}, {a['seconds']:.0f} s",
             flush=True,
         )

@@ -5,35 +5,28 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from .._neighbors.index import BinaryNeighbors
 from .._profiling.profiler import HeterogeneityProfiler
-from .._quantization.rotation import RandomRotation
+from .._quantization.rotation import RandomRotation, rotation_method
 from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
 from .._utils.similarity import scaled_rows
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..exports import Export, export
-from .bench import Bench
-from .candidates import all_strategies, make_index
+from .bench import Bench, whole_data
+from .candidates import all_strategies, bytes_per_row, kind_of, make_index
+from .choice import Task
 from .drift import DriftResult, compare_rows
-from .recall_curve import NEARLY
 from .report import as_html, as_text, say_outcome
-from .results import Advice, recommendation, results_table
+from .results import Advice, ResultsTable, recommendation, results_table
 from .sampling import Sample, draw_sample
-from .strategy_search import (
-    SCREEN_ROWS,
-    Study,
-    Task,
-    bytes_per_row,
-    kind_of,
-    predict_fidelities,
-    relative_speeds,
-)
-from .suitability import doubts
+from .speed import relative_speeds
+from .strategy_search import find_strategy, supported_by, with_predictions
+from .suitability import doubts, lost_digits
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _MIN_ROWS = 4
@@ -41,10 +34,17 @@ _MIN_ROWS = 4
 _DRIFT_ROWS = 2000
 _PERMUTATIONS = 999
 
-_ROWS_ASK = (
-    "Rows that were held out asked for their neighbors. Real queries often differ from "
-    "rows (questions from passages, another prompt) and are then harder: pass some as "
-    "queries."
+# Level of the tests of drift.
+_ALPHA = 0.01
+# The covariance of more coordinates takes more than 128 MB.
+_PROFILED_FEATURES = 4096
+# Queries and rows that signs of unsuitable vectors are looked for among.
+_DOUBT_QUERIES, _DOUBT_ROWS = 100, 4000
+
+_HELD_OUT = (
+    "Recall was measured on rows that were held out as queries. Real queries often "
+    "differ from rows (questions from passages, another prompt) and are then harder: "
+    "pass some as queries."
 )
 
 _log = logging.getLogger("skbq")
@@ -166,7 +166,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
     >>> index = advisor.make_estimator().fit(glosses.data)
     """
 
-    results_: dict[str, Any]
+    results_: ResultsTable
     warnings_: list[str]
     _advice: Advice
     _reference: np.ndarray
@@ -216,22 +216,34 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
                 )
         rng = check_random_state(self.random_state)
         self.expected_rows_ = self.expected_rows or len(X)
+        self.warnings_ = [] if queries is not None else [_HELD_OUT]
         _log.info("drawing rows and queries")
         sample = draw_sample(X, queries, self.expected_rows_, rng)
-        self.warnings_ = [] if queries is not None else [_ROWS_ASK]
-        self.n_neighbors_ = self._count_neighbors(sample)
-        whole = self._bench(sample, len(sample.rows))
-        first_look = whole
-        extrapolated = self.expected_rows_ > NEARLY * len(sample.rows)
-        if extrapolated and len(sample.rows) > SCREEN_ROWS:
-            first_look = self._bench(sample, SCREEN_ROWS)
-        _log.info("profiling %d rows", len(sample.rows))
-        self.profile_ = HeterogeneityProfiler(random_state=rng.randint(2**31 - 1))
-        self.profile_.fit(whole.rows)
-        advice = self._study(first_look, whole, X[:1].nbytes, queries is not None)
-        self._set_advice(advice, whole)
-        self._reference = whole.rows[:_DRIFT_ROWS].astype(np.float32)
-        self._seed = int(rng.randint(2**31 - 1))
+        self.n_neighbors_ = self._count_neighbors(len(sample.rows))
+        task = Task(
+            self.metric,
+            self.n_features_in_,
+            self.n_neighbors_,
+            self.target_recall,
+            self.expected_rows_,
+            X[:1].nbytes,
+            queries is not None,
+        )
+        strategies = self._allowed_strategies()
+        bench = self._bench(sample)
+        data = bench if sample.is_whole else whole_data(bench, X, sample.searched)
+        findings = find_strategy(bench, data, strategies, task)
+        findings = with_predictions(findings, bench.rows)
+        _log.info("measuring speed")
+        kinds = dict.fromkeys(map(kind_of, strategies))
+        speeds = relative_speeds(bench.rows, bench.queries, self.n_neighbors_, kinds)
+        self._profile(bench, rng)
+        self.warnings_ += self._doubts(bench, X.dtype)
+        advice = Advice(task, findings, speeds, supported_by(bench, data, task))
+        self._set_advice(advice)
+        self._keep_for_drift(bench, rng)
+        if queries is not None:
+            self.warnings_ += self._say_other_queries(bench)
         return self
 
     def _check_parameters(self) -> None:
@@ -248,74 +260,109 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         if self.expected_rows is not None:
             check_int(self.expected_rows, "expected_rows", self, low=_MIN_ROWS)
 
-    def _count_neighbors(self, sample: Sample) -> int:
+    def _count_neighbors(self, n_rows: int) -> int:
         """Return k, smaller than asked for if there are few rows."""
-        k = min(self.n_neighbors, max(len(sample.rows) // 2, 1))
+        k = min(self.n_neighbors, max(n_rows // 2, 1))
         if k < self.n_neighbors:
             text = (
-                f"Only {len(sample.rows)} rows are left to search: neighbors are "
-                f"counted up to {k} instead of {self.n_neighbors}."
+                f"Only {n_rows} rows are left to search: neighbors are counted up to "
+                f"{k} instead of {self.n_neighbors}."
             )
             self.warnings_.append(text)
             warnings.warn(text, UserWarning, stacklevel=3)
         return k
 
-    def _bench(self, sample: Sample, n_rows: int) -> Bench:
-        rotation = RandomRotation(random_state=ROTATION_SEED)
-        return Bench(
-            sample.rows[:n_rows],
+    def _allowed_strategies(self) -> list[Strategy]:
+        """List the strategies within ``max_bytes``."""
+        d = self.n_features_in_
+        strategies = all_strategies(rotation_method(d))
+        n_bytes = {s: bytes_per_row(s, d, self.metric) for s in strategies}
+        if self.max_bytes is None:
+            return strategies
+        allowed = [s for s in strategies if n_bytes[s] <= self.max_bytes]
+        if not allowed:
+            raise ValueError(
+                f"max_bytes={self.max_bytes} is less than the smallest code of {d} "
+                f"coordinates needs, {min(n_bytes.values())} bytes a row."
+            )
+        return allowed
+
+    def _bench(self, sample: Sample) -> Bench:
+        rotation = RandomRotation(
+            rotation_method(self.n_features_in_), random_state=ROTATION_SEED
+        )
+        return Bench.of(
+            sample.rows,
             sample.queries,
             self.metric,
             self.n_neighbors_,
             rotation.fit(sample.rows[:1]),
         )
 
-    def _study(
-        self, first_look: Bench, whole: Bench, vector_bytes: int, own_queries: bool
-    ) -> Advice:
-        kinds = list(dict.fromkeys(map(kind_of, all_strategies())))
-        code_bytes = {kind: bytes_per_row(Strategy(*kind), whole) for kind in kinds}
-        most = self.max_bytes or np.inf
-        allowed = [s for s in all_strategies() if code_bytes[kind_of(s)] <= most]
-        if not allowed:
-            raise ValueError(
-                f"max_bytes={self.max_bytes} is less than the smallest code of "
-                f"{self.n_features_in_} coordinates needs, "
-                f"{min(code_bytes.values())} bytes a row."
+    def _profile(self, bench: Bench, rng: np.random.RandomState) -> None:
+        """Profile the sampled rows; of very many coordinates, some of them."""
+        rows = scaled_rows(bench.rows.vectors, self.metric)
+        _log.info("profiling %d rows", len(rows))
+        seed = rng.randint(2**31 - 1)
+        if self.n_features_in_ > _PROFILED_FEATURES:
+            drawn = rng.permutation(self.n_features_in_)[:_PROFILED_FEATURES]
+            rows = rows[:, np.sort(drawn)]
+            self.warnings_.append(
+                f"The profile is that of {_PROFILED_FEATURES:,} random coordinates."
             )
-        task = Task(
+        self.profile_ = HeterogeneityProfiler(random_state=seed).fit(rows)
+
+    def _doubts(self, bench: Bench, dtype: np.dtype) -> list[str]:
+        """List what speaks against codes, whatever was measured."""
+        queries = slice(0, min(_DOUBT_QUERIES, len(bench.queries)))
+        rows = slice(0, min(_DOUBT_ROWS, len(bench.rows)))
+        near = bench.distances(queries, rows)
+        vectors = bench.rows.vectors[rows]
+        lost = lost_digits(
+            vectors,
+            bench.queries.vectors[queries],
+            near,
             self.n_neighbors_,
-            self.target_recall,
-            self.expected_rows_,
-            code_bytes,
-            vector_bytes,
-            own_queries,
+            self.metric,
+            dtype,
         )
-        study = Study(first_look, whole, allowed, task)
-        findings = study.decide()
-        predict_fidelities(findings, whole, self.metric)
-        _log.info("measuring speed")
-        speeds = relative_speeds(whole, list(dict.fromkeys(map(kind_of, allowed))))
-        self.warnings_ += doubts(
+        return lost + doubts(
             self.profile_,
-            first_look.rows,
-            study.similarities,
+            scaled_rows(vectors, self.metric),
+            near,
             self.n_neighbors_,
             self.metric,
         )
-        return Advice(task, findings, speeds, self.metric, self.n_features_in_)
 
-    def _set_advice(self, advice: Advice, whole: Bench) -> None:
+    def _set_advice(self, advice: Advice) -> None:
         self._advice = advice
         self.results_ = results_table(advice)
         self.recommended_ = recommendation(advice)
-        self.oversampling_ = advice.findings.oversampling
-        value, low, high = advice.recall
-        self.recall_, self.recall_interval_ = value, (low, high)
+        self.oversampling_ = advice.findings.choice.oversampling
+        self.recall_ = advice.recall.value
+        self.recall_interval_ = advice.recall.interval
         self.warnings_ += say_outcome(advice)
-        # The view of the rows that bits are taken from, for checks of drift.
-        quantizer = clone(self.recommended_["quantizer"])
-        self._quantizer = quantizer.fit(whole.rows, None)
+
+    def _keep_for_drift(self, bench: Bench, rng: np.random.RandomState) -> None:
+        """Keep rows, and the quantizer whose bits a check of drift compares."""
+        chosen = self._advice.findings.choice.strategy
+        self._last_step = bench.rows.index(chosen).quantizer_
+        self._rotation = bench.rows.rotation if chosen.rotated else None
+        reference = bench.rows.vectors[:_DRIFT_ROWS]
+        self._reference = scaled_rows(reference, self.metric).astype(np.float32)
+        self._seed = int(rng.randint(2**31 - 1))
+
+    def _say_other_queries(self, bench: Bench) -> list[str]:
+        """Say so if the user's queries are no draws of the rows."""
+        queries = scaled_rows(bench.queries.vectors, self.metric)
+        drift = self._compare_with_reference(queries, _ALPHA)
+        if not drift.drifted:
+            return []
+        return [
+            "The queries are not distributed as the rows are (drift test, p = "
+            f"{drift.p_value:.3g}). Recall was measured on these queries and holds for "
+            "queries of their kind; rows as queries would promise another recall."
+        ]
 
     def make_estimator(self) -> BinaryNeighbors:
         """Make the recommended index, ready to fit.
@@ -326,12 +373,12 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
             Unfitted.
         """
         check_is_fitted(self)
-        findings = self._advice.findings
+        choice = self._advice.findings.choice
         return make_index(
-            findings.chosen,
+            choice.strategy,
             self.n_neighbors_,
             metric=self.metric,
-            oversampling=findings.oversampling,
+            oversampling=choice.oversampling,
         )
 
     def report(self, format: str = "text") -> str:
@@ -403,18 +450,25 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         alpha = check_real(alpha, "alpha", "check_drift", low=0.001, high=0.5)
         X = check_vectors(self, X, reset=False, min_samples=2)
         check_lengths(X, self.metric)
+        return self._compare_with_reference(X, alpha)
+
+    def _compare_with_reference(self, X: np.ndarray, alpha: float) -> DriftResult:
+        """Test whether rows are draws of what the rows of fit were drawn from."""
         rng = np.random.RandomState(self._seed)
         numbers = np.sort(rng.permutation(len(X))[:_DRIFT_ROWS])
-        new, old = scaled_rows(X[numbers], self.metric), self._reference
-        codes = [self._quantizer.transform(rows).unpack() for rows in (old, new)]
+        old, new = self._reference, scaled_rows(X[numbers], self.metric)
+        bits = []
+        for rows in (old, new):
+            seen = rows if self._rotation is None else self._rotation.transform(rows)
+            bits.append(self._last_step.transform(seen).unpack() > 0)
         return compare_rows(
             old,
             new,
-            np.concatenate(codes) > 0,
+            np.concatenate(bits),
             alpha,
             _PERMUTATIONS,
             rng,
-            rotated=self.recommended_["rotate"],
+            rotated=self._rotation is not None,
         )
 
     def _repr_html_(self) -> str:

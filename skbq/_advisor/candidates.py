@@ -1,7 +1,33 @@
-"""Strategies that the advisor tries, and the index that each of them makes."""
+"""Strategies that the advisor tries, what each weighs, and the index it makes."""
+
+from typing import NamedTuple
 
 from .._neighbors.index import BinaryNeighbors
 from .._quantization.strategy import LITERATURE, PLAIN_LEVELS, Strategy
+from ..codes import code_width
+
+# Bytes of a correction of a row, a float32 number.
+_CORRECTION_BYTES = 4
+
+
+class Kind(NamedTuple):
+    """What strategies of equal memory share."""
+
+    bits: int
+    query: str
+
+
+def kind_of(strategy: Strategy) -> Kind:
+    """Return what a strategy shares with those of equal memory."""
+    return Kind(strategy.bits, strategy.query)
+
+
+def bytes_per_row(strategy: Strategy, n_features: int, metric: str) -> int:
+    """Return the memory that is searched for each row: its code and corrections."""
+    n_corrections = 0
+    if strategy.query == "vectors":
+        n_corrections = 3 if metric == "inner_product" else 2
+    return strategy.bits * code_width(n_features) + _CORRECTION_BYTES * n_corrections
 
 
 def make_index(
@@ -24,10 +50,16 @@ def make_index(
     )
 
 
-def all_strategies() -> list[Strategy]:
-    """List what is worth trying, plainest first among those of equal memory."""
+def all_strategies(rotation: str = "haar") -> list[Strategy]:
+    """List what is worth trying, the simplest first among those of equal memory.
+
+    Parameters
+    ----------
+    rotation : {"haar", "dct", "hadamard"}, default="haar"
+        How rotated strategies rotate.
+    """
     listed = [
-        Strategy(bits, query, rotated, threshold, levels)
+        Strategy(bits, query, rotated, threshold, levels, rotation=rotation)
         for bits, levels_of in ((1, [PLAIN_LEVELS]), (2, [PLAIN_LEVELS, "lloyd_max"]))
         for query in ("codes", "vectors")
         for rotated in (False, True)

@@ -1,65 +1,116 @@
 """The advice in words: text for terminals, HTML for notebooks and files."""
 
+from collections.abc import Iterable
 from html import escape
 from textwrap import fill
 
 import numpy as np
 
 from .._quantization.strategy import Strategy
-from .paired_comparison import Difference, Settled
-from .recall_curve import NEARLY
-from .results import Advice
-from .strategy_search import MAX_OVERSAMPLING, Evaluation, Kind, kind_of
+from .._utils.estimate import Estimate
+from .candidates import Kind, kind_of
+from .choice import MAX_OVERSAMPLING, Option
+from .paired_comparison import PairedComparison
+from .recall_curve import CONFIDENCE, NEARLY, WIDEST, rows_to_support
+from .results import Advice, Reranked
+from .strategy_search import Evaluation
 
 # Columns of a text.
 _WIDTH = 88
 
 
+def say_recall(recall: Estimate) -> str:
+    """Print recall with its interval, or the interval alone if that says little."""
+    if recall.high - recall.low > WIDEST:
+        return (
+            f"not known ({recall.low:.2f} to {recall.high:.2f} at "
+            f"{100 * recall.confidence:g} %)"
+        )
+    return f"{recall:.3f}"
+
+
 def say_outcome(advice: Advice) -> list[str]:
-    """Warn where the target is not reached, or the prediction reaches far."""
-    warnings = []
-    task, curve = advice.task, advice.chosen.curve
+    """Warn if the target is not reached, or a prediction is missing or reaches far."""
+    return [
+        *_say_not_reached(advice),
+        *_say_not_predicted(advice),
+        *_say_trend(advice),
+    ]
+
+
+def _is_unknown(advice: Advice) -> bool:
+    return advice.recall.high - advice.recall.low > WIDEST
+
+
+def _say_not_reached(advice: Advice) -> list[str]:
+    choice, task, curve = advice.findings.choice, advice.task, advice.chosen.curve
+    if choice.reached:
+        return []
     k, target = task.n_neighbors, task.target
-    if not advice.findings.reached:
-        value, low, _ = advice.recall
-        largest = advice.findings.oversampling or 1.0
-        safe = curve.needed(target)[2]
-        cost = (
-            f"no oversampling up to {curve.oversampling[-1]:g} is sure to"
-            if np.isinf(safe)
-            else f"that takes oversampling {safe:g}, {safe * k:.0f} vectors read for "
-            "each query"
+    if _is_unknown(advice):
+        return [
+            f"There are too few rows or queries to measure recall@{k}: "
+            f"{curve.n_rows:,} rows and {curve.n_queries:,} queries. A few hundred of "
+            "either are needed."
+        ]
+    safe = curve.needed(target).safe
+    cost = (
+        f"no oversampling up to {curve.oversampling[-1]:g} is sure to"
+        if np.isinf(safe)
+        else f"that takes oversampling {safe:g}, {safe * k:.0f} vectors read for each "
+        "query"
+    )
+    return [
+        f"Do not quantize these vectors to 1-2 bits if you need recall@{k} {target:g} "
+        f"on {curve.n_rows:,} rows: the best strategy allowed, "
+        f"{choice.strategy.words}, has recall {say_recall(advice.recall)} with "
+        f"oversampling {choice.oversampling or 1:g}; {cost}."
+    ]
+
+
+def _say_not_predicted(advice: Advice) -> list[str]:
+    task, n_rows = advice.task, advice.chosen.curve.n_rows
+    if n_rows >= task.expected_rows or _is_unknown(advice):
+        return []
+    if task.expected_rows > advice.supported_rows:
+        needed = rows_to_support(task.expected_rows, task.n_neighbors)
+        why = (
+            f"the rows given support {advice.supported_rows:,} at most. Fit again with "
+            f"{needed:,} rows or more"
         )
-        warnings.append(
-            f"Do not quantize these vectors to 1-2 bits if you need recall@{k} "
-            f"{target:g} on {task.expected_rows:,} rows: the best strategy allowed, "
-            f"{advice.findings.chosen.words}, finds {value:.3f} (at least {low:.3f}) "
-            f"with oversampling {largest:g}; {cost}."
+    else:
+        why = (
+            "the rows given leave it open by more than half of the scale. Fit again "
+            "with more rows"
         )
-    if curve.n_rows < task.expected_rows:
-        warnings.append(
-            f"There are too few rows to predict recall on {task.expected_rows:,}: the "
-            f"figures are for {curve.n_rows:,}."
-        )
-    if curve.depth_ratio > 1 and task.expected_rows > NEARLY * advice.chosen.n_rows:
-        warnings.append(
-            f"{task.expected_rows:,} rows are far more than were measured: recall "
-            "rests on a trend, which small clusters that the sample cannot show would "
-            "break. Measure again when there are more rows."
-        )
-    return warnings
+    return [
+        f"Recall on {task.expected_rows:,} rows is not predicted: {why}. All figures "
+        f"are for {n_rows:,} rows; on more, recall is lower."
+    ]
+
+
+def _say_trend(advice: Advice) -> list[str]:
+    curve = advice.chosen.curve
+    far = curve.n_rows > NEARLY * advice.chosen.n_rows
+    if not far or curve.depth_ratio <= 1:
+        return []
+    return [
+        f"{curve.n_rows:,} rows are far more than were measured: recall rests on a "
+        "trend, which small clusters that the sample cannot show would break. Measure "
+        "again when there are more rows."
+    ]
 
 
 def as_text(advice: Advice, profile: str, warnings: list[str]) -> str:
     """Write the report for a terminal."""
-    lines = [*map(_wrapped, _headline(advice)), ""]
+    lines = [*map(_wrapped, headline(advice)), ""]
     reasons = _reasons(advice)
     if reasons:
         lines += ["Why", *(_wrapped(f"- {text}") for text in reasons), ""]
     if warnings:
         lines += ["Warnings", *(_wrapped(f"- {text}") for text in warnings), ""]
     lines += [_wrapped(_table_title(advice)), ""]
-    lines += [*_text_table(_ladder(advice), advice.task.n_neighbors), ""]
+    lines += [*_text_table(_header(advice), _ladder(advice)), ""]
     lines += ["The vectors", *(_wrapped(f"- {x}") for x in profile.splitlines())]
     return "\n".join(lines)
 
@@ -70,8 +121,7 @@ def _wrapped(text: str) -> str:
 
 def as_html(advice: Advice, profile: str, warnings: list[str]) -> str:
     """Write the report as a piece of HTML without scripts or outside files."""
-    k = advice.task.n_neighbors
-    first, *others = _headline(advice)
+    first, *others = headline(advice)
     parts = [f"<p><b>{escape(first)}</b></p>", _html_list(others)]
     reasons = _reasons(advice)
     if reasons:
@@ -79,99 +129,183 @@ def as_html(advice: Advice, profile: str, warnings: list[str]) -> str:
     if warnings:
         parts += ["<p><b>Warnings</b></p>", _html_list(warnings)]
     parts.append(f"<p>{escape(_table_title(advice))}</p>")
-    parts.append(_html_table(_ladder(advice), k))
+    parts.append(_html_table(_header(advice), _ladder(advice)))
     parts.append("<details><summary>All strategies</summary>")
-    parts.append(_html_table(_everything(advice), k))
+    parts.append(f"<p>{escape(_everything_title(advice))}</p>")
+    parts.append(
+        _html_table([*_header(advice), "rows", "queries"], _everything(advice))
+    )
     parts.append("</details><details><summary>The vectors</summary>")
     parts.append(_html_list(profile.splitlines()))
     parts.append("</details>")
     return '<div class="skbq-report">\n' + "\n".join(parts) + "\n</div>"
 
 
-def _headline(advice: Advice) -> list[str]:
-    """Say in a line each what is recommended, what it weighs and what it finds."""
-    task, findings = advice.task, advice.findings
-    value, low, high = advice.recall
-    k, curve = task.n_neighbors, advice.chosen.curve
-    verb = "Recommended" if findings.reached else "Target not reached; nearest to it"
-    memory = (
-        f"Memory: {advice.code_bytes} bytes a row for the codes, "
-        f"{task.vector_bytes / advice.code_bytes:.0f} times less than the vectors"
+def headline(advice: Advice) -> list[str]:
+    """Say in a line each: the strategy, reranking, recall, and bytes for each row."""
+    return [
+        f"{_verb(advice)}: {advice.findings.choice.strategy.words}",
+        _say_reranking(advice),
+        _say_recall_line(advice),
+        _say_memory(advice),
+    ]
+
+
+def verdict(advice: Advice) -> str:
+    """Say the recommendation in one sentence, such as closes a comparison."""
+    choice, task = advice.findings.choice, advice.task
+    code_bytes = advice.code_bytes(choice.strategy)
+    reranking = (
+        "without reranking"
+        if choice.oversampling is None
+        else f"reranking {_n_candidates(advice)} candidates"
     )
-    recall = f"Recall@{k} on {curve.n_rows:,} rows: {value:.3f} [{low:.3f}, {high:.3f}]"
-    if findings.oversampling is None:
-        reranking = "Reranking: none is needed."
-    else:
-        n_candidates = int(np.ceil(findings.oversampling * k - 1e-9))
-        reranking = (
-            f"Reranking: by the vectors, {n_candidates} candidates for {k} neighbors "
-            f"(oversampling {findings.oversampling:g})."
-        )
-        memory += (
+    speed = advice.speed(choice.strategy)
+    return (
+        f"{_verb(advice)}: {choice.strategy.words}, {reranking}: "
+        f"recall@{task.n_neighbors} {say_recall(advice.recall)} on "
+        f"{advice.chosen.curve.n_rows:,} rows, {code_bytes} bytes per vector "
+        f"({task.vector_bytes / code_bytes:.0f} times less), {speed} the queries per "
+        "second of exact search."
+    )
+
+
+def _verb(advice: Advice) -> str:
+    if advice.findings.choice.reached:
+        return "Recommended"
+    if _is_unknown(advice):
+        return "Too few rows or queries to recommend a strategy; nearest to the target"
+    return "Target not reached; nearest to it"
+
+
+def _n_candidates(advice: Advice) -> int:
+    oversampling = advice.findings.choice.oversampling or 1.0
+    return int(np.ceil(oversampling * advice.task.n_neighbors - 1e-9))
+
+
+def _say_reranking(advice: Advice) -> str:
+    oversampling = advice.findings.choice.oversampling
+    if oversampling is None:
+        return "Reranking: none is needed."
+    return (
+        f"Reranking: by the vectors, {_n_candidates(advice)} candidates for k = "
+        f"{advice.task.n_neighbors} (oversampling {oversampling:g})."
+    )
+
+
+def _say_recall_line(advice: Advice) -> str:
+    curve, k = advice.chosen.curve, advice.task.n_neighbors
+    line = f"Recall@{k} on {curve.n_rows:,} rows: {say_recall(advice.recall)}"
+    if advice.findings.choice.oversampling is not None:
+        line += f"; {say_recall(curve.at(1.0))} without reranking"
+    how = "predicted" if curve.depth_ratio else "measured"
+    return f"{line}; {how} on {curve.n_queries:,} queries."
+
+
+def _say_memory(advice: Advice) -> str:
+    choice, task = advice.findings.choice, advice.task
+    code_bytes = advice.code_bytes(choice.strategy)
+    line = (
+        f"Memory: {code_bytes} bytes a row for the codes, "
+        f"{task.vector_bytes / code_bytes:.0f} times less than the vectors"
+    )
+    if choice.oversampling is not None:
+        line += (
             f"; {task.vector_bytes} more for the vectors that reranking reads, which "
             "may stay on a disk"
         )
-        recall += f"; {curve.recall[0]:.3f} without reranking"
-    title = f"{verb}: {findings.chosen.words}"
-    return [title, reranking, f"{recall}.", f"{memory}."]
+    return f"{line}."
 
 
 def _reasons(advice: Advice) -> list[str]:
     """Say what each part of the recommendation is better than, and how surely."""
-    settled = advice.findings.settled[kind_of(advice.findings.chosen)]
+    choice, task = advice.findings.choice, advice.task
+    compared = advice.findings.comparisons[kind_of(choice.strategy)]
     lines = []
-    if advice.findings.reached:
-        k, target = advice.task.n_neighbors, advice.task.target
-        text = f"It is the code of least memory that reaches recall@{k} {target:g}"
-        if advice.findings.oversampling is not None:
-            text += f" with {MAX_OVERSAMPLING} candidates for each neighbor or fewer"
-        lines.append(f"{text}.")
-    if settled.chosen.complexity > settled.plain.complexity:
-        by_rows = settled.by_rows
-        if by_rows is not None and by_rows.chosen is by_rows.plain:
-            by_rows = None  # the plain code was worse for sure without them
-        compared = by_rows or settled
+    if choice.reached and choice.option is not None:
+        lines += _say_choice(choice.option, choice.close, advice)
+    if compared.chosen.complexity > compared.baseline.complexity:
+        lines.append(_say_gain(compared))
+    if compared.rival is not None and compared.rival_gain is not None:
+        lines.append(_say_rival(compared, compared.rival, compared.rival_gain))
+    if choice.strategy.query == "vectors" and choice.reached:
         lines.append(
-            f"{_extras(settled.chosen)}: {_in_words(settled.gain)} recall over the "
-            f"plain code ({compared.plain.words}), without reranking, "
-            f"{_on_queries(settled)}"
-            + (f"; {_when_rows_ask(by_rows, by_rows.gain)}." if by_rows else ".")
-        )
-    if settled.rival is not None and settled.rival_gain is not None:
-        lines.append(_say_rival(settled, settled.rival, settled.rival_gain))
-    if settled.chosen.query == "vectors":
-        lines.append(
-            "Float queries are compared with the codes, since coded ones need more "
-            "candidates than are reasonable, or memory, for the target."
+            "Queries stay in float32 (asymmetric search): coded queries would need "
+            f"more than {MAX_OVERSAMPLING:g} candidates for each neighbor, more "
+            f"memory, or more reading, for recall@{task.n_neighbors} {task.target:g}."
         )
     return lines
 
 
-def _say_rival(settled: Settled, rival: Strategy, gain: Difference) -> str:
+def _say_choice(option: Option, close: Option | None, advice: Advice) -> list[str]:
+    task = advice.task
+    reach = f"recall@{task.n_neighbors} {task.target:g}"
+    if option.oversampling is not None:
+        reach += f" with {MAX_OVERSAMPLING:g} candidates for each neighbor or fewer"
+    displaced = close is not None and close.memory < option.memory
+    if not displaced:
+        lines = [f"It is the code of least memory that reaches {reach}."]
+    else:
+        lines = [
+            f"It reaches {reach} with the least to read among codes of nearly the "
+            "least memory."
+        ]
+    if close is not None:
+        ratio = option.bytes_per_query / close.bytes_per_query
+        less = "less" if ratio < 1 else "more"
+        extra = (
+            "no reranking"
+            if close.oversampling is None
+            else f"oversampling {close.oversampling:g}"
+        )
+        lines.append(
+            f"Close: {close.strategy.words} ({advice.code_bytes(close.strategy)} bytes "
+            f"a row, {extra}) reaches it too. A query of the recommended code reads "
+            f"{abs(1 - ratio):.0%} {less}, codes and candidates together"
+            + ("." if displaced else "; least memory decides.")
+        )
+    return lines
+
+
+def _say_gain(compared: PairedComparison) -> str:
+    left_out = compared.leave_one_out
+    if left_out is not None and left_out.chosen is left_out.baseline:
+        left_out = None  # the baseline was significantly worse without them
+    baseline = (left_out or compared).baseline
     text = (
-        f"{_extras(rival)}: {_in_words(gain)} recall, without reranking, "
-        f"{_on_queries(settled)}"
+        f"{_extras(compared.chosen)}: {compared.gain:+.3f} recall over the baseline "
+        f"code ({baseline.words}), without reranking, {_on_queries(compared)}"
     )
-    by_rows = settled.by_rows
-    if by_rows is not None and by_rows.rival is rival and by_rows.rival_gain:
-        gain = by_rows.rival_gain
-        text += f"; {_when_rows_ask(by_rows, gain)}"
+    if left_out:
+        text += f"; {_on_left_out(left_out, left_out.gain)}"
+    return f"{text}."
+
+
+def _say_rival(compared: PairedComparison, rival: Strategy, gain: Estimate) -> str:
+    text = (
+        f"{_extras(rival)}: {gain:+.3f} recall, without reranking, "
+        f"{_on_queries(compared)}"
+    )
+    left_out = compared.leave_one_out
+    if left_out is not None and left_out.rival is rival and left_out.rival_gain:
+        gain = left_out.rival_gain
+        text += f"; {_on_left_out(left_out, gain)}"
     if gain.high < 0:
-        return f"{text}: worse."
-    return f"{text}: no difference that is sure, so keep it simple."
+        return f"{text}: significantly worse."
+    return f"{text}: not statistically significant; the simpler code is kept."
 
 
-def _on_queries(settled: Settled) -> str:
-    return f"on {len(settled.found[settled.chosen]):,} queries"
+def _on_queries(compared: PairedComparison) -> str:
+    return f"on {len(compared.recalls[compared.chosen]):,} queries"
 
 
-def _when_rows_ask(by_rows: Settled, difference: Difference) -> str:
-    n_rows = len(by_rows.found[by_rows.chosen])
-    return f"{_in_words(difference)} when {n_rows:,} rows ask"
+def _on_left_out(left_out: PairedComparison, difference: Estimate) -> str:
+    n_rows = len(left_out.recalls[left_out.chosen])
+    return f"{difference:+.3f} on {n_rows:,} leave-one-out queries"
 
 
 def _extras(strategy: Strategy) -> str:
-    """Name what a strategy asks for beyond the plain code."""
+    """Name what a strategy adds to the baseline code."""
     parts = ["a random rotation"] if strategy.rotated else []
     if strategy.bits == 2 and isinstance(strategy.levels, str):
         parts.append("levels of least squared error (lloyd_max)")
@@ -179,59 +313,74 @@ def _extras(strategy: Strategy) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _in_words(difference: Difference) -> str:
-    return f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
-
-
 def _table_title(advice: Advice) -> str:
-    task = advice.task
+    task, curve = advice.task, advice.chosen.curve
     return (
-        f"What more memory buys on {task.expected_rows:,} rows: bytes of the codes a "
-        f"row; recall@{task.n_neighbors} of the codes alone; the oversampling that "
-        f"reaches {task.target:g} for sure; recall with it ({MAX_OVERSAMPLING} at "
-        "most); speed of the codes alone, as multiples of exact search here."
+        f"What more memory buys on {curve.n_rows:,} rows: bytes per vector of the "
+        f"codes; recall@{task.n_neighbors} without reranking; the oversampling whose "
+        f"lower limit reaches {task.target:g}; recall with it ({MAX_OVERSAMPLING:g} at "
+        "most); queries per second without reranking, as multiples of exact search "
+        "here, the lowest and the highest of several rounds."
     )
 
 
-def _best_of(kind: Kind, advice: Advice) -> Evaluation:
-    """Return the strategy settled on, or what the first look would choose."""
+def _everything_title(advice: Advice) -> str:
+    n_queries = min(e.n_queries for e in advice.findings.evaluations.values())
+    return (
+        f"Strategies of {n_queries:,} queries were screened and left behind there: "
+        "their figures are rougher."
+    )
+
+
+def _best_of(kinds: Iterable[Kind], advice: Advice) -> list[Evaluation]:
+    """Return the strategy chosen for each amount of memory, the smallest first."""
     findings = advice.findings
-    if kind in findings.settled:
-        return findings.evaluations[findings.settled[kind].chosen]
-    return findings.evaluations[findings.first_sight[kind]]
+    chosen = [findings.comparisons[kind].chosen for kind in kinds]
+    chosen.sort(key=advice.code_bytes)
+    return [findings.evaluations[s] for s in chosen]
 
 
 def _ladder(advice: Advice) -> list[list[str]]:
-    """List the best strategy of each amount of memory, cheapest first."""
-    kinds = sorted(advice.speeds, key=lambda kind: advice.task.code_bytes[kind])
-    return [_cells(_best_of(kind, advice), advice) for kind in kinds]
+    evaluations = _best_of(advice.findings.comparisons, advice)
+    return [_cells(evaluation, advice) for evaluation in evaluations]
 
 
 def _everything(advice: Advice) -> list[list[str]]:
-    return [_cells(e, advice) for e in advice.findings.evaluations.values()]
-
-
-def _cells(evaluation: Evaluation, advice: Advice) -> list[str]:
-    curve, kind = evaluation.curve, kind_of(evaluation.strategy)
-    single, low, high = curve.at(1.0)
-    safe = curve.needed(advice.task.target)[2]
-    reranked = curve.at(min(safe, MAX_OVERSAMPLING))[0]
     return [
-        evaluation.strategy.words,
-        str(advice.task.code_bytes[kind]),
-        f"{single:.3f} [{low:.3f}, {high:.3f}]",
-        f"{safe:g}" if np.isfinite(safe) else f"> {curve.oversampling[-1]:g}",
-        f"{reranked:.3f}",
-        f"{advice.speeds[kind]:.2g}x",
+        [*_cells(e, advice), f"{e.curve.n_rows:,}", f"{e.curve.n_queries:,}"]
+        for e in advice.findings.evaluations.values()
     ]
 
 
-def _header(k: int) -> list[str]:
-    return ["strategy", "bytes", f"recall@{k}", "oversampling", "reranked", "speed"]
+def _cells(evaluation: Evaluation, advice: Advice) -> list[str]:
+    curve, strategy = evaluation.curve, evaluation.strategy
+    reranked = Reranked.of(curve, advice.task.target)
+    needed = reranked.oversampling
+    return [
+        strategy.words,
+        str(advice.code_bytes(strategy)),
+        _short(curve.at(1.0)),
+        f"{needed:g}" if np.isfinite(needed) else f"> {curve.oversampling[-1]:g}",
+        _short(reranked.recall, with_limits=False),
+        str(advice.speed(strategy)),
+    ]
 
 
-def _text_table(rows: list[list[str]], k: int) -> list[str]:
-    rows = [_header(k), *rows]
+def _short(recall: Estimate, *, with_limits: bool = True) -> str:
+    if recall.high - recall.low > WIDEST:
+        return f"{recall.low:.2f} to {recall.high:.2f}"
+    if not with_limits:
+        return f"{recall.value:.3f}"
+    return f"{recall.value:.3f} [{recall.low:.3f}, {recall.high:.3f}]"
+
+
+def _header(advice: Advice) -> list[str]:
+    recall = f"recall@{advice.task.n_neighbors} ({100 * CONFIDENCE:g} %)"
+    return ["strategy", "bytes", recall, "oversampling", "reranked", "speed"]
+
+
+def _text_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    rows = [header, *rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def line(cells: list[str]) -> str:
@@ -243,11 +392,11 @@ def _text_table(rows: list[list[str]], k: int) -> list[str]:
     return [line(cells) for cells in rows]
 
 
-def _html_table(rows: list[list[str]], k: int) -> str:
+def _html_table(header: list[str], rows: list[list[str]]) -> str:
     def line(tag: str, cells: list[str]) -> str:
         return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
 
-    body = [line("th", _header(k)), *(line("td", cells) for cells in rows)]
+    body = [line("th", header), *(line("td", cells) for cells in rows)]
     return "<table>\n" + "\n".join(body) + "\n</table>"
 
 

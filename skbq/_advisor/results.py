@@ -1,5 +1,6 @@
 """The advice as tables and mappings."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,54 +8,99 @@ import numpy as np
 
 from .._quantization.quantizers import TwoBitQuantizer
 from .._quantization.strategy import Strategy
-from .strategy_search import MAX_OVERSAMPLING, Evaluation, Findings, Kind, Task, kind_of
+from .._utils.estimate import Estimate
+from .candidates import Kind, bytes_per_row, kind_of
+from .choice import MAX_OVERSAMPLING, Task
+from .recall_curve import Curve
+from .speed import RelativeSpeed
+from .strategy_search import Evaluation, Findings
 
 
 @dataclass(frozen=True)
 class Advice:
-    """All that a study found, and what it was asked for."""
+    """All that was found, and what was asked for.
+
+    Attributes
+    ----------
+    task : Task
+    findings : Findings
+    speeds : dict of Kind to RelativeSpeed
+    supported_rows : int
+        The largest number of rows that recall can be predicted for.
+    """
 
     task: Task
     findings: Findings
-    speeds: dict[Kind, float]
-    metric: str
-    n_features: int
+    speeds: dict[Kind, RelativeSpeed]
+    supported_rows: int
 
     @property
     def chosen(self) -> Evaluation:
         """What is known of the recommended strategy."""
-        return self.findings.evaluations[self.findings.chosen]
+        return self.findings.evaluations[self.findings.choice.strategy]
 
     @property
-    def recall(self) -> tuple[float, float, float]:
-        """Recall to expect of the recommendation, lower and upper limit."""
-        return self.chosen.curve.at(self.findings.oversampling or 1.0)
+    def recall(self) -> Estimate:
+        """Recall to expect of the recommendation."""
+        return self.chosen.curve.at(self.findings.choice.oversampling or 1.0)
 
-    @property
-    def code_bytes(self) -> int:
-        """Memory that the recommendation searches for each row."""
-        return self.task.code_bytes[kind_of(self.findings.chosen)]
+    def code_bytes(self, strategy: Strategy) -> int:
+        """Return the memory that a strategy searches for each row."""
+        return bytes_per_row(strategy, self.task.n_features, self.task.metric)
+
+    def speed(self, strategy: Strategy) -> RelativeSpeed:
+        """Return the speed of a strategy without reranking."""
+        return self.speeds[kind_of(strategy)]
+
+
+@dataclass(frozen=True)
+class Reranked:
+    """A strategy with the oversampling that is sure to reach the target.
+
+    Attributes
+    ----------
+    oversampling : float
+        Infinite where none is.
+    hopeful : float
+        The smallest that may reach it.
+    recall : Estimate
+        With that oversampling, or the largest that is recommended.
+    """
+
+    oversampling: float
+    hopeful: float
+    recall: Estimate
+
+    @classmethod
+    def of(cls, curve: Curve, target: float) -> "Reranked":
+        """Read a recall curve at the target."""
+        needed = curve.needed(target)
+        recall = curve.at(min(needed.safe, MAX_OVERSAMPLING))
+        return cls(needed.safe, needed.hopeful, recall)
 
 
 def recommendation(advice: Advice) -> dict[str, Any]:
     """Return the recommendation, with the keys that exports take."""
-    strategy = advice.findings.chosen
-    vectors = 0 if advice.findings.oversampling is None else advice.task.vector_bytes
+    choice = advice.findings.choice
+    strategy, oversampling = choice.strategy, choice.oversampling
+    code_bytes = advice.code_bytes(strategy)
+    vectors = 0 if oversampling is None else advice.task.vector_bytes
     return {
         "strategy": strategy.words,
         "centre": strategy.threshold == "mean",
         "rotate": strategy.rotated,
+        "rotation": strategy.rotation if strategy.rotated else None,
         "bits": strategy.bits,
         "query": strategy.query,
         "levels": _numbers(strategy),
-        "oversampling": advice.findings.oversampling,
-        "metric": advice.metric,
-        "n_features": advice.n_features,
+        "oversampling": oversampling,
+        "metric": advice.task.metric,
+        "n_features": advice.task.n_features,
         "n_neighbors": advice.task.n_neighbors,
         "quantizer": strategy.make_quantizer(),
-        "bytes_per_row": advice.code_bytes,
-        "bytes_per_row_with_vectors": advice.code_bytes + vectors,
-        "suitable": advice.findings.reached,
+        "bytes_per_row": code_bytes,
+        "bytes_per_row_with_vectors": code_bytes + vectors,
+        "suitable": choice.reached,
     }
 
 
@@ -66,48 +112,68 @@ def _numbers(strategy: Strategy) -> tuple[float, float] | None:
     return float(levels[2]), float(levels[3])
 
 
-def results_table(advice: Advice) -> dict[str, Any]:
+class ResultsTable(dict[str, Any]):
+    """Columns of equal length, ready for ``pandas.DataFrame``.
+
+    Limits of an interval were one column of two numbers before version 0.2; these keys
+    are still answered.
+    """
+
+    def __missing__(self, key: str) -> np.ndarray:
+        name = key.removesuffix("_interval")
+        if name == key or f"{name}_low" not in self:
+            raise KeyError(key)
+        warnings.warn(
+            f"results_[{key!r}] is deprecated and will go in version 0.3: use "
+            f"results_['{name}_low'] and results_['{name}_high'].",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return np.stack([self[f"{name}_low"], self[f"{name}_high"]], axis=1)
+
+
+def results_table(advice: Advice) -> ResultsTable:
     """Return one array for each figure, one entry for each strategy."""
     evaluations = list(advice.findings.evaluations.values())
     strategies = [e.strategy for e in evaluations]
-    compared = {s for kind in advice.findings.settled.values() for s in kind.found}
-    target, task = advice.task.target, advice.task
-    needed = np.array([e.curve.needed(target) for e in evaluations])
-    reranked = np.array(
-        [
-            e.curve.at(min(safe, MAX_OVERSAMPLING))
-            for e, safe in zip(evaluations, needed[:, 2], strict=True)
-        ]
+    reranked = [Reranked.of(e.curve, advice.task.target) for e in evaluations]
+    code_bytes = np.array([advice.code_bytes(s) for s in strategies])
+    speeds = [advice.speed(s) for s in strategies]
+    return ResultsTable(
+        {
+            "strategy": _objects([s.words for s in strategies]),
+            "params": [_params(s, advice.task.metric) for s in strategies],
+            "bits": np.array([s.bits for s in strategies]),
+            "query": _objects([s.query for s in strategies]),
+            "rotate": np.array([s.rotated for s in strategies]),
+            "threshold": _objects([s.threshold for s in strategies]),
+            "levels": _objects([_numbers(s) for s in strategies]),
+            "predicted_fidelity": np.array([e.predicted_fidelity for e in evaluations]),
+            **_columns("measured_fidelity", [e.fidelity for e in evaluations]),
+            **_columns("measured_recall", [e.recall for e in evaluations]),
+            "measured_rows": np.array([e.n_rows for e in evaluations]),
+            "measured_queries": np.array([e.n_queries for e in evaluations]),
+            "compared": np.array([e.compared for e in evaluations]),
+            **_columns("predicted_recall", [e.curve.at(1.0) for e in evaluations]),
+            "predicted_rows": np.array([e.curve.n_rows for e in evaluations]),
+            "oversampling": np.array([r.oversampling for r in reranked]),
+            "oversampling_low": np.array([r.hopeful for r in reranked]),
+            "oversampling_high": np.array([r.oversampling for r in reranked]),
+            **_columns("recall_reranked", [r.recall for r in reranked]),
+            "bytes_per_row": code_bytes,
+            "bytes_per_row_with_vectors": code_bytes + advice.task.vector_bytes,
+            "relative_speed": np.array([speed.median for speed in speeds]),
+            "relative_speed_low": np.array([speed.low for speed in speeds]),
+            "relative_speed_high": np.array([speed.high for speed in speeds]),
+        }
     )
-    fidelity = np.array([e.fidelity for e in evaluations])
-    recall = np.array([e.recall for e in evaluations])
-    single = np.array([e.curve.at(1.0) for e in evaluations])
-    code_bytes = np.array([task.code_bytes[kind_of(s)] for s in strategies])
+
+
+def _columns(name: str, estimates: list[Estimate]) -> dict[str, np.ndarray]:
     return {
-        "strategy": np.array([s.words for s in strategies], dtype=object),
-        "params": [_params(s, advice.metric) for s in strategies],
-        "bits": np.array([s.bits for s in strategies]),
-        "query": np.array([s.query for s in strategies], dtype=object),
-        "rotate": np.array([s.rotated for s in strategies]),
-        "threshold": np.array([s.threshold for s in strategies], dtype=object),
-        "levels": _objects([_numbers(s) for s in strategies]),
-        "predicted_fidelity": np.array([e.predicted_fidelity for e in evaluations]),
-        "measured_fidelity": fidelity[:, 0],
-        "measured_fidelity_interval": fidelity[:, 1:],
-        "measured_recall": recall[:, 0],
-        "measured_recall_interval": recall[:, 1:],
-        "measured_rows": np.array([e.n_rows for e in evaluations]),
-        "measured_queries": np.array([len(e.found) for e in evaluations]),
-        "compared": np.array([s in compared for s in strategies]),
-        "predicted_recall": single[:, 0],
-        "predicted_recall_interval": single[:, 1:],
-        "oversampling": needed[:, 2],
-        "oversampling_interval": needed[:, [0, 2]],
-        "recall_reranked": reranked[:, 0],
-        "recall_reranked_interval": reranked[:, 1:],
-        "bytes_per_row": code_bytes,
-        "bytes_per_row_with_vectors": code_bytes + task.vector_bytes,
-        "relative_speed": np.array([advice.speeds[kind_of(s)] for s in strategies]),
+        name: np.array([e.value for e in estimates]),
+        f"{name}_low": np.array([e.low for e in estimates]),
+        f"{name}_high": np.array([e.high for e in estimates]),
     }
 
 

@@ -1,4 +1,4 @@
-"""Rows to search and queries to ask, drawn at random from what the user has."""
+"""Rows to search and queries, drawn at random from what the user has."""
 
 from dataclasses import dataclass
 
@@ -6,26 +6,43 @@ import numpy as np
 
 from .._utils.validation import float_rows
 
-# Numbers (rows x coordinates) that are searched at most: 100 MB in float32; and rows,
-# since scores take four bytes for each row and query.
+# Numbers (rows x coordinates) that are held in memory at most: 100 MB in float32; and
+# rows, which strategies are compared on.
 _MAX_VALUES = 25_000_000
 _MAX_ROWS = 100_000
 _MAX_QUERIES = 4000
-# Without queries of the user's own, a tenth of the rows asks, and of few rows more.
+# Without queries of the user's own, a tenth of the rows is held out, and of few rows
+# more.
 _HELD_OUT_SHARE = 0.1
 _ENOUGH_QUERIES = 200
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to search and queries; held out unless they are the user's own.
+    """Rows and queries in memory; which rows of the data are searched.
 
-    ``numbers`` are those of the rows in X.
+    Attributes
+    ----------
+    rows : ndarray of shape (n_rows, d), dtype float32 or float64
+        In random order.
+    queries : ndarray of shape (n_queries, d)
+        Held out of the rows, unless they are the user's own.
+    numbers : ndarray of shape (n_rows,), dtype int64
+        Which rows of the data they are.
+    searched : ndarray of shape (n_searched,), dtype int64
+        All rows of the data that are searched, ascending: ``numbers``, and more where
+        they do not fit into memory.
     """
 
     rows: np.ndarray
     queries: np.ndarray
     numbers: np.ndarray
+    searched: np.ndarray
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all rows that are searched are in memory."""
+        return len(self.numbers) == len(self.searched)
 
 
 def count_held_out(n_rows: int) -> int:
@@ -55,17 +72,17 @@ def draw_sample(
     order = rng.permutation(len(X))
     if queries is None:
         n_queries = count_held_out(len(X))
-        asked = _rows(X, order[:n_queries])
+        held_out = _rows(X, order[:n_queries])
         order = order[n_queries:]
     else:
-        asked = _rows(queries, rng.permutation(len(queries))[:_MAX_QUERIES])
-    most_rows = min(most_rows, _MAX_ROWS, max(_MAX_VALUES // X.shape[1], 1))
-    numbers = order[:most_rows]
-    return Sample(_rows(X, numbers), asked, numbers)
+        held_out = _rows(queries, rng.permutation(len(queries))[:_MAX_QUERIES])
+    in_memory = min(most_rows, _MAX_ROWS, max(_MAX_VALUES // X.shape[1], 1))
+    numbers = order[:in_memory]
+    return Sample(_rows(X, numbers), held_out, numbers, np.sort(order[:most_rows]))
 
 
 def _rows(X: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Read rows in the order of the file, and return them in the order asked for."""
+    """Read rows in the order of the file; return them in that of ``numbers``."""
     order = np.argsort(numbers)
     out = np.empty((len(numbers), X.shape[1]), float_rows(X, slice(0, 1)).dtype)
     out[order] = X[numbers[order]]

@@ -1,0 +1,98 @@
+"""How fast codes are searched, beside exact search of the vectors."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+
+import numpy as np
+
+from .._quantization.strategy import Strategy
+from .._utils.similarity import scaled_rows
+from .bench import VectorSet
+from .candidates import Kind, make_index
+
+# Queries, and rows that they search at most.
+_N_QUERIES = 64
+_MAX_ROWS = 20_000
+# All kinds of search take turns, so that other programs disturb them alike: so many
+# rounds, in each of which a search is repeated for that long.
+_ROUNDS = 7
+_SECONDS = 0.03
+
+
+@dataclass(frozen=True)
+class RelativeSpeed:
+    """Queries per second, as multiples of exact search in floats.
+
+    Attributes
+    ----------
+    median, low, high : float
+        Of the rounds that were measured; the lowest and the highest of them.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:.2g}-{self.high:.2g}x"
+
+
+def relative_speeds(
+    rows: VectorSet, queries: VectorSet, n_neighbors: int, kinds: Iterable[Kind]
+) -> dict[Kind, RelativeSpeed]:
+    """Measure the search of codes without reranking, after compilation.
+
+    The baseline code of each kind searches up to 20,000 rows on all processors.
+    """
+    vectors, asked = rows.vectors[:_MAX_ROWS], queries.vectors[:_N_QUERIES]
+    searches: dict[Kind | None, Callable[[], object]] = {
+        None: partial(
+            _exact_search,
+            scaled_rows(vectors, rows.metric),
+            scaled_rows(asked, rows.metric),
+            n_neighbors,
+            rows.metric,
+        )
+    }
+    for kind in kinds:
+        index = make_index(
+            Strategy(*kind), n_neighbors, metric=rows.metric, n_jobs=-1
+        ).fit(vectors)
+        searches[kind] = partial(index.kneighbors, asked)
+    for search in searches.values():
+        search()  # compiles
+    rounds = [
+        {kind: _seconds(search) for kind, search in searches.items()}
+        for _ in range(_ROUNDS)
+    ]
+    speeds = {}
+    for kind in searches:
+        if kind is not None:
+            ratios = [seconds[None] / seconds[kind] for seconds in rounds]
+            speeds[kind] = RelativeSpeed(
+                float(np.median(ratios)), min(ratios), max(ratios)
+            )
+    return speeds
+
+
+def _seconds(search: Callable[[], object]) -> float:
+    """Return the mean seconds of a search, repeated until it can be told."""
+    start, count = perf_counter(), 0
+    while (seconds := perf_counter() - start) < _SECONDS or not count:
+        search()
+        count += 1
+    return seconds / count
+
+
+def _exact_search(
+    rows: np.ndarray, queries: np.ndarray, n_neighbors: int, metric: str
+) -> np.ndarray:
+    """Search by one matrix product in the type of the vectors, as floats are best."""
+    near = rows @ queries.T
+    if metric == "euclidean":
+        near -= np.einsum("ij,ij->i", rows, rows)[:, np.newaxis] / 2
+    place = len(rows) - n_neighbors
+    best = np.argpartition(near, place, axis=0)[place:]
+    return np.take_along_axis(best, np.argsort(np.take_along_axis(near, best, 0), 0), 0)
