@@ -8,6 +8,7 @@ from ._displays import FidelityDisplay, HeterogeneityDisplay
 from ._neighbors.index import BinaryNeighbors
 from ._neighbors.transformer import BinaryNeighborsTransformer
 from ._profiling.profiler import HeterogeneityProfiler
+from ._quantization.pca import PCAQuantizer
 from ._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
 from ._quantization.rotation import RandomRotation
 from ._readers import open_vectors
@@ -32,6 +33,7 @@ __all__ = [
     "FidelityDisplay",
     "HeterogeneityDisplay",
     "HeterogeneityProfiler",
+    "PCAQuantizer",
     "QuantizationAdvisor",
     "RandomRotation",
     "TwoBitQuantizer",

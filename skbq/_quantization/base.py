@@ -66,14 +66,85 @@ def column_medians(X: np.ndarray) -> np.ndarray:
     return medians
 
 
-class Quantizer(
+class VectorEncoder(
     DocLinkMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     BaseEstimator,
     metaclass=ABCMeta,
 ):
-    """The shared half of the quantizers: thresholds, cell means, codes in blocks.
+    """What turns vectors into codes, block by block."""
+
+    n_features_in_: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        # No output setting wraps codes in a frame.
+        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
+
+    @abstractmethod
+    def _encode(self, block: np.ndarray) -> CodeArray:
+        """Encode a block of float rows in C order."""
+
+    def transform(self, X: Any) -> CodeArray:
+        """Encode vectors.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors.
+
+        Returns
+        -------
+        codes : CodeArray of shape (n_samples, ceil(n_features / 8))
+        """
+        check_is_fitted(self)
+        X = check_vectors(self, X, reset=False)
+        codes = empty_codes(len(X), like=self._encode(float_rows(X, slice(0, 1))))
+        for rows, block in float_blocks(X):
+            codes[rows] = self._encode(block)
+        return codes
+
+    def _check_own_codes(self, X: object) -> None:
+        """Refuse what is no codes that this estimator, fitted, makes."""
+        check_is_fitted(self)
+        name = type(self).__name__
+        if not is_codes(X):
+            raise ValueError(
+                f"{name}.inverse_transform takes the codes that transform gives, or "
+                "packed bits wrapped by skbq.as_codes(X, n_features="
+                f"{self.n_features_in_}). Got {type(X).__name__} instead."
+            )
+        expected = self._encode(np.zeros((1, self.n_features_in_), np.float32))
+        if X.layout != expected.layout:
+            other = " with other levels or scales"
+            same_words = describe_codes(X) == describe_codes(expected)
+            raise ValueError(
+                f"X holds {describe_codes(X)}{other * same_words}, but this {name} "
+                f"makes {describe_codes(expected)}."
+            )
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Do nothing: codes stay a CodeArray under every output setting.
+
+        Parameters
+        ----------
+        transform : str or None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        return self
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+class Quantizer(VectorEncoder):
+    """The shared half of the quantizers by thresholds: thresholds and cell means.
 
     A subclass gives the hooks below. The *cells* of a coordinate are the values that
     its code can take, from the lowest to the highest.
@@ -82,10 +153,6 @@ class Quantizer(
     _bits: int
     threshold: Any
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        # No output setting wraps codes in a frame.
-        super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
-
     @abstractmethod
     def _check_parameters(self) -> None:
         """Refuse parameters that make no sense."""
@@ -93,10 +160,6 @@ class Quantizer(
     @abstractmethod
     def _learn(self, X: np.ndarray) -> None:
         """Learn what else than ``thresholds_`` the code needs."""
-
-    @abstractmethod
-    def _encode(self, block: np.ndarray) -> CodeArray:
-        """Encode a block of float rows in C order."""
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn thresholds and reconstruction values.
@@ -190,25 +253,6 @@ class Quantizer(
         self.cell_means_ = means.astype(np.float32)
         return codes
 
-    def transform(self, X: Any) -> CodeArray:
-        """Encode vectors.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Vectors.
-
-        Returns
-        -------
-        codes : CodeArray of shape (n_samples, ceil(n_features / 8))
-        """
-        check_is_fitted(self)
-        X = check_vectors(self, X, reset=False)
-        codes = empty_codes(len(X), like=self._encode(float_rows(X, slice(0, 1))))
-        for rows, block in float_blocks(X):
-            codes[rows] = self._encode(block)
-        return codes
-
     def inverse_transform(self, X: CodeArray) -> np.ndarray:
         """Reconstruct vectors: each coordinate the mean of its cell at fit.
 
@@ -224,20 +268,7 @@ class Quantizer(
         -------
         vectors : ndarray of shape (n_samples, n_features), dtype float32
         """
-        check_is_fitted(self)
-        name = type(self).__name__
-        if not is_codes(X):
-            raise ValueError(
-                f"{name}.inverse_transform takes the codes that transform gives, or "
-                "packed bits wrapped by skbq.as_codes(X, n_features="
-                f"{self.n_features_in_}). Got {type(X).__name__} instead."
-            )
-        expected = self._encode(np.zeros((1, self.n_features_in_), np.float32))
-        if describe_codes(X) != describe_codes(expected):
-            raise ValueError(
-                f"X holds {describe_codes(X)}, but this {name} makes "
-                f"{describe_codes(expected)}."
-            )
+        self._check_own_codes(X)
         vectors = np.empty((len(X), X.n_features), np.float32)
         coordinates = np.arange(X.n_features)
         for rows in fixed_blocks(len(X), BLOCK_ROWS):
@@ -247,25 +278,6 @@ class Quantizer(
                 cells = np.where(positive, 2 + strong, 1 - strong.astype(np.intp))
             vectors[rows] = self.cell_means_[cells, coordinates]
         return vectors
-
-    def set_output(self, *, transform: str | None = None) -> Self:
-        """Do nothing: codes stay a CodeArray under every output setting.
-
-        Parameters
-        ----------
-        transform : str or None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-        """
-        return self
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
 
 def check_threshold(quantizer: Quantizer) -> None:

@@ -1,0 +1,121 @@
+"""How many bits each principal axis gets, and the levels of so many bits."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.stats import norm
+
+from ..codes import DEPTHS
+
+# Variances below this share of the largest one are rounding.
+ROUNDING = 1e-12
+# Digits of the levels, in standard deviations, that all machines agree on.
+_DIGITS = 7
+
+
+@lru_cache
+def normal_levels(depth: int) -> tuple[float, ...]:
+    """Return the 2^depth levels of least squared error for a standard normal number.
+
+    For 1, 2 and 4 bits those of Lloyd and Max (Max 1960, "Quantizing for minimum
+    distortion", table I); for 8 bits the best evenly spaced ones.
+    """
+    if depth == 8:
+        best = minimize_scalar(
+            lambda step: _distortion(_even_levels(step)), bounds=(0.01, 0.1)
+        )
+        return tuple(_even_levels(best.x).round(_DIGITS).tolist())
+    count = 2**depth
+    levels = norm.ppf((np.arange(count) + 0.5) / count)
+    for _ in range(10_000):
+        mass, moment = _cells(levels)
+        moved = moment / mass
+        done = np.abs(moved - levels).max() < 10.0 ** -(_DIGITS + 3)
+        levels = moved
+        if done:
+            break
+    return tuple(levels.round(_DIGITS).tolist())
+
+
+def _even_levels(step: float) -> np.ndarray:
+    return (np.arange(256) - 127.5) * step
+
+
+def _cells(levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return probability and first moment of the numbers nearest to each level."""
+    edges = np.r_[-np.inf, (levels[1:] + levels[:-1]) / 2, np.inf]
+    return np.diff(norm.cdf(edges)), -np.diff(norm.pdf(edges))
+
+
+def _distortion(levels: np.ndarray) -> float:
+    mass, moment = _cells(levels)
+    return float(1 - 2 * levels @ moment + np.square(levels) @ mass)
+
+
+@lru_cache
+def normal_distortion(depth: int) -> float:
+    """Return the mean squared error of those levels; 1 without a bit."""
+    return 1.0 if depth == 0 else _distortion(np.array(normal_levels(depth)))
+
+
+def allocate(
+    variances: np.ndarray, n_bits: int, exponent: float, max_depth: int
+) -> np.ndarray:
+    """Give bits to axes where each bit takes away most of the error.
+
+    An axis of variance v at b bits leaves an error of ``v^exponent D(b)``, D the error
+    of a standard normal number. D is convex over 0, 1, 2, 4 and 8 bits, so that the
+    largest gain per bit comes first (reverse water-filling).
+
+    Parameters
+    ----------
+    variances : ndarray of shape (n_axes,)
+        Falling.
+    n_bits : int
+        Bits of all axes; what whole nibbles leave over is spent on single bits.
+    exponent : float
+        1 makes the squared error small, 0 gives all axes the same.
+    max_depth : {1, 2, 4, 8}
+        Most bits of an axis.
+
+    Returns
+    -------
+    depths : ndarray of shape (n_axes,), dtype int64
+        Bits of each axis, never rising; 0: not kept.
+    """
+    steps = [0, *sorted(depth for depth in DEPTHS if depth <= max_depth)]
+    is_real = variances > ROUNDING * max(variances[0], 0)
+    weights = np.where(is_real, np.maximum(variances, 1e-300) ** exponent, 0.0)
+    low, high = np.array(steps[:-1]), np.array(steps[1:])
+    errors = np.array([normal_distortion(depth) for depth in steps])
+    gains = (errors[:-1] - errors[1:]) / (high - low)
+    n_axes = len(variances)
+    step = np.repeat(np.arange(len(gains)), n_axes)
+    order = np.lexsort((step, -(gains[:, None] * weights).ravel()))
+    taken = np.cumsum((high - low)[step[order]]) <= n_bits
+    counts = np.bincount(step[order][taken], minlength=len(gains))
+    at_least = dict(zip(high.tolist(), counts.tolist(), strict=True))
+    exactly = [
+        at_least[depth] - at_least.get(2 * depth, 0) for depth in high[::-1].tolist()
+    ]
+    return _fill_nibbles(exactly, high[::-1].tolist(), n_bits, n_axes)
+
+
+def _fill_nibbles(
+    counts: list[int], depths: list[int], n_bits: int, n_axes: int
+) -> np.ndarray:
+    """Change counts of axes by depth, the deepest first, so that they fill nibbles."""
+    of = dict(zip(depths, counts, strict=True))
+    n_nibbles = 2 * -(-n_bits // 8)
+
+    def used(depth: int) -> int:
+        return -(-of.get(depth, 0) * depth // 4)
+
+    if of.get(2, 0) % 2 and sum(map(used, depths)) > n_nibbles:
+        of[2] -= 1
+        of[1] += 1
+    left = n_nibbles - sum(used(depth) for depth in depths if depth > 1)
+    of[1] = min(4 * left, n_axes - sum(of[depth] for depth in depths if depth > 1))
+    filled = np.repeat(depths, [of[depth] for depth in depths])
+    return np.concatenate([filled, np.zeros(n_axes - len(filled), np.int64)])

@@ -1,0 +1,548 @@
+"""A quantizer that spends its bits where the variance is: principal axes, mixed depths.
+
+The two schools, keep the axes or rotate at random, are the ends of one scale. Here
+unequal variances are made as unequal as they can be (principal axes), bits are spent on
+them (:mod:`.allocation`), and a rotation mixes only coordinates of equally many bits.
+"""
+
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.linalg import eigh, qr
+from sklearn.utils import check_random_state
+from sklearn.utils.extmath import randomized_svd, svd_flip
+from sklearn.utils.metaestimators import available_if
+from threadpoolctl import threadpool_limits
+
+from .._kernels.memory import read_only
+from .._kernels.mixed_depths import Depths, center_rows, encode_rows
+from .._kernels.projection import PANEL, as_panels, project
+from .._utils.parallel import fixed_blocks
+from .._utils.params import check_int, check_option, check_real
+from .._utils.validation import BLOCK_ROWS, check_vectors, float_rows
+from ..codes import CodeArray, MixedDepths, with_layout
+from .allocation import ROUNDING, allocate, normal_levels
+from .base import VectorEncoder
+from .rotation import RandomRotation
+
+# Bytes of the corrections that asymmetric search keeps of a row.
+CORRECTION_BYTES = 4
+# Rows that the axes are learned from: as many as these products of numbers allow, but
+# at least two for each coordinate.
+_PRODUCTS = 2**36
+_MOST_ROWS = 2**15
+# Wider vectors have their leading axes found by a randomized decomposition; what is
+# left is taken to be alike in all directions.
+_EXACT_FEATURES = 1536
+_LEADING_AXES = 1024
+# Rounds of improving a code; a third one changed recall by less than .001.
+_ROUNDS = 2
+# What exponent="auto" chooses from, those nearest to 1 first, and on which rows.
+_EXPONENTS = (1.0, 0.75, 1.25, 0.5, 1.5, 0.0)
+_TRIAL_ROWS = 2**13
+_TRIAL_QUERIES = 500
+_FEWEST_TRIAL_ROWS = 64
+_TRIAL_NEIGHBORS = 10
+
+
+class Axes(NamedTuple):
+    """Where rows vary: their mean, orthonormal directions, variances along them.
+
+    ``directions``, (d, n_axes), ``variances``, (n_axes,), falling, and ``rank``: the
+    number of directions in which the rows vary at all.
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    variances: np.ndarray
+    rank: int
+
+
+class PCAQuantizer(VectorEncoder):
+    """Spend a budget of bits on principal axes, where the variance is.
+
+    Rows are centered and turned to their principal axes. The stronger axes get more
+    bits than the weak ones, which may get none, and coordinates of equally many bits
+    are rotated among themselves. At any number of bytes this finds more neighbors than
+    as many bits for every coordinate.
+
+    Parameters
+    ----------
+    bits : float, default=1.0
+        Mean number of bits for each coordinate of the vectors, any positive number.
+        The last byte of a row is filled.
+    n_bytes : int, default=None
+        Instead of ``bits``: whole bytes of a row in an index with
+        ``query="vectors"``, its corrections (4 bytes) included.
+    exponent : float or "auto", default="auto"
+        Bits go to axes by their variance to this power: 1 makes the squared error
+        small, 0 gives all axes the same. "auto" tries some powers from 0 to 1.5 on a
+        sample of the rows and takes that with the highest recall of the rows'
+        neighbors; with fewer than 64 rows, 1.
+    max_depth : {1, 2, 4, 8}, default=4
+        Most bits of a coordinate.
+    rotation : {"haar", "hadamard", "dct"} or None, default="haar"
+        How coordinates of equally many bits are rotated, as in
+        :class:`RandomRotation`; None keeps the principal axes as they are.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the rotation and of the sample that is learned from.
+
+    Attributes
+    ----------
+    mean_ : ndarray of shape (n_features,), dtype float64
+        Mean of the rows.
+    components_ : ndarray of shape (n_components, n_features), dtype float32
+        Orthonormal directions whose coordinates are kept: the principal axes, rotated
+        within groups of equal depth.
+    depths_ : ndarray of shape (n_components,), dtype uint8
+        Bits of each of them, never rising.
+    explained_variance_ : ndarray of shape (n_axes,), dtype float64
+        Variance along the principal axes, falling; of few rows it is shrunk towards
+        its mean.
+    exponent_ : float
+        The power that was used.
+    levels_ : dict of int to ndarray
+        Levels of the coordinates of each depth, in standard deviations.
+    layout_ : MixedDepths
+        What the bytes of the codes hold.
+    n_bytes_ : int
+        Bytes of a row in an index with ``query="vectors"``.
+    n_features_in_ : int
+        Number of coordinates.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had names at fit.
+
+    See Also
+    --------
+    BinaryQuantizer, TwoBitQuantizer : As many bits for every coordinate; their codes
+        can be searched by bit operations, and by other engines.
+
+    Notes
+    -----
+    This is transform coding with reverse water-filling [1]_: an axis of variance v at b
+    bits leaves an error v D(b), D that of the best levels for a normal number [2]_. The
+    error that search sees, after the correction of the estimate, is across the row, and
+    matters as far as near neighbors differ along it. Where their differences are alike
+    in all directions the exponent should be 1; where they vary as the rows do, 2; and
+    heavy tails, where each row has its energy elsewhere, speak for 0: that is why it is
+    chosen on the rows.
+
+    A code is the nearest one level by level, then improved by moving coordinates to the
+    next level where the cosine between code and row grows.
+
+    All rows must be seen at once: there is no ``partial_fit``.
+
+    References
+    ----------
+    .. [1] Huang, J. and Schultheiss, P. "Block quantization of correlated Gaussian
+       random variables", IEEE Transactions on Communications Systems 11, 1963.
+    .. [2] Max, J. "Quantizing for minimum distortion", IRE Transactions on
+       Information Theory 6, 1960.
+    .. [3] Gao, J. and Long, C. "RaBitQ: quantizing high-dimensional vectors with a
+       theoretical error bound for approximate nearest neighbor search", SIGMOD 2024.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skbq import PCAQuantizer
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((1000, 16)) * np.linspace(3, 0.1, 16)
+    >>> quantizer = PCAQuantizer(bits=1, exponent=1, random_state=0).fit(X)
+    >>> quantizer.depths_
+    array([2, 2, 2, 2, 2, 2, 1, 1, 1, 1], dtype=uint8)
+    >>> quantizer.transform(X).shape
+    (1000, 2)
+    """
+
+    def __init__(
+        self,
+        bits: float = 1.0,
+        *,
+        n_bytes: int | None = None,
+        exponent: float | str = "auto",
+        max_depth: int = 4,
+        rotation: str | None = "haar",
+        random_state: Any = None,
+    ) -> None:
+        self.bits = bits
+        self.n_bytes = n_bytes
+        self.exponent = exponent
+        self.max_depth = max_depth
+        self.rotation = rotation
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn axes and levels, and how many bits each axis gets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Vectors.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        X = check_vectors(self, X, reset=True)
+        self._check_parameters()
+        n_bits = self._count_bits(X.shape[1])
+        random_state = check_random_state(self.random_state)
+        # More threads would add in another order.
+        with threadpool_limits(1, "blas"):
+            self._learn(_sample_rows(X, random_state), n_bits, random_state)
+        return self
+
+    def _check_parameters(self) -> None:
+        check_real(self.bits, "bits", self, low=0, closed_low=False)
+        if self.n_bytes is not None:
+            check_int(self.n_bytes, "n_bytes", self, low=1)
+            if self.bits != 1:
+                raise ValueError(
+                    "PCAQuantizer takes 'bits' or 'n_bytes', not both. Got bits="
+                    f"{self.bits!r} and n_bytes={self.n_bytes!r}: leave one out."
+                )
+        if isinstance(self.exponent, str):
+            check_option(self.exponent, "exponent", self, ["auto"], "a float")
+        else:
+            check_real(self.exponent, "exponent", self, low=0)
+        if check_int(self.max_depth, "max_depth", self, low=1) not in (1, 2, 4, 8):
+            raise ValueError(
+                "The 'max_depth' parameter of PCAQuantizer must be 1, 2, 4 or 8, bits "
+                f"that fill whole bytes. Got {self.max_depth!r} instead."
+            )
+        if self.rotation is not None:
+            options = ["haar", "hadamard", "dct"]
+            check_option(self.rotation, "rotation", self, options, "None")
+
+    def _count_bits(self, d: int) -> int:
+        """Return how many bits a row has."""
+        most = d * self.max_depth
+        if self.n_bytes is None:
+            if self.bits * d < 1:
+                raise ValueError(
+                    f"bits={self.bits!r} for each of {d} coordinates is less than one "
+                    f"bit for a row. Pass bits of at least 1 / {d}."
+                )
+            if self.bits > self.max_depth:
+                raise ValueError(
+                    f"bits={self.bits!r} is more than max_depth={self.max_depth} "
+                    "allows for each coordinate. Pass a larger max_depth, up to 8, or "
+                    "fewer bits."
+                )
+            return min(8 * -(-int(np.ceil(self.bits * d)) // 8), most)
+        n_bits = 8 * (self.n_bytes - CORRECTION_BYTES)
+        if n_bits < 8:
+            raise ValueError(
+                f"n_bytes={self.n_bytes} leaves nothing for the code, since "
+                f"{CORRECTION_BYTES} bytes of a row are its corrections. Pass at least "
+                f"{CORRECTION_BYTES + 1}."
+            )
+        if n_bits > 8 * -(-most // 8):
+            raise ValueError(
+                f"n_bytes={self.n_bytes} is more than {d} coordinates of max_depth="
+                f"{self.max_depth} bits can fill. Pass at most "
+                f"{-(-most // 8) + CORRECTION_BYTES}, or a larger max_depth, up to 8."
+            )
+        return n_bits
+
+    def _learn(
+        self, rows: np.ndarray, n_bits: int, random_state: np.random.RandomState
+    ) -> None:
+        axes = _find_axes(rows)
+        self._check_rank(axes, n_bits, *rows.shape)
+        exponent = self.exponent
+        if isinstance(exponent, str):
+            trial = _Trial(rows, axes, random_state)
+            exponent = trial.best(n_bits, self.max_depth, self.rotation)
+        depths = allocate(axes.variances, n_bits, exponent, self.max_depth)
+        self.exponent_ = float(exponent)
+        self.mean_ = axes.mean
+        self.explained_variance_ = axes.variances
+        self.layout_ = _make_layout(axes, depths, self.rotation is not None)
+        self.depths_ = self.layout_.depths
+        self.levels_ = self.layout_.levels
+        self.n_bytes_ = self.layout_.width + CORRECTION_BYTES
+        self._n_features_out = self.layout_.width
+        directions = axes.directions[:, : self.layout_.n_values]
+        rotate = _group_rotations(self.depths_, self.rotation, random_state)
+        self._panels = as_panels(rotate(directions))
+
+    def _check_rank(self, axes: Axes, n_bits: int, n_rows: int, d: int) -> None:
+        """Refuse more bits than the directions can take that the rows vary in."""
+        most = axes.rank * self.max_depth
+        if 0 < axes.rank < d < n_rows and n_bits > 8 * -(-most // 8):
+            raise ValueError(
+                f"The rows vary in {axes.rank} of {d} directions only (constant or "
+                f"duplicate columns?), which at max_depth={self.max_depth} take "
+                f"{most} bits of the {n_bits} asked for. Pass bits of at most "
+                f"{most / d:.4g}, n_bytes of at most {most // 8 + CORRECTION_BYTES}, "
+                "or a larger max_depth, up to 8."
+            )
+
+    @property
+    def components_(self) -> np.ndarray:
+        """Directions whose coordinates are kept, float32 (n_components, n_features)."""
+        columns = self._panels.transpose(0, 2, 1).reshape(-1, self._panels.shape[1])
+        return columns[: self.layout_.n_values]
+
+    def _encode(self, block: np.ndarray) -> CodeArray:
+        return self._encode_with_sums(block)[0]
+
+    def _encode_with_sums(self, block: np.ndarray) -> tuple[CodeArray, np.ndarray]:
+        """Encode a block of float rows; also give what corrections need of each.
+
+        Returns
+        -------
+        codes : CodeArray of shape (n_rows, width)
+        sums : ndarray of shape (3, n_rows)
+            <a, a>, <q, a> and <a, c> with the mean c, a = x - c and the code's values
+            q.
+        """
+        centered, sums = np.empty(block.shape, np.float32), np.empty((3, len(block)))
+        center_rows(read_only(block), read_only(self.mean_), centered, sums)
+        return self._encode_centered(self._project(centered), sums), sums
+
+    def _project(self, centered: np.ndarray) -> np.ndarray:
+        """Return coordinates along the components, and zeros up to a whole panel."""
+        out = np.empty((len(centered), PANEL * len(self._panels)), np.float32)
+        project(read_only(centered), read_only(self._panels), out)
+        return out
+
+    def _encode_centered(self, z: np.ndarray, sums: np.ndarray) -> CodeArray:
+        return _encode_projected(z, self.layout_, sums[1])
+
+    def inverse_transform(self, X: CodeArray) -> np.ndarray:
+        """Reconstruct vectors: the levels of what was kept, the mean of what was not.
+
+        Parameters
+        ----------
+        X : CodeArray of shape (n_samples, width)
+            Codes that this quantizer made.
+
+        Returns
+        -------
+        vectors : ndarray of shape (n_samples, n_features), dtype float32
+        """
+        self._check_own_codes(X)
+        d = self.n_features_in_
+        panels = read_only(as_panels(self.components_))
+        mean = self.mean_.astype(np.float32)
+        vectors = np.empty((len(X), d), np.float32)
+        for rows in fixed_blocks(len(X), BLOCK_ROWS):
+            values = X[rows].unpack()
+            out = np.empty((len(values), PANEL * len(panels)), np.float32)
+            project(read_only(values), panels, out)
+            vectors[rows] = out[:, :d] + mean
+        return vectors
+
+    def _refuse_chunks(self) -> bool:
+        raise AttributeError(
+            "PCAQuantizer has no partial_fit: its axes, and the bits that they get, "
+            "come from all rows at once, and codes of earlier chunks would not fit "
+            "later axes. Call fit on a sample, then transform chunk by chunk."
+        )
+
+    @available_if(_refuse_chunks)
+    def partial_fit(self, X: Any, y: Any = None) -> Self:
+        """Refuse: see :meth:`fit`."""
+        raise NotImplementedError
+
+
+def _sample_rows(X: np.ndarray, random_state: np.random.RandomState) -> np.ndarray:
+    """Return rows to learn from as floats: all, or a random sample where many."""
+    n, d = X.shape
+    most = max(2 * d, min(_MOST_ROWS, _PRODUCTS // (d * d)))
+    seed = random_state.randint(2**31)
+    if n <= most:
+        return float_rows(X)
+    rows = np.random.default_rng(seed).choice(n, most, replace=False)
+    return float_rows(X[np.sort(rows)])
+
+
+def _find_axes(rows: np.ndarray) -> Axes:
+    """Find the principal axes of rows, the signs fixed as scikit-learn's svd_flip."""
+    n, d = rows.shape
+    mean = rows.mean(axis=0, dtype=np.float64)
+    # The mean of a constant column may be rounded away from its value.
+    constant = (rows == rows[0]).all(axis=0)
+    mean[constant] = rows[0, constant]
+    if d > _EXACT_FEATURES:
+        return _find_leading_axes(rows, mean)
+    covariance, fourth = np.zeros((d, d)), 0.0
+    for block in fixed_blocks(n, BLOCK_ROWS):
+        a = rows[block] - mean
+        covariance += a.T @ a
+        fourth += np.square(np.square(a).sum(axis=1)).sum()
+    covariance /= n
+    variances, directions = eigh(covariance)
+    variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1]
+    _, directions = svd_flip(None, directions.T, u_based_decision=False)
+    rank = int((variances > ROUNDING * variances[0]).sum())
+    variances = _shrink(variances, fourth / n, n)
+    return Axes(mean, directions.T, variances, rank)
+
+
+def _shrink(variances: np.ndarray, fourth: float, n: int) -> np.ndarray:
+    """Shrink variances along sample axes towards their mean (Ledoit and Wolf 2004).
+
+    Axes of few rows seem stronger, and the weakest weaker, than they are.
+
+    Parameters
+    ----------
+    variances : ndarray of shape (d,)
+    fourth : float
+        Mean of |a|^4 over the centered rows.
+    n : int
+        Number of rows.
+    """
+    mean, squares = variances.mean(), np.square(variances).sum()
+    apart = squares - len(variances) * mean**2
+    noise = max(fourth - squares, 0.0) / n
+    if not apart > 0 or n < 2:
+        return variances
+    share = min(noise / apart, 1.0)
+    return share * mean + (1 - share) * variances
+
+
+def _find_leading_axes(rows: np.ndarray, mean: np.ndarray) -> Axes:
+    """Find the leading axes, and fill up with directions across them.
+
+    What is left of the variance is taken to be alike in all of these.
+    """
+    n, d = rows.shape
+    centered = (rows - mean).astype(np.float32)
+    unit = float(np.abs(centered).max()) or 1.0
+    centered /= np.float32(unit)
+    n_leading = min(_LEADING_AXES, n, d)
+    _, singular, directions = randomized_svd(
+        centered, n_leading, n_iter=1, random_state=0, flip_sign=False
+    )
+    _, directions = svd_flip(None, directions, u_based_decision=False)
+    squares = np.square(centered, dtype=np.float64).sum(axis=1)
+    total = squares.mean()
+    leading = np.square(singular.astype(np.float64)) / n
+    rest = max(total - leading.sum(), 0.0) / max(d - n_leading, 1)
+    variances = np.concatenate([leading, np.full(d - n_leading, rest)])
+    variances = -np.sort(-variances)
+    shrunk = _shrink(variances, np.square(squares).mean(), n)
+    rank = d if rest > ROUNDING * variances[0] else int((leading > 0).sum())
+    full = qr(directions.T, mode="full")[0]
+    full[:, :n_leading] = directions.T
+    return Axes(mean, full, shrunk * unit**2, rank)
+
+
+def _group_rotations(
+    depths: np.ndarray, method: str | None, random_state: np.random.RandomState
+) -> Any:
+    """Return a function that rotates columns within groups of equal depth."""
+
+    def rotate(columns: np.ndarray) -> np.ndarray:
+        out = np.array(columns)
+        for depth in np.unique(depths)[::-1]:
+            (group,) = np.nonzero(depths == depth)
+            rotation = RandomRotation(method, random_state=random_state)
+            some = np.ascontiguousarray(columns[:, group])
+            out[:, group] = rotation.fit(some[:1]).transform(some)
+        return out
+
+    return np.array if method is None else rotate
+
+
+def _make_layout(axes: Axes, depths: np.ndarray, rotated: bool) -> MixedDepths:
+    """Return the layout of codes: one scale for a group that is rotated."""
+    kept = depths[depths > 0]
+    variances = axes.variances[: len(kept)].copy()
+    if rotated:
+        for depth in np.unique(kept):
+            variances[kept == depth] = variances[kept == depth].mean()
+    scales = np.sqrt(variances).astype(np.float32)
+    scales[~(scales > 0)] = 1
+    levels = {int(depth): normal_levels(int(depth)) for depth in np.unique(kept)}
+    return MixedDepths(len(axes.mean), kept, levels, scales)
+
+
+def _encode_projected(
+    z: np.ndarray, layout: MixedDepths, along: np.ndarray
+) -> CodeArray:
+    """Encode rows that were projected; fill ``along`` with their products <q, a>."""
+    codes = np.empty((len(z), layout.width), np.uint8)
+    first, levels = np.zeros(9, np.int64), []
+    for depth, of in layout.levels.items():
+        first[depth] = sum(map(len, levels))
+        levels.append(of)
+    depths = Depths(
+        layout.depths.astype(np.int64),
+        layout.scales.astype(np.float64),
+        np.concatenate(levels),
+        first,
+        layout.line_coordinates,
+        layout.line_shifts,
+    )
+    encode_rows(read_only(z), depths, _ROUNDS, codes, along)
+    return with_layout(codes, layout)
+
+
+class _Trial:
+    """Which exponent finds most neighbors of some rows among others, by their codes.
+
+    Distances are euclidean, and estimated as in asymmetric search.
+    """
+
+    def __init__(
+        self, rows: np.ndarray, axes: Axes, random_state: np.random.RandomState
+    ) -> None:
+        self._axes, self._seed = axes, random_state.randint(2**31)
+        rng = np.random.default_rng(self._seed)
+        d = rows.shape[1]
+        most = max(_FEWEST_TRIAL_ROWS, min(_TRIAL_ROWS, _PRODUCTS // (d * d)))
+        numbers = rng.permutation(len(rows))[:most]
+        centered = (rows[numbers] - axes.mean).astype(np.float32)
+        centered = centered @ axes.directions.astype(np.float32)
+        scale = float(np.abs(centered).max()) or 1.0
+        self._z = (centered / scale).astype(np.float32)
+        self._unit = scale
+        self._squares = np.square(self._z, dtype=np.float64).sum(axis=1)
+        self._n_queries = min(_TRIAL_QUERIES, len(numbers) // 4)
+        self._k = min(_TRIAL_NEIGHBORS, len(numbers) // 8)
+        self._true = self._distances(self._z, self._z[: self._n_queries], 1.0)
+        self._limits = np.partition(self._true, self._k - 1, axis=1)[:, [self._k - 1]]
+
+    def _distances(self, values: np.ndarray, y: np.ndarray, f: Any) -> np.ndarray:
+        """Return squared distances less the queries' norms; infinity to itself."""
+        found = self._squares - 2 * f * (y @ values.T).astype(np.float64)
+        np.fill_diagonal(found, np.inf)
+        return found
+
+    def best(self, n_bits: int, max_depth: int, rotation: str | None) -> float:
+        """Return the exponent with the highest recall; of equal ones that nearest 1."""
+        if len(self._z) < _FEWEST_TRIAL_ROWS:
+            return 1.0
+        method = None if rotation is None else "hadamard"  # as good, and fast
+        recalls: dict[bytes, float] = {}
+        chosen, highest = 1.0, -1.0
+        for exponent in _EXPONENTS:
+            depths = allocate(self._axes.variances, n_bits, exponent, max_depth)
+            key = depths.tobytes()
+            if key not in recalls:
+                recalls[key] = self._recall(depths, method)
+            if recalls[key] > highest:
+                chosen, highest = exponent, recalls[key]
+        return chosen
+
+    def _recall(self, depths: np.ndarray, method: str | None) -> float:
+        axes = self._axes._replace(variances=self._axes.variances / self._unit**2)
+        layout = _make_layout(axes, depths, method is not None)
+        random_state = np.random.RandomState(self._seed)
+        rotate = _group_rotations(layout.depths, method, random_state)
+        z = rotate(self._z[:, : layout.n_values])
+        along = np.empty(len(z))
+        values = _encode_projected(z, layout, along).unpack()
+        squares, zero = self._squares, np.zeros(len(z))
+        f = np.divide(squares, along, out=zero, where=along > 0)
+        found = self._distances(values, z[: self._n_queries], f)
+        near = np.argpartition(found, self._k - 1, axis=1)[:, : self._k]
+        distances = np.take_along_axis(self._true, near, axis=1)
+        room = 1e-6 * self._squares.max()
+        return float((distances <= self._limits + room).mean())
