@@ -417,7 +417,7 @@ def _check_depth_levels(levels: Mapping[int, Any], depth: int) -> np.ndarray:
             f"bits. Got {levels.get(depth)!r} instead."
         )
     steps = np.diff(of)
-    if depth == 8 and not np.allclose(steps, steps.mean(), rtol=1e-6):
+    if depth == 8 and not np.allclose(steps, steps.mean(), rtol=1e-4):
         raise ValueError(
             "The levels of coordinates of 8 bits must be evenly spaced: write "
             "numpy.linspace(low, high, 256)."

@@ -96,3 +96,35 @@ def estimated_distance(x, y, values, c, metric):
         return np.sqrt(max(squared, 0))
     inner = f * np.dot(values, y - c) + np.dot(a, c) + np.dot(c, y)
     return 1 - inner if metric == "cosine" else -inner
+
+
+def nearest_level(u, levels):
+    """Number of the level nearest to u; of two, the lower one."""
+    return min(range(len(levels)), key=lambda i: (abs(u - levels[i]), i))
+
+
+def mixed_numbers(z, depths, levels, scales, rounds):
+    """Level numbers of one row, improved by moves that raise the cosine to it."""
+    values = [
+        [float(np.float32(level * scale)) for level in levels[depth]]
+        for depth, scale in zip(depths, scales.astype(float), strict=True)
+    ]
+    numbers = [
+        nearest_level(x / scale, levels[depth])
+        for x, depth, scale in zip(z, depths, scales.astype(float), strict=True)
+    ]
+
+    def cosine(numbers):
+        code = np.array([of[i] for of, i in zip(values, numbers, strict=True)])
+        return code @ z / np.sqrt(code @ code)
+
+    for _ in range(rounds):
+        for i, depth in enumerate(depths):
+            for move in (-1, 1):
+                other = [*numbers]
+                other[i] += move
+                inside = depth > 1 and 0 <= other[i] < len(values[i])
+                if inside and cosine(other) > cosine(numbers) + 1e-13:
+                    numbers = other
+                    break
+    return numbers

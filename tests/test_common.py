@@ -11,6 +11,7 @@ from skbq import (
     BinaryNeighborsTransformer,
     BinaryQuantizer,
     HeterogeneityProfiler,
+    PCAQuantizer,
     RandomRotation,
     TwoBitQuantizer,
 )
@@ -29,6 +30,9 @@ QUANTIZERS = [
     TwoBitQuantizer("median", "coordinate"),
     TwoBitQuantizer("zero", levels=(1, 2)),
     TwoBitQuantizer(magnitude="coordinate", levels="lloyd_max"),
+    PCAQuantizer(random_state=0),
+    PCAQuantizer(2.5, exponent=1, rotation=None),
+    PCAQuantizer(n_bytes=5, max_depth=8, rotation="hadamard", random_state=0),
 ]
 VECTORS = [
     RandomRotation(random_state=0),

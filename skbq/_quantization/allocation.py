@@ -25,7 +25,7 @@ def normal_levels(depth: int) -> tuple[float, ...]:
         best = minimize_scalar(
             lambda step: _distortion(_even_levels(step)), bounds=(0.01, 0.1)
         )
-        return tuple(_even_levels(best.x).round(_DIGITS).tolist())
+        return tuple(_even_levels(round(best.x, _DIGITS)).tolist())
     count = 2**depth
     levels = norm.ppf((np.arange(count) + 0.5) / count)
     for _ in range(10_000):

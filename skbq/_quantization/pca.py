@@ -37,6 +37,8 @@ _EXACT_FEATURES = 1536
 _LEADING_AXES = 1024
 # Rounds of improving a code; a third one changed recall by less than .001.
 _ROUNDS = 2
+# Scale of coordinates that do not vary, as a share of the mean's largest number.
+_STILL = 1e-6
 # What exponent="auto" chooses from, those nearest to 1 first, and on which rows.
 _EXPONENTS = (1.0, 0.75, 1.25, 0.5, 1.5, 0.0)
 _TRIAL_ROWS = 2**13
@@ -458,7 +460,8 @@ def _make_layout(axes: Axes, depths: np.ndarray, rotated: bool) -> MixedDepths:
         for depth in np.unique(kept):
             variances[kept == depth] = variances[kept == depth].mean()
     scales = np.sqrt(variances).astype(np.float32)
-    scales[~(scales > 0)] = 1
+    # Where rows do not vary, values near 0, as far as the mean's digits allow.
+    scales[~(scales > 0)] = _STILL * (np.abs(axes.mean).max() or 1)
     levels = {int(depth): normal_levels(int(depth)) for depth in np.unique(kept)}
     return MixedDepths(len(axes.mean), kept, levels, scales)
 
