@@ -75,3 +75,23 @@ def within(distances, radii, left_out=None, mask=None):
         rows += near
         starts.append(len(rows))
     return np.array(found), np.array(rows, np.int64), np.array(starts)
+
+
+def estimates_by_nibble(codes, queries, coordinates, values, offset, scale):
+    """The same for codes of mixed depth, whose nibbles add float32 numbers.
+
+    Nibble i is added to the (i modulo 4)th of four running sums.
+    """
+    nibbles = np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), -1)
+    distances = np.empty((len(queries), len(codes)))
+    for q, query in enumerate(queries.astype(np.float64)):
+        s = np.zeros((4, len(codes)))
+        for line in range(len(coordinates)):
+            total = np.zeros(16)
+            for slot, i in enumerate(coordinates[line]):
+                if i >= 0:
+                    total += query[i] * values[line, slot].astype(np.float64)
+            s[line % 4] += total.astype(np.float32)[nibbles[:, line]]
+        product = (s[0] + s[1]) + (s[2] + s[3])
+        distances[q] = offset.astype(np.float64) + scale.astype(np.float64) * product
+    return distances

@@ -33,11 +33,12 @@ import numpy as np
 
 from .exact_distances import Bounds, Queries
 from .memory import aligned_copy, read_only
+from .mixed_depths import fill_tables
 from .popcount import scan_planes, scan_words
 from .result_heap import Allowed, Found
 from .rounded_tables import ROUNDED_GROUP, rounded
 from .table_lookup import scan_bounded, scan_exact
-from .tiles import CYCLE_BYTES, ENTRIES, LINES, count_lines
+from .tiles import CYCLE_BYTES, ENTRIES, LINES, NIBBLES, count_lines
 
 # Tables of one batch of queries.
 _TABLE_BYTES = 16 * 2**20
@@ -71,6 +72,17 @@ class WholeUnits(NamedTuple):
             else:
                 low = middle + 1
         return float(low + self.constant)
+
+
+class NibbleValues(NamedTuple):
+    """What the nibbles of codes of mixed depth hold.
+
+    ``coordinates``, int64 (2 * width, 4): their coordinates, -1 none; ``values``,
+    float32 (2 * width, 4, 16): what each adds to a row's values, by the nibble.
+    """
+
+    coordinates: np.ndarray
+    values: np.ndarray
 
 
 class Scan(Protocol):
@@ -168,8 +180,10 @@ class BoundedScan:
         )
 
 
-def count_queries(codes: np.ndarray) -> int:
+def count_queries(codes: np.ndarray, *, by_nibble: bool = False) -> int:
     """Return how many queries of such codes to scan at a time: their tables fit."""
+    if by_nibble:  # 4 bytes of each exact entry, 1 of a rounded one
+        return max(4, _TABLE_BYTES // (2 * codes.shape[1] * (64 + ENTRIES)) // 4 * 4)
     n_lines = count_lines(codes.itemsize * codes.shape[1], codes.itemsize)
     return max(4, _TABLE_BYTES // (ENTRIES * n_lines) // 4 * 4)
 
@@ -266,8 +280,7 @@ def from_vectors(
     pair = np.array([1.0, 1.0] if levels is None else levels, np.float64)
     padded = np.zeros((len(values), 8 * codes.shape[1]), np.float32)
     padded[:, : values.shape[1]] = values
-    # Rows whose scale has the other sign are evaluated one by one: few, if any.
-    sign = -1 if np.sum(scale[:_SIGN_ROWS], dtype=np.float64) < 0 else 1
+    sign = _most_common_sign(scale)
     of_line = sign * _line_values(pair, bits)
 
     def products(some: slice) -> np.ndarray:
@@ -281,6 +294,59 @@ def from_vectors(
         Bounds(bounds, read_only(offset), read_only(scale), sign),
         Queries(padded, pair, least, _NO_CODES, _NO_COSTS, values.shape[1]),
     )
+
+
+def from_vectors_by_nibble(
+    codes: np.ndarray,
+    values: np.ndarray,
+    nibbles: NibbleValues,
+    offset: np.ndarray,
+    scale: np.ndarray,
+    least: np.ndarray,
+) -> Scan:
+    """Distances of float queries to codes of mixed depth, as ``from_vectors``.
+
+    Parameters
+    ----------
+    codes : uint8 array of shape (n_rows, width)
+    values : float32 array of shape (n_queries, n_values)
+        Finite.
+    nibbles : NibbleValues
+    offset, scale, least : as for ``from_vectors``
+
+    Notes
+    -----
+    What a nibble adds is a float32 number; the sum of these is in float64, and in the
+    order of ``exact_distances._product_of_nibbles``.
+    """
+    n_lines = len(nibbles.coordinates)
+    exact = np.empty((len(values), n_lines, 16), np.float32)
+    fill_tables(
+        read_only(values),
+        read_only(nibbles.coordinates),
+        read_only(nibbles.values),
+        exact,
+    )
+    sign = _most_common_sign(scale)
+
+    def products(some: slice) -> np.ndarray:
+        return np.tile(sign * exact[some].astype(np.float64), ENTRIES // 16)
+
+    tables, bounds = rounded(products, len(values), n_lines)
+    return BoundedScan(
+        _as_bytes(codes),
+        NIBBLES,
+        tables,
+        Bounds(bounds, read_only(offset), read_only(scale), sign),
+        Queries(
+            _NO_VALUES, _NO_LEVELS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact
+        ),
+    )
+
+
+def _most_common_sign(scale: np.ndarray) -> int:
+    """Return the sign of most scales; the other rows are evaluated one by one."""
+    return -1 if np.sum(scale[:_SIGN_ROWS], dtype=np.float64) < 0 else 1
 
 
 # Bytes, lines and tables.

@@ -36,6 +36,9 @@ class Queries(NamedTuple):
     which smaller distances become. Or, where ``values`` has no rows, codes of two
     bits: ``codes``, uint8 (n_queries, width), with ``costs``, float64 (6,), as
     ``_count_distance`` takes them. ``n_features``: number of coordinates.
+
+    Or, where ``tables`` has rows, float queries of mixed depths, with ``least``:
+    float32 (n_queries, 2 * width, 16), what each nibble adds to the product.
     """
 
     values: np.ndarray
@@ -44,6 +47,7 @@ class Queries(NamedTuple):
     codes: np.ndarray
     costs: np.ndarray
     n_features: int
+    tables: np.ndarray = np.empty((0, 0, 0), np.float32)
 
 
 @intrinsic
@@ -182,9 +186,37 @@ def _count_distance(codes, row, bits, query, costs, n_features):
     return total
 
 
+@kernel
+def _product_of_nibbles(codes, row, tables, q):
+    """Sum what the nibbles of a row add to the product with query q, in float64.
+
+    Nibble i is added to the (i modulo 4)th of four sums, in order; the product is
+    (s0 + s1) + (s2 + s3).
+    """
+    s0 = s1 = s2 = s3 = 0.0
+    width = codes.shape[1]
+    for b in range(0, width // 2 * 2, 2):
+        one, two = codes[row, b], codes[row, b + 1]
+        s0 += tables[q, 2 * b, one >> 4]
+        s1 += tables[q, 2 * b + 1, one & 15]
+        s2 += tables[q, 2 * b + 2, two >> 4]
+        s3 += tables[q, 2 * b + 3, two & 15]
+    if width % 2:
+        one = codes[row, width - 1]
+        s0 += tables[q, 2 * width - 2, one >> 4]
+        s1 += tables[q, 2 * width - 1, one & 15]
+    return (s0 + s1) + (s2 + s3)
+
+
 @inlined
 def row_distance(codes, row, bits, q, bounds, queries):
     """Exact distance of a row to query q."""
+    if queries.tables.shape[0] > 0:
+        product = _product_of_nibbles(codes, row, queries.tables, q)
+        distance = (
+            np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
+        )
+        return max(distance, queries.least[q])
     if queries.values.shape[0] == 0:
         return _count_distance(
             codes, row, bits, queries.codes[q], queries.costs, queries.n_features

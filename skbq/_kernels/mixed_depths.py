@@ -39,11 +39,14 @@ def center_rows(rows, c, out, sums):
     c : float64 array (d,), read-only
     out : float32 array (n_rows, d)
         Filled with a = x - c.
-    sums : float64 array (3, n_rows)
-        The first is filled with <a, a>, the third with <a, c>.
+    sums : float64 array (4, n_rows)
+        The first is filled with <a, a>, the third with <a, c>, the last with <x, x>.
     """
     d = rows.shape[1]
     whole = d // 4 * 4
+    square_of_c = 0.0
+    for j in range(d):
+        square_of_c += c[j] * c[j]
     for r in range(rows.shape[0]):
         s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
         for j in range(0, whole, 4):
@@ -65,6 +68,7 @@ def center_rows(rows, c, out, sums):
             s0 += a0 * a0
             t0 += a0 * c[j]
         sums[0, r], sums[2, r] = (s0 + s1) + (s2 + s3), (t0 + t1) + (t2 + t3)
+        sums[3, r] = sums[0, r] + 2 * sums[2, r] + square_of_c
 
 
 @inlined
@@ -171,3 +175,76 @@ def _pack(numbers, layout, codes, r):
             codes[r, line // 2] = np.uint8(nibble << 4)
         else:
             codes[r, line // 2] |= np.uint8(nibble)
+
+
+@kernel
+def fill_tables(queries, coordinates, values, tables):
+    """Compute what each nibble adds to the product of float queries and a row.
+
+    Parameters
+    ----------
+    queries : float32 array (n_queries, n_values), read-only
+    coordinates : int64 array (n_lines, 4), read-only
+        Which coordinates a nibble holds; -1: none.
+    values : float32 array (n_lines, 4, 16), read-only
+        What each coordinate of a nibble adds to a row's values, by the nibble.
+    tables : float32 array (n_queries, n_lines, 16)
+        Filled: the products are added in order, in float64, and rounded once.
+    """
+    for q in range(queries.shape[0]):
+        for line in range(coordinates.shape[0]):
+            for nibble in range(16):
+                total = 0.0
+                for slot in range(4):
+                    i = coordinates[line, slot]
+                    if i >= 0:
+                        y = np.float64(queries[q, i])
+                        total += y * np.float64(values[line, slot, nibble])
+                tables[q, line, nibble] = np.float32(total)
+
+
+@kernel
+def square_norms(codes, coordinates, values, norms):
+    """Compute the squared norms of the values of codes.
+
+    Parameters
+    ----------
+    codes : uint8 array (n_rows, width), read-only
+    coordinates, values : as for ``fill_tables``
+    norms : float64 array (n_rows,)
+        Filled.
+    """
+    n_lines = coordinates.shape[0]
+    squares = np.zeros((n_lines, 16))
+    is_split = np.zeros(n_lines, np.bool_)  # the lower half of eight bits comes apart
+    for line in range(n_lines):
+        is_split[line] = coordinates[line, 0] < 0 and coordinates[line, 1] >= 0
+        for nibble in range(16):
+            for slot in range(4):
+                squares[line, nibble] += np.float64(values[line, slot, nibble]) ** 2
+    upper_of = _upper_halves(coordinates, is_split)
+    for r in range(codes.shape[0]):
+        total = 0.0
+        for line in range(n_lines):
+            byte = np.int64(codes[r, line // 2])
+            nibble = byte & 15 if line % 2 else byte >> 4
+            total += squares[line, nibble]
+            if is_split[line]:
+                upper = upper_of[line]
+                byte = np.int64(codes[r, upper // 2])
+                other = byte & 15 if upper % 2 else byte >> 4
+                product = np.float64(values[upper, 0, other]) * values[line, 1, nibble]
+                total += 2 * product
+        norms[r] = total
+
+
+@kernel
+def _upper_halves(coordinates, is_split):
+    """Return, for the lower half of each coordinate of eight bits, the upper one."""
+    upper_of = np.zeros(is_split.size, np.int64)
+    for line in range(is_split.size):
+        if is_split[line]:
+            for other in range(is_split.size):
+                if coordinates[other, 0] == coordinates[line, 1]:
+                    upper_of[line] = other
+    return upper_of

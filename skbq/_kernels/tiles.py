@@ -119,6 +119,9 @@ def transpose(codes, first, count, tile):
 # How far ahead rows are fetched.
 _BYTES_AHEAD = 8 * 1024
 
+# Instead of the bits of a coordinate: each half of a byte is a line of its own,
+# whatever it holds, also where tables have 64 entries.
+NIBBLES = 4
 # Entries of a look-up's table.
 ENTRIES = 64 if INSTRUCTIONS == "avx512vbmi" else 16
 
@@ -153,6 +156,8 @@ _ONE_BIT_LINES, _TWO_BIT_LINES = len(LINES[1]), len(LINES[2])
 @kernel
 def count_lines(width, bits):
     """Return the number of lines, even, of codes of ``width`` bytes."""
+    if bits == NIBBLES:
+        return 2 * width
     cycles = -(-width // (CYCLE_BYTES * bits))
     return cycles * (_ONE_BIT_LINES if bits == 1 else _TWO_BIT_LINES)
 
@@ -162,10 +167,11 @@ def _load_tile_plain(codes, first, count, bits, tile):
     """Fill a tile with ``count`` rows of codes, in lines of 4 bits."""
     _copy_bytes(codes, first, 0, count, tile)
     for block in range(tile.shape[0]):
-        for b in range(0, tile.shape[1], 2 * bits):
+        step = 4 if bits == 2 else 2
+        for b in range(0, tile.shape[1], step):
             for r in range(BLOCK):
-                s, m = tile[block, b, r], tile[block, b + 2 * bits - 2, r]
-                if bits == 1:
+                s, m = tile[block, b, r], tile[block, b + step - 2, r]
+                if bits != 2:
                     tile[block, b, r] = s >> 4
                     tile[block, b + 1, r] = s & 15
                 else:
@@ -184,7 +190,7 @@ def _join(signs, magnitudes):
 def _load_tile_vector(codes, first, count, bits, tile):
     """Do the same in vectors, all lines of the tile in a row."""
     transpose(codes, first, count, tile)
-    if bits == 1:
+    if bits != 2:
         for place in range(0, tile.size, 2 * BLOCK):
             byte = load(tile, place)
             store(tile, place, _upper_4(byte))
@@ -239,6 +245,9 @@ def _cut_tops(staged, source):
 @kernel
 def _load_tile_sixes(codes, first, count, bits, tile):
     """Fill a tile with ``count`` rows of codes, in lines of 6 bits."""
+    if bits == NIBBLES:
+        _load_tile_vector(codes, first, count, bits, tile)
+        return
     cycle = CYCLE_BYTES * bits
     n_cycles = -(-codes.shape[1] // cycle)
     staged = np.zeros((1, 2 * cycle * n_cycles, BLOCK), np.uint8)

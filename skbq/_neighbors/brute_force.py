@@ -12,8 +12,16 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .._kernels.dispatch import Scan, between_codes, count_queries, from_vectors
+from .._kernels.dispatch import (
+    NibbleValues,
+    Scan,
+    between_codes,
+    count_queries,
+    from_vectors,
+    from_vectors_by_nibble,
+)
 from .._kernels.memory import read_only
+from .._kernels.mixed_depths import square_norms
 from .._kernels.result_heap import Allowed, Found
 from .._utils.parallel import (
     count_jobs,
@@ -24,7 +32,7 @@ from .._utils.parallel import (
     run_threads,
 )
 from .._utils.similarity import distances_of_pairs, distances_to
-from ..codes import CodeArray
+from ..codes import CodeArray, MixedDepths
 
 # Fewer queries than these for each thread share what is made of the rows badly.
 _QUERIES_PER_THREAD = 16
@@ -80,8 +88,8 @@ class CodeComparison:
 
     def scan(self, queries: slice) -> Scan:
         """Make the tables of some queries."""
-        costs = _costs(self.codes, self.code_metric)
         codes = self.codes
+        costs = _costs(codes, self.code_metric)
         return between_codes(codes, self.queries[queries], costs, codes.n_features)
 
 
@@ -113,9 +121,37 @@ class EstimateComparison:
         """Make the tables of some queries."""
         y = self.queries[queries]
         least = np.full(len(y), -np.inf) if self.least is None else self.least[queries]
-        return from_vectors(
-            self.codes, y, self.codes.levels, self.offset, self.scale, least
-        )
+        codes, layout = self.codes, self.codes.layout
+        if isinstance(layout, MixedDepths):
+            nibbles = NibbleValues(layout.line_coordinates, layout.line_values)
+            return from_vectors_by_nibble(
+                codes, y, nibbles, self.offset, self.scale, least
+            )
+        return from_vectors(codes, y, codes.levels, self.offset, self.scale, least)
+
+
+def compare_directions(codes: CodeArray, queries: CodeArray) -> EstimateComparison:
+    """Compare codes of mixed depth: 1 - the cosine between their values."""
+    y = queries.unpack()
+    y /= np.sqrt(np.square(y, dtype=np.float64).sum(axis=1, keepdims=True))
+    norms = np.empty(len(codes))
+    layout = codes.layout
+    assert isinstance(layout, MixedDepths)
+    arrays = (codes, layout.line_coordinates, layout.line_values)
+    square_norms(*map(read_only, arrays), norms)
+    return EstimateComparison(
+        codes,
+        (-1 / np.sqrt(norms)).astype(np.float32),
+        np.ones(len(codes), np.float32),
+        y,
+        np.zeros(len(y)),
+    )
+
+
+def _count_queries(codes: CodeArray) -> int:
+    return count_queries(
+        codes, by_nibble=isinstance(getattr(codes, "layout", None), MixedDepths)
+    )
 
 
 def _costs(codes: CodeArray, code_metric: str) -> list[float]:
@@ -205,7 +241,7 @@ def nearest(
     def search(part: slice) -> Neighbors:
         blocks = [
             _merge(_nearest_in_parts(comparison, some, row_parts, k, eligible), k)
-            for some in _batches(part, count_queries(comparison.codes))
+            for some in _batches(part, _count_queries(comparison.codes))
         ]
         return Neighbors(*map(np.concatenate, zip(*blocks, strict=True)))
 
@@ -282,7 +318,7 @@ def within(
     """
 
     def search(part: slice) -> list[NearRows]:
-        size = min(_QUERIES_WITHIN, count_queries(comparison.codes))
+        size = min(_QUERIES_WITHIN, _count_queries(comparison.codes))
         return [
             _within_radii(comparison, some, radii[some], eligible)
             for some in _batches(part, size)

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
 
-from .._quantization.base import Quantizer
+from .._quantization.base import CorrectingEncoder, VectorEncoder
 from .._quantization.steps import apply_steps, fit_steps, split_quantizer
 from .._utils.parallel import cache_blocks, fixed_blocks, map_slices
 from .._utils.similarity import scaled_rows
@@ -21,6 +21,7 @@ from .float_queries import (
     choose_unit,
     correct_codes,
     measure_distortion,
+    sum_codes,
 )
 
 # What a quantizer learns from at most, as rows and as numbers, which are copied to
@@ -62,7 +63,7 @@ class Encoder:
 
     def encode(self, seen: np.ndarray) -> CodeArray:
         """Encode rows as the quantizer sees them."""
-        if isinstance(self.last, Quantizer):  # what comes in has been checked
+        if isinstance(self.last, VectorEncoder):  # what comes in has been checked
             return self.last._encode(float_rows(seen))
         with config_context(transform_output="default"):
             codes = self.last.transform(seen)
@@ -70,7 +71,16 @@ class Encoder:
 
     def center(self, X: np.ndarray, unit: float = 1.0) -> CenteredQueries:
         """Prepare float queries for the estimate."""
-        return center_queries(self.see(X), self.last.thresholds_, self.metric, unit)
+        centered = center_queries(self.see(X), self.mean, self.metric, unit)
+        if isinstance(self.last, CorrectingEncoder):
+            return centered._replace(values=self.last._project(centered.values))
+        return centered
+
+    @property
+    def mean(self) -> np.ndarray:
+        """What vectors are centered by for the estimate."""
+        last = self.last
+        return last.mean_ if isinstance(last, CorrectingEncoder) else last.thresholds_
 
     def encode_rows(
         self,
@@ -138,11 +148,13 @@ def fit_encode(
     with config_context(transform_output="default"):
         seen, codes = fit_steps(quantizer, sample)
     encoder = Encoder(quantizer, metric)
-    _check_result(codes, encoder.last)
+    if codes is not None:
+        _check_result(codes, encoder.last)
     filling = _Filling(encoder, len(X), corrections)
     for block in _blocks(*sample.shape):
         rows = block if numbers is None else numbers[block]
-        filling.put(rows, sample[block], seen[block], codes[block])
+        made = None if codes is None else codes[block]
+        filling.put(rows, sample[block], seen[block], made)
     if numbers is None:
         return filling.encoded
     del sample, seen, codes
@@ -206,7 +218,7 @@ class _Filling:
         corrections: bool,
         unit: float | None = None,
     ) -> None:
-        if corrections:
+        if corrections and not isinstance(encoder.last, CorrectingEncoder):
             check_has_thresholds(encoder.last)
         self._encoder, self._n_rows, self._unit = encoder, n_rows, unit
         self._wanted = corrections
@@ -227,15 +239,22 @@ class _Filling:
         if seen is None:
             rows = scaled_rows(X, encoder.metric)
             seen = apply_steps(encoder.before, rows)
-        if codes is None:
+        sums = None
+        if codes is None and isinstance(encoder.last, CorrectingEncoder):
+            codes, sums = encoder.last._encode_with_sums(float_rows(seen))
+        elif codes is None:
             codes = encoder.encode(seen)
         if self._codes is None:
             self._prepare(codes, seen)
         self._codes[block] = codes
         if self._wanted:
-            c = encoder.last.thresholds_
-            some = Corrections.empty(len(codes), encoder.metric, self._corrections.unit)
-            correct_codes(codes, seen, c, encoder.metric, some)
+            unit = self._corrections.unit
+            some = Corrections.empty(len(codes), encoder.metric, unit)
+            if sums is None:
+                sums = sum_codes(codes, seen, encoder.mean, unit)
+            else:
+                sums *= np.array([[unit * unit], [unit], [unit * unit], [unit * unit]])
+            correct_codes(sums, encoder.metric, some)
             for column, values in zip(
                 self._corrections.columns, some.columns, strict=True
             ):
@@ -249,7 +268,7 @@ class _Filling:
         self._codes = empty_codes(self._n_rows, like=codes)
         if not self._wanted:
             return
-        metric, c = self._encoder.metric, self._encoder.last.thresholds_
+        metric, c = self._encoder.metric, self._encoder.mean
         unit = choose_unit(seen, c, metric) if self._unit is None else self._unit
         self._corrections = Corrections.empty(self._n_rows, metric, unit)
 

@@ -119,18 +119,45 @@ def choose_unit(rows: np.ndarray, c: np.ndarray, metric: str) -> float:
     return float(np.ldexp(1.0, min(-int(np.frexp(largest)[1]), 1000)))
 
 
-def correct_codes(
-    codes: CodeArray, seen: np.ndarray, c: np.ndarray, metric: str, out: Corrections
-) -> None:
-    """Compute the corrections of codes and of the rows that they were made of.
+def sum_codes(
+    codes: CodeArray, seen: np.ndarray, c: np.ndarray, unit: float
+) -> np.ndarray:
+    """Sum what corrections need of codes and of the rows that they were made of.
 
     Parameters
     ----------
     codes : CodeArray of shape (n_samples, ceil(d / 8))
+        Of one or two bits.
     seen : ndarray of shape (n_samples, d)
         As the quantizer saw them.
     c : ndarray of shape (d,)
         The thresholds.
+    unit : float
+        What rows are multiplied by first.
+
+    Returns
+    -------
+    sums : ndarray of shape (4, n_samples)
+        <a, a>, <q, a>, <a, c> and <x, x>.
+    """
+    rows = float_rows(seen)
+    if unit != 1:
+        rows = rows.astype(np.float64) * unit
+        c = c * unit
+    low, high = codes.levels or (1.0, 1.0)
+    sums = np.empty((4, len(rows)))
+    packed = read_only(code_bytes(codes))
+    correct_rows(read_only(rows), packed, codes.bits, read_only(c), low, high, sums)
+    return sums
+
+
+def correct_codes(sums: np.ndarray, metric: str, out: Corrections) -> None:
+    """Compute the corrections of codes.
+
+    Parameters
+    ----------
+    sums : ndarray of shape (4, n_samples)
+        As :func:`sum_codes` gives them.
     metric : {"cosine", "euclidean", "inner_product"}
     out : Corrections
         Filled.
@@ -140,16 +167,8 @@ def correct_codes(
     ValueError
         If float32 cannot hold them.
     """
-    rows, unit = float_rows(seen), out.unit
-    if unit != 1:
-        rows = rows.astype(np.float64) * unit
-        c = c * unit
-    low, high = codes.levels or (1.0, 1.0)
-    sums = np.empty((4, len(rows)))
-    packed = read_only(code_bytes(codes))
-    correct_rows(read_only(rows), packed, codes.bits, read_only(c), low, high, sums)
     square, along, shift, norm = sums
-    f = np.divide(square, along, out=np.zeros(len(rows)), where=along > 0)
+    f = np.divide(square, along, out=np.zeros(len(square)), where=along > 0)
     with np.errstate(over="ignore"):
         if metric == "euclidean":
             out.scale[:], out.offset[:] = -2 * f, square

@@ -16,7 +16,7 @@ from .._quantization.steps import rows_learned_from, split_quantizer
 from .._utils.params import check_int, check_n_jobs, check_option, check_real
 from .._utils.typing import Oversampling
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
-from ..codes import CodeArray, describe_codes, is_codes
+from ..codes import CodeArray, MixedDepths, OneBit, describe_codes, is_codes
 from .encoding import EncodedRows, Encoder, fit_encode
 from .file_format import write_file
 from .float_queries import Corrections
@@ -71,7 +71,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         - "penalty": the sum, over coordinates whose signs differ, of (1 + m)(1 + m')
           with the magnitude bits m, m' [2]_;
         - "dot": the largest possible score less the score, which is the sum of the
-          products of the signed levels.
+          products of the signed levels; of mixed depths, whose values have no length
+          that means anything, 1 less the cosine between the values.
     oversampling : float or "bound", default=None
         If given, at least 1: the ``oversampling * n_neighbors`` rows that are nearest
         by their codes are reranked by their exact distance, for which the vectors are
@@ -198,6 +199,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             self.n_features_in_ = X.n_features
             self.__dict__.pop("feature_names_in_", None)
             self.quantizer_ = None
+            _refuse_code_metric(X, self.code_metric)
             self._rows = IndexedRows(X.copy() if X.flags.writeable else X)
         else:
             X = check_vectors(self, X, reset=True)
@@ -211,7 +213,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 corrections=self.query == "vectors",
                 n_jobs=self.n_jobs,
             )
-            self._check_bound(corrections)
+            self._check_bound(codes, corrections)
+            _refuse_code_metric(codes, self.code_metric)
             self.quantizer_ = quantizer
             kept = None if self._reranks(vectors=True) is None else X
             self._rows = IndexedRows(codes, corrections, kept)
@@ -257,7 +260,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             n_jobs=self.n_jobs,
         )
         rows = self._rows.with_added(encoded, X)
-        self._check_bound(rows.corrections)
+        self._check_bound(rows.codes, rows.corrections)
         self._rows = rows
         return self
 
@@ -274,9 +277,10 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 stacklevel=3,
             )
 
-    def _check_bound(self, corrections: Corrections | None) -> None:
+    def _check_bound(self, codes: CodeArray, corrections: Corrections | None) -> None:
         """Refuse to bound errors where steps change what is compared."""
         if self.oversampling == "bound":
+            _refuse_mixed_depths(codes, "oversampling='bound'")
             _refuse_distortion(corrections, self.metric, "oversampling='bound'")
 
     @property
@@ -592,7 +596,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     def _code_metric(self) -> str:
         if self.code_metric != "auto":
             return self.code_metric
-        return "hamming" if self.codes_.bits == 1 else "dot"
+        return "hamming" if isinstance(self.codes_.layout, OneBit) else "dot"
 
     @property
     def _search(self) -> IndexSearch:
@@ -671,7 +675,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 f"metric={self.metric!r} was set after fit, whose codes stand for "
                 f"{self._metric!r}. Fit again."
             )
-        self._check_bound(self._rows.corrections)
+        self._check_bound(self.codes_, self._rows.corrections)
+        _refuse_code_metric(self.codes_, self.code_metric)
 
     def _check_n_neighbors(self, X: Any, n_neighbors: Any) -> int:
         given = self.n_neighbors if n_neighbors is None else n_neighbors
@@ -725,6 +730,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 f"oversampling={self.oversampling!r} instead."
             )
         kept = self._rows.corrections
+        _refuse_mixed_depths(self.codes_, "return_bound=True")
         _refuse_distortion(kept, self.metric, "return_bound=True")
 
     def _check_queries(self, X: Any) -> Any:
@@ -751,8 +757,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 f"wrapped by skbq.as_codes(X, n_features={self.n_features_in_}). "
                 f"Got {type(X).__name__} instead."
             )
-        mine, theirs = describe_codes(self.codes_), describe_codes(X)
-        if mine != theirs:
+        if X.layout != self.codes_.layout:
+            mine, theirs = describe_codes(self.codes_), describe_codes(X)
+            theirs += " with other levels or scales" * (mine == theirs)
             raise ValueError(
                 f"X holds {theirs}, but {type(self).__name__} was fitted on {mine}. "
                 "Encode both with the same fitted quantizer."
@@ -796,6 +803,23 @@ def _refuse_distortion(
         f"to {corrections.distortion:.0%}. Write oversampling=4 instead, or leave only "
         "rotations before the quantizer."
     )
+
+
+def _refuse_mixed_depths(codes: CodeArray, wanted: str) -> None:
+    if isinstance(codes.layout, MixedDepths):
+        raise ValueError(
+            f"{wanted} needs codes whose error is alike in all directions. That of "
+            "codes of mixed depth is not: write oversampling=4 instead, or use "
+            "BinaryQuantizer or TwoBitQuantizer."
+        )
+
+
+def _refuse_code_metric(codes: CodeArray, code_metric: str) -> None:
+    if isinstance(codes.layout, MixedDepths) and code_metric in ("hamming", "penalty"):
+        raise ValueError(
+            f"code_metric={code_metric!r} is for codes of one or two bits. Codes of "
+            "mixed depth are compared by 'dot', which 'auto' stands for here."
+        )
 
 
 def _refuse_no_codes(X: CodeArray) -> None:

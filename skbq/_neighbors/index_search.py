@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .._utils.parallel import row_blocks
-from ..codes import CodeArray
+from ..codes import CodeArray, MixedDepths
 from .brute_force import (
     CodeComparison,
     Comparison,
@@ -20,6 +20,7 @@ from .brute_force import (
     EstimateComparison,
     NearRows,
     Neighbors,
+    compare_directions,
     exact_within,
     join_near_rows,
     nearest,
@@ -181,6 +182,8 @@ class IndexSearch:
         codes = self.rows.codes
         if self.query == "codes":
             compared = self._encode(queries)
+            if isinstance(codes.layout, MixedDepths):
+                return FirstStage(compare_directions(codes, compared), None)
             return FirstStage(CodeComparison(codes, compared, self.code_metric), None)
         y, constants = self._center(queries)
         least = -constants if clip or self.metric == "euclidean" else None

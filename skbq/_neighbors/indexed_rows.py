@@ -5,7 +5,7 @@ from typing import Self
 
 import numpy as np
 
-from ..codes import CodeArray, wrap_codes
+from ..codes import CodeArray, with_layout
 from .encoding import EncodedRows
 from .float_queries import Corrections
 from .growable import extend
@@ -76,7 +76,7 @@ class IndexedRows:
             removed = extend(capacity, "removed", removed, none)
         return replace(
             self,
-            codes=wrap_codes(plain, codes.n_features, codes.levels),
+            codes=with_layout(plain, codes.layout),
             corrections=self._with_added_corrections(encoded.corrections),
             vectors=kept,
             removed=removed,

@@ -2,7 +2,7 @@
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from sklearn.base import (
@@ -64,6 +64,17 @@ def column_medians(X: np.ndarray) -> np.ndarray:
         right = np.where(up, above, high)
         medians[columns] = left / 2 + right / 2
     return medians
+
+
+class EncodedBlock(NamedTuple):
+    """Codes of rows, and sums for their corrections.
+
+    ``sums``: float64 (4, n_rows), <a, a>, <q, a>, <a, c> and <x, x> with the mean c,
+    a = x - c and the code's values q.
+    """
+
+    codes: CodeArray
+    sums: np.ndarray
 
 
 class VectorEncoder(
@@ -141,6 +152,23 @@ class VectorEncoder(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
         return tags
+
+
+class CorrectingEncoder(VectorEncoder):
+    """What encodes vectors and, at once, computes what asymmetric search needs of them.
+
+    ``mean_`` is what vectors are centered by.
+    """
+
+    mean_: np.ndarray
+
+    @abstractmethod
+    def _encode_with_sums(self, block: np.ndarray) -> EncodedBlock:
+        """Encode a block of float rows in C order."""
+
+    @abstractmethod
+    def _project(self, centered: np.ndarray) -> np.ndarray:
+        """Return the coordinates that codes keep of centered float32 vectors."""
 
 
 class Quantizer(VectorEncoder):

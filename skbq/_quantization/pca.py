@@ -22,7 +22,7 @@ from .._utils.params import check_int, check_option, check_real
 from .._utils.validation import BLOCK_ROWS, check_vectors, float_rows
 from ..codes import CodeArray, MixedDepths, with_layout
 from .allocation import ROUNDING, allocate, normal_levels
-from .base import VectorEncoder
+from .base import CorrectingEncoder, EncodedBlock
 from .rotation import RandomRotation
 
 # Bytes of the corrections that asymmetric search keeps of a row.
@@ -35,6 +35,9 @@ _MOST_ROWS = 2**15
 # left is taken to be alike in all directions.
 _EXACT_FEATURES = 1536
 _LEADING_AXES = 1024
+# Share of the bits that may go to directions that the rows do not vary in, as those of
+# models with a few dead ones do.
+_IDLE = 0.05
 # Rounds of improving a code; a third one changed recall by less than .001.
 _ROUNDS = 2
 # Scale of coordinates that do not vary, as a share of the mean's largest number.
@@ -60,7 +63,7 @@ class Axes(NamedTuple):
     rank: int
 
 
-class PCAQuantizer(VectorEncoder):
+class PCAQuantizer(CorrectingEncoder):
     """Spend a budget of bits on principal axes, where the variance is.
 
     Rows are centered and turned to their principal axes. The stronger axes get more
@@ -272,9 +275,9 @@ class PCAQuantizer(VectorEncoder):
         self._panels = as_panels(rotate(directions))
 
     def _check_rank(self, axes: Axes, n_bits: int, n_rows: int, d: int) -> None:
-        """Refuse more bits than the directions can take that the rows vary in."""
+        """Refuse many more bits than the directions take that the rows vary in."""
         most = axes.rank * self.max_depth
-        if 0 < axes.rank < d < n_rows and n_bits > 8 * -(-most // 8):
+        if 0 < axes.rank < d < n_rows and most < (1 - _IDLE) * n_bits:
             raise ValueError(
                 f"The rows vary in {axes.rank} of {d} directions only (constant or "
                 f"duplicate columns?), which at max_depth={self.max_depth} take "
@@ -290,30 +293,18 @@ class PCAQuantizer(VectorEncoder):
         return columns[: self.layout_.n_values]
 
     def _encode(self, block: np.ndarray) -> CodeArray:
-        return self._encode_with_sums(block)[0]
+        return self._encode_with_sums(block).codes
 
-    def _encode_with_sums(self, block: np.ndarray) -> tuple[CodeArray, np.ndarray]:
-        """Encode a block of float rows; also give what corrections need of each.
-
-        Returns
-        -------
-        codes : CodeArray of shape (n_rows, width)
-        sums : ndarray of shape (3, n_rows)
-            <a, a>, <q, a> and <a, c> with the mean c, a = x - c and the code's values
-            q.
-        """
-        centered, sums = np.empty(block.shape, np.float32), np.empty((3, len(block)))
+    def _encode_with_sums(self, block: np.ndarray) -> EncodedBlock:
+        centered, sums = np.empty(block.shape, np.float32), np.empty((4, len(block)))
         center_rows(read_only(block), read_only(self.mean_), centered, sums)
-        return self._encode_centered(self._project(centered), sums), sums
+        codes = _encode_projected(self._project(centered), self.layout_, sums[1])
+        return EncodedBlock(codes, sums)
 
     def _project(self, centered: np.ndarray) -> np.ndarray:
-        """Return coordinates along the components, and zeros up to a whole panel."""
         out = np.empty((len(centered), PANEL * len(self._panels)), np.float32)
         project(read_only(centered), read_only(self._panels), out)
-        return out
-
-    def _encode_centered(self, z: np.ndarray, sums: np.ndarray) -> CodeArray:
-        return _encode_projected(z, self.layout_, sums[1])
+        return out[:, : self.layout_.n_values]
 
     def inverse_transform(self, X: CodeArray) -> np.ndarray:
         """Reconstruct vectors: the levels of what was kept, the mean of what was not.

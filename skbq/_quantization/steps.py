@@ -9,6 +9,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
+from .base import CorrectingEncoder
+
 
 def split_quantizer(
     quantizer: BaseEstimator,
@@ -43,13 +45,17 @@ def fit_steps(quantizer: Any, rows: np.ndarray) -> tuple[np.ndarray, Any]:
     Returns
     -------
     seen : ndarray of shape (n_samples, d)
-    codes : CodeArray of shape (n_samples, ceil(d / 8))
-        Of a quantizer; whatever else the last step gave.
+    codes : CodeArray of shape (n_samples, ceil(d / 8)) or None
+        Of a quantizer; whatever else the last step gave; None if that encodes best
+        together with corrections.
     """
     if isinstance(quantizer, FrozenEstimator):
         before, last = split_quantizer(quantizer)
         seen = apply_steps(before, rows)
         return seen, last.transform(seen)
+    if isinstance(quantizer, CorrectingEncoder):
+        quantizer.fit(rows)
+        return rows, None
     if not isinstance(quantizer, Pipeline):
         if hasattr(quantizer, "fit_transform"):
             return rows, quantizer.fit_transform(rows, None)

@@ -1,0 +1,182 @@
+"""Search of codes of mixed depth: exact, whatever the widths, ties and instructions."""
+
+import hashlib
+import os
+
+import naive_lookup as naive
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from test_kernels_lookup import (
+    Compared,
+    assert_nearest,
+    assert_within,
+    make_scales,
+    nearest,
+    needs_compiler,
+    run_python,
+    within,
+)
+
+from skbq._kernels import dispatch, rounded_tables, simd, tiles
+from skbq._kernels.dispatch import NibbleValues, from_vectors_by_nibble
+from skbq._kernels.memory import read_only
+from skbq._kernels.mixed_depths import square_norms
+from skbq.codes import MixedDepths
+
+LEVELS = {
+    1: [-0.8, 0.8],
+    2: [-1.5, -0.5, 0.5, 1.5],
+    4: np.linspace(-2.5, 2.7, 16) ** 3,
+    8: np.linspace(-3, 2, 256),
+}
+# Bytes of 1, 2, odd, 16 and more than 32; one depth, all of them, padding.
+COUNTS = [
+    {1: 3},
+    {4: 1, 1: 9},
+    {2: 31},
+    {8: 1, 4: 3, 2: 5, 1: 7},
+    {4: 11, 2: 20, 1: 44},
+    {4: 25, 2: 40, 1: 101},
+    {8: 3, 4: 60, 2: 90, 1: 200},
+]
+
+
+def make(rng, counts, n):
+    depths = np.repeat([8, 4, 2, 1], [counts.get(b, 0) for b in (8, 4, 2, 1)])
+    scales = np.sort(rng.lognormal(0, 1, len(depths)))[::-1]
+    layout = MixedDepths(len(depths), depths, LEVELS, scales)
+    numbers = rng.integers(0, 2 ** layout.depths.astype(int), (n, layout.n_values))
+    return layout.pack(numbers.astype(np.uint8))
+
+
+def make_scan(rng, counts, n=200, n_queries=9, sign=-1, duplicates=False):
+    """Return a scan of float queries and all its distances."""
+    codes = make(rng, counts, n)
+    if duplicates:
+        codes = codes[rng.integers(0, 5, n)]
+    layout = codes.layout
+    queries = rng.standard_normal((n_queries, layout.n_values)).astype(np.float32)
+    offset, scale = make_scales(rng, n, sign)
+    if duplicates:
+        offset[:], scale[:] = 0.5, sign * 0.25
+    nibbles = NibbleValues(layout.line_coordinates, layout.line_values)
+    least = np.full(n_queries, -np.inf)
+
+    def scan(some):
+        return from_vectors_by_nibble(
+            codes, queries[some], nibbles, offset, scale, least[some]
+        )
+
+    plain = np.asarray(codes)
+    return Compared(codes, n_queries, scan), naive.estimates_by_nibble(
+        plain, queries, *nibbles, offset, scale
+    )
+
+
+@needs_compiler
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("counts", COUNTS)
+def test_float_queries(rng, counts, sign):
+    scan, distances = make_scan(rng, counts, sign=sign)
+    for k in (1, 10, 200):
+        assert_nearest(scan, distances, k)
+    assert_within(scan, distances, np.quantile(distances, 0.2, axis=1))
+
+
+@needs_compiler
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 5000])
+def test_numbers_of_rows(rng, n):
+    scan, distances = make_scan(rng, COUNTS[4], n)
+    assert_nearest(scan, distances, min(n, 30))
+
+
+@needs_compiler
+@pytest.mark.parametrize("n_queries", [1, 3, 4, 5])
+def test_numbers_of_queries(rng, n_queries):
+    scan, distances = make_scan(rng, COUNTS[5], n_queries=n_queries)
+    assert_nearest(scan, distances, 10)
+
+
+@needs_compiler
+def test_ties_go_to_the_lower_row(rng):
+    scan, distances = make_scan(rng, COUNTS[4], duplicates=True)
+    assert len(np.unique(distances[0])) <= 5
+    for k in (1, 7, 60):
+        assert_nearest(scan, distances, k)
+
+
+def test_tables_are_those_of_the_values(rng):
+    codes = make(rng, COUNTS[3], 50)
+    layout = codes.layout
+    query = rng.standard_normal((1, layout.n_values)).astype(np.float32)
+    ones, zeros = np.ones(50, np.float32), np.zeros(50, np.float32)
+    nibbles = NibbleValues(layout.line_coordinates, layout.line_values)
+    products = naive.estimates_by_nibble(
+        np.asarray(codes), query, *nibbles, zeros, ones
+    )
+    assert_allclose(products[0], codes.unpack() @ query[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_norms(rng, counts):
+    codes = make(rng, counts, 40)
+    norms, layout = np.empty(40), codes.layout
+    arrays = (codes, layout.line_coordinates, layout.line_values)
+    square_norms(*map(read_only, arrays), norms)
+    assert_allclose(
+        norms, np.square(codes.unpack().astype(float)).sum(axis=1), rtol=1e-6
+    )
+
+
+@needs_compiler
+def test_tiles_of_nibbles_are_alike_where_tables_have_64_entries(rng):
+    """Lines of nibbles serve VBMI's look-ups too, which take six bits of an index."""
+    codes = read_only(rng.integers(0, 256, (150, 37), np.uint8))
+    loaded = []
+    for load in (tiles._load_tile_sixes, tiles.load_tile):
+        tile = np.zeros((3, 74, 64), np.uint8)
+        load(codes, 0, 150, tiles.NIBBLES, tile)
+        loaded.append(tile)
+    assert_array_equal(loaded[0], loaded[1])
+    assert loaded[0].max() < 16
+    rows = loaded[1].transpose(0, 2, 1).reshape(192, 74)[:150]
+    assert_array_equal(rows[:, ::2] << 4 | rows[:, 1::2], codes)
+
+
+@needs_compiler
+def test_tables_of_64_entries_repeat(rng, monkeypatch):
+    everything = slice(None)
+    scan = make_scan(np.random.default_rng(0), COUNTS[4])[0].scan(everything)
+    monkeypatch.setattr(dispatch, "ENTRIES", 64)
+    monkeypatch.setattr(rounded_tables, "ENTRIES", 64)
+    wide = make_scan(np.random.default_rng(0), COUNTS[4])[0].scan(everything)
+    assert wide.tables.shape == (len(scan.tables), 64)
+    if tiles.ENTRIES == 16:
+        assert_array_equal(wide.tables[:, :16], scan.tables)
+        assert_array_equal(wide.bounds.queries, scan.bounds.queries)
+
+
+def digest_of_results():
+    digest = hashlib.sha256()
+    for counts in COUNTS:
+        scan, distances = make_scan(np.random.default_rng(3), counts, 700)
+        for result in (*nearest(scan, 20), *within(scan, np.median(distances))):
+            digest.update(result.tobytes())
+    return digest.hexdigest()
+
+
+RESULTS = """
+import sys
+sys.path.insert(0, {tests!r})
+import test_kernels_mixed as tests
+print(tests.simd.INSTRUCTIONS, tests.digest_of_results())
+"""
+
+
+@needs_compiler
+def test_results_do_not_depend_on_the_instructions():
+    source, expected = RESULTS.format(tests=os.path.dirname(__file__)), None
+    for name in set(simd.available_instructions()) - {simd.INSTRUCTIONS}:
+        expected = expected or digest_of_results()
+        assert run_python(source, SKBQ_KERNEL=name) == [name, expected]

@@ -1,0 +1,187 @@
+"""Search of PCAQuantizer's codes, flat and nested: answers, and what is refused."""
+
+import pickle
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer
+
+from skbq import (
+    BinaryNeighbors,
+    BinaryNeighborsTransformer,
+    BinaryQuantizer,
+    PCAQuantizer,
+    as_codes,
+)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    spread = np.linspace(1, 0.05, 40)
+    return rng.standard_normal((1500, 40)) * spread + 0.3
+
+
+@pytest.fixture(scope="module")
+def queries():
+    rng = np.random.default_rng(1)
+    return rng.standard_normal((60, 40)) * np.linspace(1, 0.05, 40) + 0.3
+
+
+def true_distances(rows, queries, metric):
+    products = queries @ rows.T
+    if metric == "inner_product":
+        return -products
+    if metric == "euclidean":
+        return np.sqrt(np.square(rows - queries[:, None]).sum(axis=2))
+    norms = [np.linalg.norm(x, axis=1) for x in (queries, rows)]
+    return 1 - products / norms[0][:, None] / norms[1]
+
+
+def estimates(index, rows, queries):
+    """The corrected estimate, straight from its formula."""
+    quantizer, metric = index.quantizer_, index.metric
+    if metric == "cosine":
+        rows, queries = (
+            x / np.linalg.norm(x, axis=1)[:, None] for x in (rows, queries)
+        )
+    c, components = quantizer.mean_, quantizer.components_.astype(float)
+    a, b = rows - c, queries - c
+    code = index.codes_.unpack().astype(float)
+    f = (a * a).sum(axis=1) / (code * (a @ components.T)).sum(axis=1)
+    products = f * ((b @ components.T) @ code.T)
+    if metric == "inner_product":
+        return -products - a @ c - (queries @ c)[:, None]
+    squares = (a * a).sum(axis=1) + (b * b).sum(axis=1)[:, None] - 2 * products
+    return squares / 2 if metric == "cosine" else np.sqrt(np.maximum(squares, 0))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+@pytest.mark.parametrize("bits", [0.5, 1, 3])
+def test_float_queries_find_what_the_formula_says(rows, queries, metric, bits):
+    quantizer = PCAQuantizer(bits, exponent=1, random_state=0)
+    index = BinaryNeighbors(10, quantizer=quantizer, metric=metric, query="vectors")
+    distances, found = index.fit(rows).kneighbors(queries)
+    expected = estimates(index, rows, queries)
+    room = 2e-3 * np.abs(expected).max()
+    assert_allclose(np.take_along_axis(expected, found, axis=1), distances, atol=room)
+    assert_allclose(np.sort(expected, axis=1)[:, :10], distances, atol=room)
+
+
+def recall(index, rows, queries, metric="cosine"):
+    true = true_distances(rows, queries, metric)
+    near = np.argsort(true, axis=1)[:, :10]
+    found = index.kneighbors(queries, 10, return_distance=False)
+    return np.mean(
+        [len(set(a) & set(b)) / 10 for a, b in zip(near, found, strict=True)]
+    )
+
+
+def test_more_neighbors_than_with_as_many_bits_for_all(rows, queries):
+    recalls = [
+        recall(
+            BinaryNeighbors(quantizer=quantizer, query=query).fit(rows), rows, queries
+        )
+        for query in ("vectors", "codes")
+        for quantizer in (PCAQuantizer(1, random_state=0), BinaryQuantizer())
+    ]
+    assert recalls[0] > recalls[1] + 0.1
+    assert recalls[2] > recalls[3] + 0.1
+
+
+def test_reranked_distances_are_exact(rows, queries):
+    quantizer = PCAQuantizer(2, random_state=0)
+    index = BinaryNeighbors(
+        10, quantizer=quantizer, query="vectors", oversampling=10
+    ).fit(rows)
+    distances, found = index.kneighbors(queries)
+    true = true_distances(rows, queries, "cosine")
+    assert_allclose(np.take_along_axis(true, found, axis=1), distances, atol=1e-6)
+    assert recall(index, rows, queries) > 0.95
+
+
+def test_codes_are_compared_by_the_cosine_of_their_values(rows, queries):
+    quantizer = PCAQuantizer(1, exponent=1, random_state=0).fit(rows)
+    flat = BinaryNeighbors(10).fit(quantizer.transform(rows))
+    distances, found = flat.kneighbors(quantizer.transform(queries))
+    values, asked = (quantizer.transform(x).unpack() for x in (rows, queries))
+    expected = true_distances(values.astype(float), asked.astype(float), "cosine")
+    assert_allclose(np.take_along_axis(expected, found, axis=1), distances, atol=1e-6)
+    assert_allclose(np.sort(expected, axis=1)[:, :10], distances, atol=1e-6)
+    near, where = flat.radius_neighbors(quantizer.transform(queries), 0.5)
+    for q in range(len(queries)):
+        assert abs((expected[q] <= 0.5).sum() - len(where[q])) <= 1
+        assert (near[q] <= 0.5).all()
+
+
+def test_flat_and_nested_find_the_same(rows, queries):
+    steps = (Normalizer(), PCAQuantizer(1, random_state=0))
+    flat = make_pipeline(*steps, BinaryNeighbors(5)).fit(rows)
+    nested = BinaryNeighbors(5, quantizer=make_pipeline(*steps)).fit(rows)
+    found = flat[-1].kneighbors(flat[:-1].transform(queries))
+    for got, expected in zip(found, nested.kneighbors(queries), strict=True):
+        assert_array_equal(got, expected)
+    assert len(nested.kneighbors()[0]) == len(rows)
+
+
+@pytest.mark.parametrize("query", ["codes", "vectors"])
+def test_answers_do_not_depend_on_batches_and_threads(rows, queries, query):
+    quantizer = PCAQuantizer(1, random_state=0)
+    index = BinaryNeighbors(10, quantizer=quantizer, query=query).fit(rows)
+    threaded = BinaryNeighbors(10, quantizer=quantizer, query=query, n_jobs=2).fit(rows)
+    assert_array_equal(index.codes_, threaded.codes_)
+    distances, found = index.kneighbors(queries)
+    assert_array_equal(threaded.kneighbors(queries)[1], found)
+    for some in (slice(0, 1), slice(7, 9)):
+        part = index.kneighbors(queries[some])
+        assert_array_equal(part[0], distances[some])
+        assert_array_equal(part[1], found[some])
+    again = pickle.loads(pickle.dumps(index)).kneighbors(queries)
+    assert_array_equal(again[0], distances)
+
+
+def test_rows_that_are_added_are_encoded_alike(rows, queries):
+    quantizer = PCAQuantizer(1, random_state=0).fit(rows)
+    whole = BinaryNeighbors(10).fit(quantizer.transform(rows))
+    parts = BinaryNeighbors(10).fit(quantizer.transform(rows[:700]))
+    parts.partial_fit(quantizer.transform(rows[700:]))
+    asked = quantizer.transform(queries)
+    for got, expected in zip(
+        parts.kneighbors(asked), whole.kneighbors(asked), strict=True
+    ):
+        assert_array_equal(got, expected)
+
+
+def test_graph(rows):
+    graph = BinaryNeighborsTransformer(
+        n_neighbors=5, quantizer=PCAQuantizer(1, random_state=0)
+    ).fit_transform(rows)
+    assert graph.shape == (len(rows), len(rows))
+    assert (graph.getnnz(axis=1) == 6).all()
+
+
+def test_what_is_refused(rows):
+    quantizer = PCAQuantizer(1, random_state=0)
+    for metric in ("hamming", "penalty"):
+        with pytest.raises(ValueError, match="compared by 'dot'"):
+            BinaryNeighbors(quantizer=quantizer, code_metric=metric).fit(rows)
+        with pytest.raises(ValueError, match="compared by 'dot'"):
+            BinaryNeighbors(code_metric=metric).fit(quantizer.fit_transform(rows))
+    index = BinaryNeighbors(quantizer=quantizer, query="vectors", oversampling="bound")
+    with pytest.raises(ValueError, match="oversampling=4 instead"):
+        index.fit(rows)
+    index = BinaryNeighbors(quantizer=quantizer, query="vectors").fit(rows)
+    with pytest.raises(ValueError, match="alike in all directions"):
+        index.kneighbors(rows[:3], return_bound=True)
+    codes = quantizer.fit_transform(rows)
+    flat = BinaryNeighbors().fit(codes)
+    others = PCAQuantizer(1, random_state=1).fit_transform(2 * rows)
+    with pytest.raises(ValueError, match="Encode both with the same fitted"):
+        flat.kneighbors(others)
+    with pytest.raises(ValueError, match="fitted on codes of mixed depth"):
+        flat.kneighbors(BinaryQuantizer().fit_transform(rows))
+    as_one_bit = as_codes(np.asarray(codes), n_features=8 * codes.shape[1])
+    with pytest.raises(ValueError, match="holds 1-bit codes"):
+        flat.kneighbors(as_one_bit)
