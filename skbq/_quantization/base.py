@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._kernels.memory import read_only
 from .._kernels.vector_ops import add_to_cells
-from .._utils.parallel import fixed_blocks, row_blocks
+from .._utils.parallel import even_slices, fixed_blocks, row_blocks, run_threads
 from .._utils.params import check_option
 from .._utils.validation import (
     BLOCK_ROWS,
@@ -111,9 +111,17 @@ class VectorEncoder(
         check_is_fitted(self)
         X = check_vectors(self, X, reset=False)
         codes = empty_codes(len(X), like=self._encode(float_rows(X, slice(0, 1))))
-        for rows, block in float_blocks(X):
-            codes[rows] = self._encode(block)
+
+        def fill(part: slice) -> None:
+            for rows, block in float_blocks(X[part]):
+                codes[part][rows] = self._encode(block)
+
+        run_threads(fill, even_slices(len(X), self._count_threads(len(X))))
         return codes
+
+    def _count_threads(self, n_rows: int) -> int:
+        """Return how many threads are worth while to encode so many rows."""
+        return 1
 
     def _check_own_codes(self, X: object) -> None:
         """Refuse what is no codes that this estimator, fitted, makes."""

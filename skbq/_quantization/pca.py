@@ -12,12 +12,11 @@ from scipy.linalg import eigh, qr
 from sklearn.utils import check_random_state
 from sklearn.utils.extmath import randomized_svd, svd_flip
 from sklearn.utils.metaestimators import available_if
-from threadpoolctl import threadpool_limits
 
 from .._kernels.memory import read_only
 from .._kernels.mixed_depths import Depths, center_rows, encode_rows
 from .._kernels.projection import PANEL, as_panels, project
-from .._utils.parallel import fixed_blocks
+from .._utils.parallel import fixed_blocks, one_blas_thread
 from .._utils.params import check_int, check_option, check_real
 from .._utils.validation import BLOCK_ROWS, check_vectors, float_rows
 from ..codes import CodeArray, MixedDepths, with_layout
@@ -40,6 +39,8 @@ _LEADING_AXES = 1024
 _IDLE = 0.05
 # Rounds of improving a code; a third one changed recall by less than .001.
 _ROUNDS = 2
+# Multiplications that pay for a thread, which takes a tenth of a millisecond to start.
+_WORK_OF_A_THREAD = 2**26
 # Scale of coordinates that do not vary, as a share of the mean's largest number.
 _STILL = 1e-6
 # What exponent="auto" chooses from, those nearest to 1 first, and on which rows.
@@ -195,7 +196,7 @@ class PCAQuantizer(CorrectingEncoder):
         n_bits = self._count_bits(X.shape[1])
         random_state = check_random_state(self.random_state)
         # More threads would add in another order.
-        with threadpool_limits(1, "blas"):
+        with one_blas_thread:
             self._learn(_sample_rows(X, random_state), n_bits, random_state)
         return self
 
@@ -300,6 +301,10 @@ class PCAQuantizer(CorrectingEncoder):
         center_rows(read_only(block), read_only(self.mean_), centered, sums)
         codes = _encode_projected(self._project(centered), self.layout_, sums[1])
         return EncodedBlock(codes, sums)
+
+    def _count_threads(self, n_rows: int) -> int:
+        work = n_rows * self._panels.size
+        return min(one_blas_thread.n_threads(), 1 + work // _WORK_OF_A_THREAD)
 
     def _project(self, centered: np.ndarray) -> np.ndarray:
         out = np.empty((len(centered), PANEL * len(self._panels)), np.float32)
