@@ -1,6 +1,7 @@
 """Settings of the documentation: ``sphinx-build -W docs docs/_build/html``."""
 
 import re
+import socket
 
 import skbq
 
@@ -13,6 +14,7 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
@@ -35,10 +37,34 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "within_subsection_order": "ExampleTitleSortKey",
     "doc_module": ("skbq",),
-    "backreferences_dir": None,
+    # API pages show the examples that use them.
+    "backreferences_dir": "generated/backreferences",
     "show_memory": False,
     "min_reported_time": 1e9,
     "write_computation_times": False,
+}
+
+
+def reachable(host):
+    """Whether links to other projects can be resolved here."""
+    try:
+        socket.create_connection((host, 443), timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+# Without a network the same names are shown without links, and the build passes.
+intersphinx_mapping = {
+    name: (url, None)
+    for name, url in {
+        "python": "https://docs.python.org/3/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "scipy": "https://docs.scipy.org/doc/scipy/",
+        "sklearn": "https://scikit-learn.org/stable/",
+        "pandas": "https://pandas.pydata.org/docs/",
+    }.items()
+    if reachable(url.split("/")[2])
 }
 
 plot_formats = [("png", 120)]

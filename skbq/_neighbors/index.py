@@ -42,6 +42,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     queries may stay floats (``query="vectors"``) and the best candidates can be
     reranked with the vectors themselves (``oversampling``).
 
+    Read more in the :ref:`User Guide <guide-compositions>`.
+
     Parameters
     ----------
     n_neighbors : int, default=5

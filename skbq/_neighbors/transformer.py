@@ -24,6 +24,8 @@ class BinaryNeighborsTransformer(
     before an estimator that takes ``metric="precomputed"``, such as DBSCAN, Isomap,
     TSNE or KNeighborsClassifier.
 
+    Read more in the :ref:`User Guide <guide-graphs>`.
+
     Parameters
     ----------
     n_neighbors : int, default=5

@@ -66,6 +66,8 @@ class HeterogeneityProfiler(
     or call :meth:`fit` and :meth:`report` by themselves. Large arrays are read in
     blocks; :meth:`partial_fit` takes them in chunks with the same result.
 
+    Read more in the :ref:`User Guide <guide-prediction>`.
+
     Parameters
     ----------
     random_state : int, RandomState instance or None, default=None

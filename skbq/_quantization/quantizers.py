@@ -32,6 +32,8 @@ class BinaryQuantizer(Quantizer):
     The bit is 1 where ``x > threshold``, strictly, so that a coordinate that equals
     its threshold, as every value of a constant column does, gives 0.
 
+    Read more in the :ref:`User Guide <guide-choices>`.
+
     Parameters
     ----------
     threshold : {"mean", "median", "zero"} or array-like of float, default="mean"
@@ -153,6 +155,8 @@ class TwoBitQuantizer(Quantizer):
 
     With ``a = x - threshold`` the sign bit is 1 where ``a > 0`` and the magnitude bit
     is 1 where ``abs(a)`` is above the magnitude threshold, both strictly.
+
+    Read more in the :ref:`User Guide <guide-choices>`.
 
     Parameters
     ----------

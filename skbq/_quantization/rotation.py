@@ -40,6 +40,8 @@ class RandomRotation(
     are closer to normal. Whether that helps a binary code depends on the data: it
     does where variances or marginals are very uneven and can cost signal elsewhere.
 
+    Read more in the :ref:`User Guide <guide-choices>`.
+
     Parameters
     ----------
     method : {"haar", "dct", "hadamard"}, default="haar"

@@ -37,6 +37,8 @@ class RankingFidelityScorer:
     half asks. What was learned in training (thresholds, rotations) stays; reranking
     is left out. In a pipeline the similarity is that of the vectors that enter it.
 
+    Read more in the :ref:`User Guide <guide-measuring>`.
+
     Parameters
     ----------
     n_pairs : int, default=250_000
@@ -232,6 +234,8 @@ class NeighborRecallScorer:
     ``metric`` by :func:`neighbor_recall`. What was learned in training (thresholds,
     rotations) stays; ``oversampling`` and reranking are used as the index sets them.
     In a pipeline the exact neighbors are those of the vectors that enter it.
+
+    Read more in the :ref:`User Guide <guide-measuring>`.
 
     Parameters
     ----------
