@@ -8,7 +8,7 @@ import pytest
 
 from skbq import cli
 from skbq.cli import comparison, demo
-from skbq.cli.comparison import STRATEGIES, Measurement
+from skbq.cli.comparison import STRATEGIES
 
 KEYS = [
     *("strategy", "bits", "query", "recall", "recall_reranked"),
@@ -62,8 +62,15 @@ def test_demo_on_the_glosses_as_json(capsys):
             assert row["qps"] > 0
 
 
-def test_neighbors_of_a_gloss_side_by_side(capsys, monkeypatch):
+def test_neighbors_of_a_gloss_side_by_side(capsys, monkeypatch, glosses):
     monkeypatch.setattr(demo, "STRATEGIES", STRATEGIES[:2])
+    given = []
+
+    def verdict(*data):  # takes half a minute
+        given.extend(data)
+        return "Verdict: none"
+
+    monkeypatch.setattr(demo, "verdict", verdict)
     monkeypatch.setenv("COLUMNS", "100")
     assert cli.main(["demo", "--query", "7"]) == 0
     out = capsys.readouterr().out
@@ -76,6 +83,9 @@ def test_neighbors_of_a_gloss_side_by_side(capsys, monkeypatch):
     assert max(map(len, first.splitlines())) <= 100
     assert " 5,000 rows of 384 coordinates" in table
     assert out.rstrip().splitlines()[-1].startswith("Verdict: ")
+    # What advise takes without a file.
+    np.testing.assert_array_equal(given[0], glosses.data)
+    np.testing.assert_array_equal(given[1], glosses.queries)
 
 
 def test_demo_on_a_file(capsys, rng, save):
@@ -169,22 +179,16 @@ def test_arguments_that_make_no_sense(capsys, argv):
     assert "--help" in err
 
 
-def make_measurement(strategy, bytes_per_row, recall, reranked, qps):
-    return Measurement(
-        strategy, 1, "codes", recall, reranked, bytes_per_row, build_s=1.0, qps=qps
-    )
-
-
-def test_verdict_follows_from_the_numbers():
-    exact = make_measurement("exact float search", 400, 1.0, 1.0, 100.0)
-    small = make_measurement("small", 10, 0.5, 0.9, 800.0)
-    large = make_measurement("large", 40, 0.8, 0.97, 200.0)
-    line = demo.verdict([exact, large, small])
-    assert "large with coded queries is the smallest" in line
-    assert "0.970 (0.800 before) from 40 bytes a row, 10 times less" in line
-    assert "2 times the queries per second" in line
-    assert "keep floats" in demo.verdict([exact, small])
-    assert "small with coded queries comes nearest" in demo.verdict([exact, small])
-    better = make_measurement("small", 10, 0.5, 0.96, 800.0)
-    assert "small with coded queries is" in demo.verdict([exact, large, better])
-    assert "\n" not in line
+def test_demo_and_advise_recommend_the_same(capsys, rng, save):
+    X = vectors(rng)
+    path = save(X)
+    assert cli.main(["demo", "--data", path]) == 0
+    line = capsys.readouterr().out.rstrip().splitlines()[-1]
+    assert cli.main(["advise", path, "--json"]) == 0
+    advice = json.loads(capsys.readouterr().out)
+    recommended, (low, high) = advice["recommended"], advice["recall_interval"]
+    verb = "Recommended" if recommended["suitable"] else "Target not reached"
+    assert line.startswith(f"Verdict: {verb}")
+    assert f": {recommended['strategy']}, " in line
+    assert f"{advice['recall']:.3f} [{low:.3f}, {high:.3f}] (90 %)" in line
+    assert f"{recommended['bytes_per_row']} bytes per vector" in line

@@ -21,7 +21,7 @@ from .bench import Bench, whole_data
 from .candidates import all_strategies, bytes_per_row, kind_of, make_index
 from .choice import Task
 from .drift import DriftResult, compare_rows
-from .report import as_html, as_text, say_outcome
+from .report import as_html, as_text, say_outcome, verdict
 from .results import Advice, ResultsTable, recommendation, results_table
 from .sampling import Sample, draw_sample
 from .speed import relative_speeds
@@ -380,6 +380,16 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
             metric=self.metric,
             oversampling=choice.oversampling,
         )
+
+    def summary(self) -> str:
+        """Say the recommendation in one sentence.
+
+        Returns
+        -------
+        summary : str
+        """
+        check_is_fitted(self)
+        return verdict(self._advice)
 
     def report(self, format: str = "text") -> str:
         """Say what was found, what it costs and how sure it is.

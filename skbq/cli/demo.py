@@ -3,22 +3,30 @@
 import argparse
 import dataclasses
 import json
+import logging
 import os
 import shutil
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .._advisor import QuantizationAdvisor
 from ..datasets import load_wordnet_minilm
 from ._options import Commands
-from ._terminal import InputError, load_vectors, print_lines, progress
+from ._terminal import (
+    InputError,
+    LoggedProgress,
+    load_vectors,
+    print_lines,
+    progress,
+)
 from .comparison import EXACT, STRATEGIES, Measurement, measure, nearest_side_by_side
 
 _K = 10
 _OVERSAMPLING = 4
-_TARGET_RECALL = 0.95
 # Rows of a file that the demo measures on, and those that it holds out of them.
 _MAX_ROWS = 100_000
 _MIN_ROWS = 2 * _K
@@ -91,7 +99,10 @@ def run(args: argparse.Namespace) -> None:
         print_lines([json.dumps([dataclasses.asdict(m) for m in measured], indent=1)])
     else:
         print_lines(_table(measured, sample))
-        print_lines(["", verdict(measured)])
+        given = sample.vectors, sample.queries
+        if args.data is not None:  # as advise holds rows out
+            given = load_vectors(args.data), None
+        print_lines(["", verdict(*given)])
 
 
 def _glosses() -> _Sample:
@@ -186,36 +197,21 @@ def _table(measured: list[Measurement], sample: _Sample) -> Iterator[str]:
     )
 
 
-def verdict(measured: list[Measurement]) -> str:
-    """Say in one line which code is the smallest that is good enough.
+def verdict(X: np.ndarray, queries: np.ndarray | None) -> str:
+    """Say in a line what ``skbq advise`` recommends for the same vectors.
 
     Parameters
     ----------
-    measured : list of Measurement
-        The exact search first.
+    X : ndarray of shape (n_samples, n_features)
+    queries : ndarray of shape (n_queries, n_features) or None
+        None: rows are held out.
 
     Returns
     -------
     line : str
     """
-    exact, *codes = measured
-    enough = [m for m in codes if m.recall_reranked >= _TARGET_RECALL]
-    if not enough:
-        best = max(codes, key=lambda m: m.recall_reranked)
-        return (
-            f"Verdict: no code reaches recall@{_K} {_TARGET_RECALL} here, even "
-            f"reranked; {_in_words(best)} comes nearest with "
-            f"{best.recall_reranked:.3f}: keep floats, or rerank more candidates."
-        )
-    chosen = min(enough, key=lambda m: m.bytes_per_row)
-    return (
-        f"Verdict: {_in_words(chosen)} is the smallest code whose reranked recall@{_K} "
-        f"reaches {_TARGET_RECALL}: {chosen.recall_reranked:.3f} ({chosen.recall:.3f} "
-        f"before) from {chosen.bytes_per_row} bytes a row, "
-        f"{exact.bytes_per_row / chosen.bytes_per_row:.0f} times less than floats, at "
-        f"{chosen.qps / exact.qps:.2g} times the queries per second of exact search."
-    )
-
-
-def _in_words(m: Measurement) -> str:
-    return f"{m.strategy} with {'coded' if m.query == 'codes' else 'float'} queries"
+    advisor = QuantizationAdvisor(n_neighbors=_K, random_state=_SEED)
+    with LoggedProgress(logging.INFO), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # advise says them all
+        advisor.fit(X, queries=queries)
+    return f"Verdict: {advisor.summary()}"
