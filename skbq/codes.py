@@ -658,6 +658,38 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def fill_bytes(counts: Mapping[int, int], n_bytes: int, n_axes: int) -> np.ndarray:
+    """Change numbers of coordinates of each depth so that they fill whole bytes.
+
+    Parameters
+    ----------
+    counts : mapping of int to int
+        Number of coordinates by depth, those of one bit among them.
+    n_bytes : int
+        Bytes of a row.
+    n_axes : int
+        Number of coordinates that there are to keep.
+
+    Returns
+    -------
+    depths : ndarray of shape (n_axes,), dtype int64
+        Bits of each coordinate, never rising; 0: not kept.
+    """
+    of = dict(counts)
+
+    def n_nibbles(depth: int) -> int:
+        return -(-of.get(depth, 0) * depth // 4)
+
+    if of.get(2, 0) % 2 and sum(map(n_nibbles, of)) > 2 * n_bytes:
+        of[2] -= 1
+        of[1] += 1
+    deeper = [depth for depth in DEPTHS if depth > 1 and depth in of]
+    left = 2 * n_bytes - sum(map(n_nibbles, deeper))
+    of[1] = min(4 * left, n_axes - sum(of[depth] for depth in deeper))
+    filled = np.repeat([*deeper, 1], [of[depth] for depth in (*deeper, 1)])
+    return np.concatenate([filled, np.zeros(n_axes - len(filled), np.int64)])
+
+
 def with_layout(array: np.ndarray, layout: CodeLayout) -> CodeArray:
     """Wrap an array that is known to hold codes; :func:`as_codes` checks any other."""
     codes = array.view(CodeArray)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from ..codes import DEPTHS
+from ..codes import DEPTHS, code_width, fill_bytes
 
 # Variances below this share of the largest one are rounding.
 ROUNDING = 1e-12
@@ -96,26 +96,7 @@ def allocate(
     taken = np.cumsum((high - low)[step[order]]) <= n_bits
     counts = np.bincount(step[order][taken], minlength=len(gains))
     at_least = dict(zip(high.tolist(), counts.tolist(), strict=True))
-    exactly = [
-        at_least[depth] - at_least.get(2 * depth, 0) for depth in high[::-1].tolist()
-    ]
-    return _fill_nibbles(exactly, high[::-1].tolist(), n_bits, n_axes)
-
-
-def _fill_nibbles(
-    counts: list[int], depths: list[int], n_bits: int, n_axes: int
-) -> np.ndarray:
-    """Change counts of axes by depth, the deepest first, so that they fill nibbles."""
-    of = dict(zip(depths, counts, strict=True))
-    n_nibbles = 2 * -(-n_bits // 8)
-
-    def used(depth: int) -> int:
-        return -(-of.get(depth, 0) * depth // 4)
-
-    if of.get(2, 0) % 2 and sum(map(used, depths)) > n_nibbles:
-        of[2] -= 1
-        of[1] += 1
-    left = n_nibbles - sum(used(depth) for depth in depths if depth > 1)
-    of[1] = min(4 * left, n_axes - sum(of[depth] for depth in depths if depth > 1))
-    filled = np.repeat(depths, [of[depth] for depth in depths])
-    return np.concatenate([filled, np.zeros(n_axes - len(filled), np.int64)])
+    counts_of = {
+        depth: count - at_least.get(2 * depth, 0) for depth, count in at_least.items()
+    }
+    return fill_bytes(counts_of, code_width(n_bits), n_axes)

@@ -19,7 +19,7 @@ from .._kernels.projection import PANEL, as_panels, project
 from .._utils.parallel import fixed_blocks, one_blas_thread
 from .._utils.params import check_int, check_option, check_real
 from .._utils.validation import BLOCK_ROWS, check_vectors, float_rows
-from ..codes import CodeArray, MixedDepths, with_layout
+from ..codes import CodeArray, MixedDepths, code_width, with_layout
 from .allocation import ROUNDING, allocate, normal_levels
 from .base import CorrectingEncoder, EncodedBlock
 from .rotation import RandomRotation
@@ -237,7 +237,7 @@ class PCAQuantizer(CorrectingEncoder):
                     "allows for each coordinate. Pass a larger max_depth, up to 8, or "
                     "fewer bits."
                 )
-            return min(8 * -(-int(np.ceil(self.bits * d)) // 8), most)
+            return min(8 * code_width(int(np.ceil(self.bits * d))), most)
         n_bits = 8 * (self.n_bytes - CORRECTION_BYTES)
         if n_bits < 8:
             raise ValueError(
@@ -245,11 +245,12 @@ class PCAQuantizer(CorrectingEncoder):
                 f"{CORRECTION_BYTES} bytes of a row are its corrections. Pass at least "
                 f"{CORRECTION_BYTES + 1}."
             )
-        if n_bits > 8 * -(-most // 8):
+        if n_bits > 8 * code_width(most):
             raise ValueError(
                 f"n_bytes={self.n_bytes} is more than {d} coordinates of max_depth="
                 f"{self.max_depth} bits can fill. Pass at most "
-                f"{-(-most // 8) + CORRECTION_BYTES}, or a larger max_depth, up to 8."
+                f"{code_width(most) + CORRECTION_BYTES}, or a larger max_depth, up to "
+                "8."
             )
         return n_bits
 
@@ -283,7 +284,8 @@ class PCAQuantizer(CorrectingEncoder):
                 f"The rows vary in {axes.rank} of {d} directions only (constant or "
                 f"duplicate columns?), which at max_depth={self.max_depth} take "
                 f"{most} bits of the {n_bits} asked for. Pass bits of at most "
-                f"{most / d:.4g}, n_bytes of at most {most // 8 + CORRECTION_BYTES}, "
+                f"{most / d:.4g}, n_bytes of at most "
+                f"{code_width(most - 7) + CORRECTION_BYTES}, "
                 "or a larger max_depth, up to 8."
             )
 
@@ -504,7 +506,7 @@ class _Trial:
         self._unit = scale
         self._squares = np.square(self._z, dtype=np.float64).sum(axis=1)
         self._n_queries = min(_TRIAL_QUERIES, len(numbers) // 4)
-        self._k = min(_TRIAL_NEIGHBORS, len(numbers) // 8)
+        self._k = min(_TRIAL_NEIGHBORS, len(numbers) // 10)
         self._true = self._distances(self._z, self._z[: self._n_queries], 1.0)
         self._limits = np.partition(self._true, self._k - 1, axis=1)[:, [self._k - 1]]
 
