@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -75,6 +76,14 @@ def test_imports_go_down(path):
 
 def test_every_room_has_a_floor():
     assert set(FLOOR) == {room(path) for path in MODULES}
+
+
+def test_contributing_lists_the_floors():
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    table = text.split("| rooms | what is there |")[1].split("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    floors = [set(re.findall(r"`(\w+)`", cell)) for cell in cells]
+    assert floors == [*FLOORS[:-1]]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
