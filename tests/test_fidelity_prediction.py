@@ -13,7 +13,7 @@ from skbq import (
 )
 from skbq.datasets import load_wordnet_minilm, make_gaussian
 from skbq.theory import (
-    RowLaw,
+    RowModel,
     denoised_covariance,
     effective_dimension,
     predict_fidelity,
@@ -67,7 +67,7 @@ def test_denoising_keeps_what_is_no_noise(law):
 
 
 def test_denoising_refuses_one_row():
-    with pytest.raises(ValueError, match="at least 2"):
+    with pytest.raises(ValueError, match=r"\[2, inf\)"):
         denoised_covariance(np.eye(3), 1)
 
 
@@ -120,8 +120,8 @@ def test_isotropic_vectors_do_not_see_a_rotation(law):
     ("known", "message"),
     [
         ({"rotation": np.ones((D, D))}, "orthogonal"),
-        ({"metric": "euclidean"}, "metric must be one of"),
-        ({"query": "float"}, "query must be one of"),
+        ({"metric": "euclidean"}, "'metric' .* must be one of"),
+        ({"query": "float"}, "'query' .* must be one of"),
         ({"query": "vectors", "code_metric": "penalty"}, "compares two codes"),
     ],
 )
@@ -134,7 +134,7 @@ def test_the_law_of_rotated_rows_measures_rotated_rows(glosses):
     X = glosses[:1000]
     rotation = RandomRotation(random_state=0).fit(X)
     known = X.mean(axis=0), np.cov(X.T), len(X)
-    law = RowLaw.fit(*known, sample=X).rotated(rotation.matrix())
+    law = RowModel.fit(*known, sample=X).rotated(rotation.matrix())
     quantizer = TwoBitQuantizer(threshold="zero")
     levels = quantizer.fit_transform(rotation.transform(X)).unpack().astype(float)
     true = X[:500] @ X[500:].T
@@ -149,7 +149,7 @@ def test_the_standard_error_is_the_spread_over_samples():
     found = []
     for _ in range(30):
         X = rng.multivariate_normal(mean, covariance, size=400)
-        law = RowLaw.fit(mean, covariance, 10**6, sample=X, metric="inner_product")
+        law = RowModel.fit(mean, covariance, 10**6, sample=X, metric="inner_product")
         checked = law.predict(BinaryQuantizer("zero"))
         found.append((checked.sampled, checked.standard_error))
     sampled, errors = np.transpose(found)

@@ -1,11 +1,16 @@
 """Closed forms of fidelity against simulation, at fixed seeds."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+import skbq.theory
 from skbq import BinaryQuantizer, TwoBitQuantizer
 from skbq.theory import (
+    denoised_covariance,
     fit_projected_normal,
     isotropic_fidelity,
     pairwise_fidelity,
@@ -123,17 +128,17 @@ def test_row_threshold_in_low_dimension(d):
 
 
 @pytest.mark.parametrize("energy", [0.0, 0.5])
-@pytest.mark.parametrize("centred", [False, True])
-def test_spearman_of_normal_rows_on_the_sphere(energy, centred):
+@pytest.mark.parametrize("centered", [False, True])
+def test_spearman_of_normal_rows_on_the_sphere(energy, centered):
     mean, covariance = make_moments(64, energy=energy)
     X = draw(mean, covariance, 3000)
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     codes = levels_of(ONE, X)
-    Y = X - X.mean(axis=0) if centred else X
+    Y = X - X.mean(axis=0) if centered else X
     S = (Y[:1500] @ Y[1500:].T).ravel()[::7]
     B = (codes[:1500] @ codes[1500:].T).ravel()[::7]
     predicted = predict_fidelity(
-        ONE, mean, covariance, metric="cosine", centred=centred, sample=X[:800]
+        ONE, mean, covariance, metric="cosine", centered=centered, sample=X[:800]
     )
     measured = spearmanr(S, B).statistic
     assert abs(predicted.spearman - measured) < 0.02
@@ -371,3 +376,52 @@ def test_constant_coordinates_do_not_matter_under_cosine(quantizer):
     alone = predict_fidelity(quantizer, mean, covariance, metric="cosine").pearson
     among = predict_fidelity(quantizer, means, padded, metric="cosine").pearson
     assert abs(alone - among) < 0.01
+
+
+def test_the_halves_import_nothing_of_each_other():
+    """What fidelity and recall share stands below both."""
+    folder = Path(skbq.theory.__file__).parent
+    for half, other in (("_fidelity", "_recall"), ("_recall", "_fidelity")):
+        paths = sorted((folder / half).glob("*.py"))
+        assert len(paths) > 3
+        for path in paths:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom):
+                    assert other not in (node.module or ""), path
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LocalLaw", "ScoreGivenCosine"),
+        ("RowLaw", "RowModel"),
+        ("local_law", "score_given_cosine"),
+    ],
+)
+def test_old_names_are_found_with_a_warning(old, new):
+    with pytest.warns(FutureWarning, match=f"theory.{old} is now .*theory.{new}"):
+        assert getattr(skbq.theory, old) is getattr(skbq.theory, new)
+    with pytest.raises(AttributeError, match="no attribute 'NoLaw'"):
+        _ = skbq.theory.NoLaw
+
+
+def test_old_spellings_are_taken_with_a_warning():
+    mean, covariance = np.full(8, 0.3), np.eye(8)
+    new = predict_fidelity(ONE, mean, covariance, centered=True)
+    with pytest.warns(FutureWarning, match="'centred' of predict_fidelity"):
+        old = predict_fidelity(ONE, mean, covariance, centred=True)
+    assert old == new
+    with pytest.warns(FutureWarning, match="rotation_spread is now .*rotation_std"):
+        assert new.rotation_spread == new.rotation_std
+    X = np.random.default_rng(0).standard_normal((30, 8)) + 1
+    with pytest.warns(FutureWarning, match="'centred' of pairwise_fidelity"):
+        old = pairwise_fidelity(np.sign(X), X, centred=True)
+    assert old == pairwise_fidelity(np.sign(X), X, centered=True)
+
+
+def test_wrong_types_are_type_errors():
+    for function in (predict_fidelity, simulated_fidelity):
+        with pytest.raises(TypeError, match="'metric' parameter of"):
+            function(ONE, np.zeros(3), np.eye(3), metric=None)
+    with pytest.raises(TypeError, match="'n_samples' parameter of"):
+        denoised_covariance(np.eye(3), 10.5)

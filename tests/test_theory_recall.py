@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 
-from skbq.theory import local_law, model_scores, oversampling_for, predict_recall
+from skbq.theory import (
+    model_scores,
+    oversampling_for,
+    predict_recall,
+    score_given_cosine,
+)
 from skbq.theory._recall.subsampling import (
     _ORDER_SEED,
     rank_neighbors,
     rank_rows,
     sample_recall,
-    thinned_recall,
-    thinning_depth,
+    subsampled_recall,
+    subsampling_depth,
 )
 from skbq.theory._recall.tail_copula import (
     LOG_NOISE,
@@ -95,7 +100,7 @@ class TestTail:
         assert recall[-1] < 1e-3
 
 
-class TestThinning:
+class TestSubsampling:
     @pytest.mark.parametrize("ties", [False, True])
     @pytest.mark.parametrize(("k", "candidates"), [(1, 1), (4, 8), (10, 30)])
     def test_matches_resampling(self, k, candidates, ties):
@@ -105,8 +110,8 @@ class TestThinning:
         scores = similarities + 0.7 * rng.normal(size=(2, n_rows))
         if ties:
             scores = np.round(2 * scores)
-        ranks, _ = rank_rows(similarities, scores, thinning_depth(k, share), 4)
-        expected = thinned_recall(ranks, k, candidates, share)
+        ranks, _ = rank_rows(similarities, scores, subsampling_depth(k, share), 4)
+        expected = subsampled_recall(ranks, k, candidates, share)
         order = np.random.default_rng(_ORDER_SEED).permutation(n_rows)
         drawn = np.empty((n_trials, 2))
         for trial in range(n_trials):
@@ -120,7 +125,7 @@ class TestThinning:
     def test_keeping_nearly_all_is_the_sample(self, sampled_pairs):
         ranks, _ = rank_rows(*sampled_pairs, 200, 4)
         np.testing.assert_allclose(
-            thinned_recall(ranks, 10, 20, 1 - 1e-9),
+            subsampled_recall(ranks, 10, 20, 1 - 1e-9),
             sample_recall(ranks, 10, 20),
             atol=1e-5,
         )
@@ -183,6 +188,12 @@ class TestPredictRecall:
             *sampled_pairs, oversampling=self.oversampling, expected_rows=8000
         )
         assert not predicted.measured
+        one = predicted.estimates[1]
+        assert (one.value, *one.interval) == (
+            predicted.recall[1],
+            *predicted.interval[1],
+        )
+        assert one.confidence == predicted.confidence == 0.9
         assert np.abs(predicted.recall - measured.recall).max() < 0.04
         assert np.all(predicted.interval[:, 0] <= measured.recall)
         assert np.all(measured.recall <= predicted.interval[:, 1])
@@ -281,10 +292,13 @@ class TestPredictRecall:
             ({"scores": np.zeros((5, 300), dtype=complex)}, "real numbers"),
             ({"oversampling": 0.5}, "at least 1"),
             ({"oversampling": []}, "at least 1"),
-            ({"expected_rows": 10}, "expected_rows must be at least the 300 rows"),
-            ({"n_neighbors": 0}, "n_neighbors must lie in"),
-            ({"n_neighbors": 301}, "n_neighbors must lie in"),
-            ({"confidence": 1.0}, "confidence must lie in"),
+            (
+                {"expected_rows": 10},
+                r"'expected_rows' .* an int in the range \[300, inf\)",
+            ),
+            ({"n_neighbors": 0}, r"'n_neighbors' .* an int in the range \[1, 300\]"),
+            ({"n_neighbors": 301}, r"'n_neighbors' .* an int in the range \[1, 300\]"),
+            ({"confidence": 1.0}, r"'confidence' .* a float in the range \(0.0, 1.0\)"),
         ],
     )
     def test_refuses(self, change, message):
@@ -332,6 +346,7 @@ class TestOversamplingFor:
         assert needed.interval[0] <= needed.expected <= needed.oversampling
         assert needed.interval[1] == needed.oversampling
         assert needed.recall_interval[0] >= target
+        assert needed.estimate.interval == needed.recall_interval
         measured = predict_recall(*full_pairs, oversampling=needed.oversampling)
         assert measured.recall[0] >= target
         true = oversampling_for(target, *full_pairs).expected
@@ -354,12 +369,16 @@ class TestOversamplingFor:
 
     @pytest.mark.parametrize("target", [0.0, 1.0, np.nan])
     def test_refuses_targets(self, sampled_pairs, target):
-        with pytest.raises(ValueError, match="target_recall must lie in"):
+        with pytest.raises(
+            ValueError, match=r"'target_recall' .* a float in the range \(0.0, 1.0\)"
+        ):
             oversampling_for(target, *sampled_pairs)
 
     @pytest.mark.parametrize("largest", [0.5, np.inf])
     def test_refuses_limits(self, sampled_pairs, largest):
-        with pytest.raises(ValueError, match="max_oversampling must be"):
+        with pytest.raises(
+            ValueError, match=r"'max_oversampling' .* a float in the range \[1.0, inf\)"
+        ):
             oversampling_for(0.9, *sampled_pairs, max_oversampling=largest)
 
 
@@ -422,7 +441,7 @@ def residual_moments(score, cosine, c):
 QUANTIZERS = [OneBit(), TwoBit("row"), TwoBit("coordinate")]
 
 
-class TestLocalLaw:
+class TestScoreGivenCosine:
     @pytest.mark.parametrize("quantizer", QUANTIZERS)
     @pytest.mark.parametrize("c", [0.0, 0.5, 0.9])
     def test_coded_query_matches_simulation(self, quantizer, c):
@@ -437,11 +456,11 @@ class TestLocalLaw:
             cosine = y @ x / np.linalg.norm(x) / np.linalg.norm(y, axis=1)
             codes = encode(quantizer, np.vstack([x, y]), scale)
             found.append(residual_moments(codes[1:] @ codes[0], cosine, c))
-        law = local_law(quantizer, np.zeros(d), covariance, [c])
+        scores = score_given_cosine(quantizer, np.zeros(d), covariance, [c])
         mean, variance = np.mean(found, axis=0)
         error = np.std(found, axis=0)[0] / np.sqrt(len(found))
-        assert abs(law.mean[0] - mean) < 3 * error + 0.01 * mean
-        assert law.variance[0] == pytest.approx(variance, rel=0.15)
+        assert abs(scores.mean[0] - mean) < 3 * error + 0.01 * mean
+        assert scores.variance[0] == pytest.approx(variance, rel=0.15)
 
     @pytest.mark.parametrize("quantizer", QUANTIZERS)
     @pytest.mark.parametrize("c", [0.0, 0.5, 0.9])
@@ -458,45 +477,53 @@ class TestLocalLaw:
         corrected = raw / (x * codes).sum(axis=1)
         corrected *= np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1)
         for query, score in (("vectors", raw), ("corrected", corrected)):
-            law = local_law(quantizer, np.zeros(d), covariance, [c], query=query)
+            scores = score_given_cosine(
+                quantizer, np.zeros(d), covariance, [c], query=query
+            )
             mean, variance = residual_moments(score, cosine, c)
-            assert law.mean[0] == pytest.approx(mean, rel=0.03, abs=0.2)
-            assert law.variance[0] == pytest.approx(variance, rel=0.2)
+            assert scores.mean[0] == pytest.approx(mean, rel=0.03, abs=0.2)
+            assert scores.variance[0] == pytest.approx(variance, rel=0.2)
 
     def test_isotropic_signs_are_exact(self):
         """Mean d (2/pi) arcsin c; no correlation between coordinates matters."""
-        law = local_law(OneBit(), np.zeros(64), np.eye(64), [-0.6, 0.0, 0.6])
+        scores = score_given_cosine(
+            OneBit(), np.zeros(64), np.eye(64), [-0.6, 0.0, 0.6]
+        )
         np.testing.assert_allclose(
-            law.mean, 128 / np.pi * np.arcsin([-0.6, 0.0, 0.6]), atol=0.15
+            scores.mean, 128 / np.pi * np.arcsin([-0.6, 0.0, 0.6]), atol=0.15
         )
         # At c = 0 every sign is free, less what the cosine already says.
-        assert law.variance[1] == pytest.approx(64 * (1 - (2 / np.pi) ** 2), rel=1e-3)
+        assert scores.variance[1] == pytest.approx(
+            64 * (1 - (2 / np.pi) ** 2), rel=1e-3
+        )
 
     def test_invariances(self):
         covariance = mixing_matrix(24).T @ mixing_matrix(24)
         cosine = np.linspace(-0.5, 0.95, 7)
         order = np.random.default_rng(0).permutation(24)
         for quantizer in QUANTIZERS:
-            law = local_law(quantizer, np.zeros(24), covariance, cosine)
+            scores = score_given_cosine(quantizer, np.zeros(24), covariance, cosine)
             for other in (4 * covariance, covariance[np.ix_(order, order)]):
-                same = local_law(quantizer, np.ones(24), other, cosine)
-                np.testing.assert_allclose(same.mean, law.mean, rtol=1e-6, atol=1e-8)
-                np.testing.assert_allclose(same.variance, law.variance, rtol=1e-6)
+                same = score_given_cosine(quantizer, np.ones(24), other, cosine)
+                np.testing.assert_allclose(same.mean, scores.mean, rtol=1e-6, atol=1e-8)
+                np.testing.assert_allclose(same.variance, scores.variance, rtol=1e-6)
 
     def test_constant_coordinates_are_left_out(self):
         covariance = np.diag([1.0, 0.0, 2.0, 1.0])
-        law = local_law(OneBit(), np.zeros(4), covariance, [0.5])
-        less = local_law(OneBit(), np.zeros(3), np.diag([1.0, 2.0, 1.0]), [0.5])
-        np.testing.assert_allclose(law.variance, less.variance)
+        scores = score_given_cosine(OneBit(), np.zeros(4), covariance, [0.5])
+        less = score_given_cosine(
+            OneBit(), np.zeros(3), np.diag([1.0, 2.0, 1.0]), [0.5]
+        )
+        np.testing.assert_allclose(scores.variance, less.variance)
 
     def test_refuses(self):
-        with pytest.raises(ValueError, match=r"covariance \(d, d\)"):
-            local_law(OneBit(), np.zeros(3), np.eye(4), [0.5])
-        with pytest.raises(ValueError, match="query must be one of"):
-            local_law(OneBit(), np.zeros(3), np.eye(3), [0.5], query="float")
+        with pytest.raises(ValueError, match=r"covariance shape \(d, d\)"):
+            score_given_cosine(OneBit(), np.zeros(3), np.eye(4), [0.5])
+        with pytest.raises(ValueError, match="'query' .* must be one of"):
+            score_given_cosine(OneBit(), np.zeros(3), np.eye(3), [0.5], query="float")
         with pytest.raises(ValueError, match="Every coordinate is constant"):
-            local_law(OneBit(), np.zeros(3), np.zeros((3, 3)), [0.5])
-        with pytest.raises(ValueError, match='"codes" or "corrected"'):
+            score_given_cosine(OneBit(), np.zeros(3), np.zeros((3, 3)), [0.5])
+        with pytest.raises(ValueError, match=r"\['codes', 'corrected'\]"):
             model_scores(OneBit(), np.zeros(3), np.eye(3), [[0.5]], query="vectors")
 
     @pytest.mark.parametrize("quantizer", QUANTIZERS[:2])

@@ -7,7 +7,7 @@ import numpy as np
 
 from .._quantization.strategy import Strategy
 from .._utils.similarity import scaled_rows
-from ..theory import RowLaw
+from ..theory import RowModel
 from .bench import VectorSet
 
 # Rows for the moments, and for the similarities of pairs.
@@ -26,7 +26,7 @@ _log = logging.getLogger("skbq")
 def predict_fidelities(
     strategies: Iterable[Strategy], rows: VectorSet
 ) -> dict[Strategy, float]:
-    """Predict the fidelity of strategies by :class:`skbq.theory.RowLaw`.
+    """Predict the fidelity of strategies by :class:`skbq.theory.RowModel`.
 
     Nothing is predicted under "euclidean", from fewer than 20 rows or rows that are
     all the same, or for more than 1,024 coordinates.
@@ -42,7 +42,7 @@ def predict_fidelities(
     mean, covariance = x.mean(axis=0), np.atleast_2d(np.cov(x.T, bias=True))
     if np.trace(covariance) <= _NO_SPREAD * (mean @ mean):
         return {}
-    plain = RowLaw.fit(
+    plain = RowModel.fit(
         mean, covariance, len(x), sample=x[:_SAMPLE_ROWS], metric=rows.metric
     )
     rotated = None

@@ -6,7 +6,7 @@ import numpy as np
 
 from .._quantization.rotation import RandomRotation
 from .._quantization.strategy import ROTATION_SEED, Strategy
-from ..theory import RowLaw
+from ..theory import RowModel
 
 # A prediction counts as valid if it is within 0.02 of what a sample shows, and the
 # sample is large enough to say that it is within 0.03 of all rows (95 %, one side).
@@ -51,13 +51,13 @@ def predicted_strategies() -> list[Strategy]:
 
 
 def fidelity_table(
-    law: RowLaw, normal_share: float, length_variation: tuple[float, float]
+    law: RowModel, normal_share: float, length_variation: tuple[float, float]
 ) -> dict[str, Any]:
     """Predict every strategy, and check each prediction on the sample.
 
     Parameters
     ----------
-    law : RowLaw
+    law : RowModel
     normal_share : float
         Share of the coordinates that look normal.
     length_variation : tuple of float
@@ -108,7 +108,7 @@ def fidelity_table(
 
 def _reason(
     strategy: Strategy,
-    law: RowLaw,
+    law: RowModel,
     normal_share: float,
     length_variation: tuple[float, float],
 ) -> str:
@@ -131,7 +131,7 @@ def _reason(
     return "; ".join(causes) or "coordinates depend on each other as normal ones do not"
 
 
-def _kurtosis(law: RowLaw) -> float:
+def _kurtosis(law: RowModel) -> float:
     half = len(law.sample) // 2
     similarity = law.sample[:half] @ law.sample[half:].T
     centered = similarity - similarity.mean()

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
 from .._utils.validation import DocLinkMixin, check_vectors
-from ..theory import RowLaw
+from ..theory import RowModel
 from .fidelity_table import fidelity_table
 from .moments import Moments, Reservoir, anderson_darling
 
@@ -269,7 +269,7 @@ class HeterogeneityProfiler(
 
         See Also
         --------
-        skbq.theory.RowLaw : The same for one quantizer of yours.
+        skbq.theory.RowModel : The same for one quantizer of yours.
         skbq.metrics.RankingFidelityScorer : Measured fidelity of a fitted index.
 
         Notes
@@ -307,7 +307,7 @@ class HeterogeneityProfiler(
                     "them to one length, or choose metric='inner_product'."
                 )
             metric = "cosine"
-        law = RowLaw.fit(
+        law = RowModel.fit(
             self.mean_,
             self.covariance_,
             self.n_samples_seen_,

@@ -31,6 +31,23 @@ def renamed_parameter(
     return old_value  # type: ignore[return-value]
 
 
+def renamed_attribute(instance: object, name: str, old_name: str) -> Any:
+    """Return an attribute that was asked for by its old name (in a property).
+
+    Warns
+    -----
+    FutureWarning
+        Always.
+    """
+    owner = type(instance).__name__
+    warnings.warn(
+        f"{owner}.{old_name} is now {owner}.{name}. {_GONE}",
+        FutureWarning,
+        stacklevel=3,
+    )
+    return getattr(instance, name)
+
+
 def renamed_object(module: str, old_name: str, names: dict[str, str]) -> Any:
     """Return the object of a module that an old name stands for (``__getattr__``).
 

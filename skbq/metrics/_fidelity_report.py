@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from .._utils.estimate import Estimate
 from .._utils.similarity import similarities
-from ..theory import RowLaw
+from ..theory import RowModel
 
 # A prediction that is off by less counts as holding, however narrow the interval.
 _TOLERANCE = 0.03
@@ -120,7 +120,7 @@ def predict_index(
     if not _same_similarity(vectors, seen, metric):
         return np.nan, "a step before the quantizer changes the similarity of rows"
     some = check_random_state(seed).permutation(len(seen))[:_SAMPLE_ROWS]
-    law = RowLaw.fit(
+    law = RowModel.fit(
         seen.mean(axis=0),
         np.cov(seen.T, bias=True).reshape(seen.shape[1], -1),
         len(seen),

@@ -1,10 +1,14 @@
 """Closed forms and predictors over plain arrays: fidelity and recall of codes.
 
-Nothing here imports another part of the package, and nothing is an estimator.
+Nothing here is an estimator. Quantizers come in through their ``step_function``.
 """
 
+from typing import Any
+
+from .._utils.deprecation import renamed_object
 from ._closed_forms import (
     MagnitudeGain,
+    OneSidedFidelity,
     SteinSignal,
     bit_agreement,
     effective_dimension,
@@ -19,7 +23,7 @@ from ._fidelity.covariance_shrinkage import denoised_covariance
 from ._fidelity.pairwise import pairwise_fidelity
 from ._fidelity.prediction import isotropic_fidelity, predict_fidelity
 from ._fidelity.projected_normal import ProjectedNormal, fit_projected_normal
-from ._fidelity.row_model import CheckedFidelity, RowLaw
+from ._fidelity.row_model import CheckedFidelity, RowModel
 from ._fidelity.score_moments import Fidelity
 from ._fidelity.simulation import simulated_fidelity
 from ._fidelity.spearman import spearman_from_pearson
@@ -29,19 +33,24 @@ from ._recall.prediction import (
     oversampling_for,
     predict_recall,
 )
-from ._recall.score_given_cosine import LocalLaw, local_law, model_scores
+from ._recall.score_given_cosine import (
+    ScoreGivenCosine,
+    model_scores,
+    score_given_cosine,
+)
 from ._scaling_law import ScalingFit, fit_scaling_law, scaling_law
 
 __all__ = [
     "CheckedFidelity",
     "Fidelity",
-    "LocalLaw",
     "MagnitudeGain",
+    "OneSidedFidelity",
     "OversamplingPrediction",
     "ProjectedNormal",
     "RecallPrediction",
-    "RowLaw",
+    "RowModel",
     "ScalingFit",
+    "ScoreGivenCosine",
     "SteinSignal",
     "bit_agreement",
     "denoised_covariance",
@@ -49,7 +58,6 @@ __all__ = [
     "fit_projected_normal",
     "fit_scaling_law",
     "isotropic_fidelity",
-    "local_law",
     "magnitude_bit_gain",
     "model_scores",
     "one_sided_fidelity",
@@ -60,8 +68,20 @@ __all__ = [
     "rotated_fidelity",
     "scale_correlation",
     "scaling_law",
+    "score_given_cosine",
     "sign_entropy",
     "simulated_fidelity",
     "spearman_from_pearson",
     "stein_signal",
 ]
+
+_RENAMED = {
+    "LocalLaw": "ScoreGivenCosine",
+    "RowLaw": "RowModel",
+    "local_law": "score_given_cosine",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Find objects by the names that they had before release 0.2."""
+    return renamed_object(__name__, name, _RENAMED)

@@ -1,18 +1,31 @@
-"""Laws of one or two parameters: rotation, magnitude bit, entropy, SimHash, scaling."""
+"""Closed forms of one or two parameters: rotation, magnitude bit, entropy, SimHash.
+
+For readers. ``kruskal`` is called by :func:`spearman_from_pearson` and
+:func:`scaling_law`; nothing else of skbq calls any of them.
+"""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import erfc, ndtr, xlogy
-from scipy.stats import spearmanr
 
-from ._validation import check_choice, check_covariance, check_moments
+from .._utils.params import check_option, check_real
+from .._utils.statistics import rank_correlation
+from ._normal import MEAN_ABSOLUTE, normal_density
+from ._options import QUERIES
+from ._validation import check_covariance, check_moments
 
-_TAU = np.sqrt(2.0 / np.pi)
+# What rounding may add to a ratio of at most 1.
+_ROUNDING = 1e-9
+# Fewer coordinates always have a rank correlation of -1, 0 or 1.
+_FEWEST_COORDINATES = 3
+# Mean absolute correlations that differ by less do so by rounding.
+_EQUAL_CORRELATIONS = 1e-12
 
 
-def effective_dimension(covariance: Any) -> float:
+def effective_dimension(covariance: ArrayLike) -> float:
     """tr(Sigma)^2 / tr(Sigma^2): number of directions that share the variance.
 
     Parameters
@@ -36,8 +49,10 @@ def effective_dimension(covariance: Any) -> float:
     return float(np.trace(covariance) ** 2 / square) if square > 0 else float("nan")
 
 
-def rotated_fidelity(eta: Any, dimension_ratio: Any, *, query: str = "codes") -> Any:
-    """Fidelity (Pearson) of a centred code after a random rotation.
+def rotated_fidelity(
+    eta: ArrayLike, dimension_ratio: ArrayLike, *, query: str = "codes"
+) -> Any:
+    """Fidelity (Pearson) of a centered code after a random rotation.
 
     Parameters
     ----------
@@ -46,19 +61,20 @@ def rotated_fidelity(eta: Any, dimension_ratio: Any, *, query: str = "codes") ->
     dimension_ratio : array-like of float
         :func:`effective_dimension` over the number of coordinates, in (0, 1].
     query : {"codes", "vectors"}, default="codes"
-        Coded queries, or queries compared as they are.
+        Symmetric search, or asymmetric search: the query stays in floating point.
 
     Returns
     -------
     float or ndarray
-        (1 + (eta^-2 - 1) r)^-1/2 for coded queries, with eta^-1 for float ones.
+        (1 + (eta^-2 - 1) r)^-1/2 for symmetric search, with eta^-1 for asymmetric.
 
     Notes
     -----
     After a Haar rotation all coordinates have about the same variance, and only
-    the effective dimension is left of the covariance (derived for this project, see
-    the theory chapter of the documentation). Slightly optimistic at a low ratio:
-    ``predict_fidelity(..., rotation="haar")`` keeps what this quick form drops.
+    the effective dimension is left of the covariance (equation 1.14 of the theory
+    chapter of the documentation, derived for this project). Slightly optimistic at a
+    low ratio: ``predict_fidelity(..., rotation="haar")`` keeps what this quick form
+    drops.
 
     Examples
     --------
@@ -69,11 +85,11 @@ def rotated_fidelity(eta: Any, dimension_ratio: Any, *, query: str = "codes") ->
     >>> rotated_fidelity(2 / np.pi, np.array([0.1, 0.5])).round(3)
     array([0.934, 0.759])
     """
-    check_choice(query, "query", ("codes", "vectors"))
+    check_option(query, "query", "rotated_fidelity", QUERIES)
     eta = np.asarray(eta, dtype=np.float64)
     ratio = np.asarray(dimension_ratio, dtype=np.float64)
     for values, name in ((eta, "eta"), (ratio, "dimension_ratio")):
-        if not np.all((values > 0) & (values <= 1 + 1e-9)):
+        if not np.all((values > 0) & (values <= 1 + _ROUNDING)):
             raise ValueError(f"{name} must lie in (0, 1]. Got {values}.")
     power = 2.0 if query == "codes" else 1.0
     return _scalar((1.0 + (eta**-power - 1.0) * ratio) ** -0.5)
@@ -101,20 +117,32 @@ class MagnitudeGain:
     curvature: float
 
 
-def one_sided_fidelity(scale: Any) -> tuple[float, float]:
+class OneSidedFidelity(NamedTuple):
+    """Correlation of a code with real values, for one and for two bits.
+
+    Attributes
+    ----------
+    one_bit, two_bits : float
+    """
+
+    one_bit: float
+    two_bits: float
+
+
+def one_sided_fidelity(scale: ArrayLike) -> OneSidedFidelity:
     """Fidelity of one and two bits against real values, given the scales.
 
     Parameters
     ----------
     scale : array-like of shape (d,)
-        Standard deviations of centred, independent coordinates.
+        Standard deviations of centered, independent coordinates.
 
     Returns
     -------
-    one_bit, two_bits : float
-        Correlations of code and value, pooled over coordinates; two bits have
-        levels (1, 2) and the magnitude threshold at the mean absolute deviation of
-        an average coordinate (Xiao, arXiv 2605.17524, Proposition 5).
+    OneSidedFidelity
+        ``one_bit, two_bits``: correlations of code and value, pooled over coordinates;
+        two bits have levels (1, 2) and the magnitude threshold at the mean absolute
+        deviation of an average coordinate (Xiao, arXiv 2605.17524, Proposition 5).
 
     Examples
     --------
@@ -130,15 +158,16 @@ def one_sided_fidelity(scale: Any) -> tuple[float, float]:
     u = scale / scale.mean()
     safe = np.where(u > 0, u, 1.0)
     energy = np.mean(u**2)
-    ratio = np.where(u > 0, _TAU / safe, np.inf)
-    covariance = _TAU * u * (1.0 + np.exp(-0.5 * ratio**2))
+    ratio = np.where(u > 0, MEAN_ABSOLUTE / safe, np.inf)
+    covariance = MEAN_ABSOLUTE * u * (1.0 + np.exp(-0.5 * ratio**2))
     variance = 1.0 + 3.0 * erfc(ratio / np.sqrt(2.0))
-    one = _TAU / np.sqrt(energy)
-    return float(one), float(np.mean(covariance) / np.sqrt(variance.mean() * energy))
+    one = MEAN_ABSOLUTE / np.sqrt(energy)
+    two = np.mean(covariance) / np.sqrt(variance.mean() * energy)
+    return OneSidedFidelity(float(one), float(two))
 
 
 def magnitude_bit_gain(cv: float) -> MagnitudeGain:
-    """Gain of the second bit as the scales of coordinates spread.
+    """Gain of the second bit as the scales of coordinates differ.
 
     Parameters
     ----------
@@ -152,7 +181,7 @@ def magnitude_bit_gain(cv: float) -> MagnitudeGain:
 
     Notes
     -----
-    Second-order expansion of :func:`one_sided_fidelity` in the spread of the scales
+    Second-order expansion of :func:`one_sided_fidelity` in the variance of the scales
     (Xiao, arXiv 2605.17524, Proposition 5); both constants are computed here from
     its derivatives.
 
@@ -163,29 +192,28 @@ def magnitude_bit_gain(cv: float) -> MagnitudeGain:
     >>> round(result.isotropic_gain, 4), round(result.curvature, 4)
     (0.1159, 0.0877)
     """
-    if not (np.isfinite(cv) and cv >= 0):
-        raise ValueError(f"cv must be a number >= 0. Got {cv!r}.")
+    square = check_real(cv, "cv", "magnitude_bit_gain", low=0.0) ** 2
     # Derivatives at u = 1 of C(u) = tau u (1 + exp(-tau^2 / 2u^2)), V(u) = 1 + 3
     # erfc(tau / (u sqrt 2)); E u = 1, so only second ones count: E (u - 1)^2 = cv^2.
-    t2, e = _TAU**2, np.exp(-0.5 * _TAU**2)
-    c0, c2 = _TAU * (1.0 + e), _TAU * e * t2 * (t2 - 1.0)
-    v0 = 1.0 + 3.0 * erfc(_TAU / np.sqrt(2.0))
-    v2 = 3.0 * _TAU * _TAU * e * (t2 - 2.0)
+    tau = MEAN_ABSOLUTE
+    t2, e = tau**2, np.exp(-0.5 * tau**2)
+    c0, c2 = tau * (1.0 + e), tau * e * t2 * (t2 - 1.0)
+    v0 = 1.0 + 3.0 * erfc(tau / np.sqrt(2.0))
+    v2 = 3.0 * t2 * e * (t2 - 2.0)
     isotropic = c0 / np.sqrt(v0)
-    bend = isotropic * (0.5 * c2 / c0 - 0.25 * v2 / v0 - 0.5)
-    curvature = bend + 0.5 * _TAU
-    delta = isotropic - _TAU
-    square = float(cv) ** 2
+    second_order = isotropic * (0.5 * c2 / c0 - 0.25 * v2 / v0 - 0.5)
+    curvature = second_order + 0.5 * tau
+    delta = isotropic - tau
     return MagnitudeGain(
-        float(_TAU * (1.0 - 0.5 * square)),
-        float(isotropic + bend * square),
+        float(tau * (1.0 - 0.5 * square)),
+        float(isotropic + second_order * square),
         float(delta + curvature * square),
         float(delta),
         float(curvature),
     )
 
 
-def sign_entropy(mean: Any, scale: Any) -> float:
+def sign_entropy(mean: ArrayLike, scale: ArrayLike) -> float:
     """Mean entropy, in bits, of the sign of normal coordinates.
 
     Parameters
@@ -231,7 +259,7 @@ class SteinSignal:
     share: float
 
 
-def stein_signal(mean: Any, covariance: Any) -> SteinSignal:
+def stein_signal(mean: ArrayLike, covariance: ArrayLike) -> SteinSignal:
     """Signal that sign bits take from their own and from other coordinates.
 
     Parameters
@@ -262,14 +290,13 @@ def stein_signal(mean: Any, covariance: Any) -> SteinSignal:
     scale = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     live = scale > 0
     safe = np.where(live, scale, 1.0)
-    density = np.exp(-0.5 * (mean / safe) ** 2) / np.sqrt(2.0 * np.pi)
-    slope = np.where(live, 2.0 * density / safe, 0.0)
+    slope = np.where(live, 2.0 * normal_density(mean / safe) / safe, 0.0)
     total = float(slope**2 @ np.sum(covariance**2, axis=1))
     off = total - float(np.sum((slope * scale**2) ** 2))
     return SteinSignal(total, off, off / total if total > 0 else float("nan"))
 
 
-def scale_correlation(covariance: Any) -> float:
+def scale_correlation(covariance: ArrayLike) -> float:
     """Rank correlation of a coordinate's scale with how correlated it is (S0).
 
     Parameters
@@ -281,7 +308,7 @@ def scale_correlation(covariance: Any) -> float:
     float
         Spearman correlation over coordinates of sigma_i and the mean over j != i of
         abs(rho_ij), without constants; nan with fewer than three coordinates or
-        where one of the two is the same for all. Near 0, mean-field laws such as
+        where one of the two is the same for all. Near 0, mean-field models such as
         :func:`scaling_law` apply (Xiao, arXiv 2605.17524, diagnostic S0).
 
     Examples
@@ -297,17 +324,17 @@ def scale_correlation(covariance: Any) -> float:
     covariance = check_covariance(covariance)
     scale = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     live = scale > 0
-    if live.sum() < 3:
+    if live.sum() < _FEWEST_COORDINATES:
         return float("nan")
     scale = scale[live]
     rho = np.abs(covariance[np.ix_(live, live)]) / scale[:, None] / scale
     linked = (rho.sum(axis=1) - 1.0) / (len(scale) - 1)
-    if np.ptp(scale) == 0 or np.ptp(linked) <= 1e-12:
+    if np.ptp(linked) <= _EQUAL_CORRELATIONS:
         return float("nan")
-    return float(spearmanr(scale, linked).statistic)
+    return rank_correlation(scale, linked)
 
 
-def bit_agreement(cosine: Any) -> Any:
+def bit_agreement(cosine: ArrayLike) -> Any:
     """Probability that two vectors agree in a sign bit after a random rotation.
 
     Parameters
@@ -332,7 +359,18 @@ def bit_agreement(cosine: Any) -> Any:
     return _scalar(1.0 - np.arccos(cosine) / np.pi)
 
 
-def _mean_and_scale(mean: Any, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+def kruskal(pearson: ArrayLike) -> np.ndarray:
+    """Spearman correlation of bivariate normal variables, nan beyond -1 and 1.
+
+    (6 / pi) arcsin(pearson / 2): eq. (4.5).
+    """
+    pearson = np.asarray(pearson, dtype=np.float64)
+    valid = np.abs(pearson) <= 1.0
+    inside = np.where(valid, pearson, 0.0)
+    return np.where(valid, 6.0 / np.pi * np.arcsin(inside / 2.0), np.nan)
+
+
+def _mean_and_scale(mean: ArrayLike, scale: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     mean = np.asarray(mean, dtype=np.float64)
     scale = np.asarray(scale, dtype=np.float64)
     if mean.ndim != 1 or mean.shape != scale.shape or not np.all(scale >= 0):

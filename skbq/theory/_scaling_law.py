@@ -1,21 +1,31 @@
-"""The scaling law of fidelity in the off-diagonal ratio, with two constants."""
+"""The scaling law of fidelity in the off-diagonal ratio, with two constants.
+
+For readers: nothing of skbq calls it.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
+
+from .._utils.params import check_real
+from ._closed_forms import kruskal
+
+# Two constants need three data sets to leave one out.
+_FEWEST_SETS = 3
 
 
 def scaling_law(
-    off_diagonal_ratio: Any,
-    snr_mean: Any,
-    snr_std: Any,
+    off_diagonal_ratio: ArrayLike,
+    snr_mean: ArrayLike,
+    snr_std: ArrayLike,
     *,
     rho_0: float,
     strength: float,
 ) -> Any:
-    """Fidelity (Spearman) by the two-parameter law of mean-field type.
+    """Fidelity (Spearman) by the two-parameter scaling law of mean-field type.
 
     Parameters
     ----------
@@ -32,8 +42,13 @@ def scaling_law(
     float or ndarray
         (6 / pi) arcsin((rho_0 + strength r^2 A^2) / 2) with
         A = (1 + 2 v^2)^-1/2 exp(-m^2 / (1 + 2 v^2)); nan where the argument is not
-        within [-1, 1] of a correlation: the law does not apply there, which is
-        an alarm, not a perfect score.
+        within [-1, 1] of a correlation: the scaling law does not apply there, which
+        is an alarm, not a perfect score.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a constant is not a finite number.
 
     References
     ----------
@@ -47,14 +62,17 @@ def scaling_law(
     >>> scaling_law(5.0, 0.0, 0.0, rho_0=0.6, strength=0.1)
     nan
     """
-    rho = rho_0 + strength * _signal(off_diagonal_ratio, snr_mean, snr_std)
-    values = _kruskal(rho)
+    rho_0, strength = (
+        check_real(value, name, "scaling_law", low=-np.inf)
+        for value, name in ((rho_0, "rho_0"), (strength, "strength"))
+    )
+    values = kruskal(rho_0 + strength * _signal(off_diagonal_ratio, snr_mean, snr_std))
     return float(values) if values.ndim == 0 else values
 
 
 @dataclass(frozen=True)
 class ScalingFit:
-    """Constants of the scaling law, and how well it foretells what it has not seen.
+    """Constants of the scaling law, and how well it predicts what it has not seen.
 
     Attributes
     ----------
@@ -77,7 +95,10 @@ class ScalingFit:
 
 
 def fit_scaling_law(
-    off_diagonal_ratio: Any, snr_mean: Any, snr_std: Any, fidelity: Any
+    off_diagonal_ratio: ArrayLike,
+    snr_mean: ArrayLike,
+    snr_std: ArrayLike,
+    fidelity: ArrayLike,
 ) -> ScalingFit:
     """Fit the two constants of :func:`scaling_law` over data sets.
 
@@ -104,7 +125,7 @@ def fit_scaling_law(
     """
     signal = np.atleast_1d(_signal(off_diagonal_ratio, snr_mean, snr_std))
     target = np.atleast_1d(np.asarray(fidelity, dtype=np.float64))
-    if signal.ndim != 1 or signal.shape != target.shape or len(signal) < 3:
+    if signal.ndim != 1 or signal.shape != target.shape or len(signal) < _FEWEST_SETS:
         raise ValueError(
             "All arguments must have shape (n,), n >= 3. Got "
             f"{signal.shape} and {target.shape}."
@@ -115,32 +136,28 @@ def fit_scaling_law(
     left_out = np.empty(len(target))
     for i in range(len(target)):
         others = np.arange(len(target)) != i
-        left_out[i] = target[i] - _law(signal[i], _fit(signal[others], target[others]))
+        left_out[i] = target[i] - _fitted(
+            signal[i], _fit(signal[others], target[others])
+        )
     return ScalingFit(
         float(constants[0]),
         float(constants[1]),
-        target - _law(signal, constants),
+        target - _fitted(signal, constants),
         left_out,
         float(np.mean(np.abs(left_out))),
     )
 
 
-def _signal(ratio: Any, snr_mean: Any, snr_std: Any) -> np.ndarray:
+def _signal(ratio: ArrayLike, snr_mean: ArrayLike, snr_std: ArrayLike) -> np.ndarray:
+    """r^2 A^2 of each data set."""
     ratio = np.asarray(ratio, dtype=np.float64)
     m = np.asarray(snr_mean, dtype=np.float64)
-    spread = 1.0 + 2.0 * np.asarray(snr_std, dtype=np.float64) ** 2
-    return np.asarray(ratio**2 * np.exp(-2.0 * m**2 / spread) / spread)
+    widening = 1.0 + 2.0 * np.asarray(snr_std, dtype=np.float64) ** 2
+    return np.asarray(ratio**2 * np.exp(-2.0 * m**2 / widening) / widening)
 
 
-def _law(signal: Any, constants: np.ndarray) -> np.ndarray:
-    return _kruskal(constants[0] + constants[1] * np.asarray(signal))
-
-
-def _kruskal(rho: np.ndarray) -> np.ndarray:
-    """Spearman from Pearson correlations, nan for what is none."""
-    valid = np.abs(rho) <= 1.0
-    inside = np.where(valid, rho, 0.0)
-    return np.where(valid, 6.0 / np.pi * np.arcsin(inside / 2.0), np.nan)
+def _fitted(signal: np.ndarray, constants: np.ndarray) -> np.ndarray:
+    return kruskal(constants[0] + constants[1] * np.asarray(signal))
 
 
 def _fit(signal: np.ndarray, target: np.ndarray) -> np.ndarray:

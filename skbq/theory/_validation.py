@@ -1,11 +1,23 @@
-"""Checks of the arguments that the functions of this package share."""
+"""Checks of moments, which all of theory takes. Options: ``_utils/params.py``."""
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+# Asymmetry, and variances below 0, up to this share of the largest variance are what
+# sums in float32 leave.
+_ROUNDING = 1e-6
 
 
-def check_moments(mean: Any, covariance: Any) -> tuple[np.ndarray, np.ndarray]:
+class Moments(NamedTuple):
+    """Mean (d,) and covariance (d, d), dtype float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+
+
+def check_moments(mean: ArrayLike, covariance: ArrayLike) -> Moments:
     """Return mean (d,) and covariance (d, d) as float64, refusing what is not one."""
     mean, covariance = _real(mean, "mean"), _real(covariance, "covariance")
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)) or not len(mean):
@@ -16,27 +28,27 @@ def check_moments(mean: Any, covariance: Any) -> tuple[np.ndarray, np.ndarray]:
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise ValueError("mean and covariance must be finite.")
     scale = covariance.diagonal()
-    bound = 1e-6 * max(float(scale.max()), 0.0)
+    bound = _ROUNDING * max(float(scale.max()), 0.0)
     asymmetry = np.abs(covariance - covariance.T).max()
     if scale.min() < -bound or asymmetry > bound:
         raise ValueError(
             "covariance must be symmetric with a diagonal >= 0. Got a diagonal down "
             f"to {scale.min():.3g} and an asymmetry of {asymmetry:.3g}."
         )
-    return mean, covariance
+    return Moments(mean, covariance)
 
 
-def check_covariance(covariance: Any) -> np.ndarray:
+def check_covariance(covariance: ArrayLike) -> np.ndarray:
     """Return a covariance (d, d) as float64, refusing what is not one."""
     covariance = _real(covariance, "covariance")
     if covariance.ndim != 2:
         raise ValueError(
             f"covariance must have shape (d, d). Got {covariance.shape} instead."
         )
-    return check_moments(np.zeros(len(covariance)), covariance)[1]
+    return check_moments(np.zeros(len(covariance)), covariance).covariance
 
 
-def _real(values: Any, name: str) -> np.ndarray:
+def _real(values: ArrayLike | None, name: str) -> np.ndarray:
     """Return float64, refusing complex numbers, of which half would be lost."""
     if values is None or np.iscomplexobj(values):
         raise TypeError(
@@ -44,10 +56,3 @@ def _real(values: Any, name: str) -> np.ndarray:
             f"{'None' if values is None else 'complex numbers'} instead."
         )
     return np.asarray(values, dtype=np.float64)
-
-
-def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> str:
-    """Refuse a value that is not one of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {list(choices)}. Got {value!r}.")
-    return str(value)

@@ -1,18 +1,32 @@
-"""Means and covariances of codes of normal vectors."""
+"""Means and covariances of codes of normal vectors.
+
+Called by :func:`predict_fidelity`; equations are those of the theory chapter of the
+documentation.
+"""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from .row_statistics import Normal, RowStatistic
-from .step_functions import hermite_coefficients, step_covariance, step_mean
+from .._normal import (
+    Normal,
+    finite_or_zero,
+    normal_density,
+    reciprocal,
+    standardized,
+)
+from .._step_functions import hermite_coefficients, step_covariance, step_mean
+from .row_statistics import RowStatistic
 
 _UNIT_STEP = np.array([0.0, 1.0])
+# A variance of coordinate less threshold below this share of the largest variance is
+# rounding noise, as in `Normal.of`.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Thresholds fixed + sum_p loads[:, :, p] * statistic_p of a row.
+    """Thresholds fixed + sum_p loads[:, :, p] * statistic_p of a row: eq. (2.1).
 
     ``fixed`` (d, t), ``loads`` (d, t, p), ``covariance`` (p, p) of the statistics.
     """
@@ -36,11 +50,11 @@ class Thresholds:
 class Feature:
     """Levels (t + 1,) of one step function of the codes, and its response.
 
-    Expectations over the law of the coordinate: ``mean`` of the levels, ``slope``
-    of the derivative; for each row statistic (p, d): ``response`` of the mean to
-    it, ``slope_response`` of the slope, ``joint`` Cov(level, statistic) and
+    Expectations over the distribution of the coordinate: ``mean`` of the levels,
+    ``slope`` of the derivative; for each row statistic (p, d): ``response`` of the mean
+    to it, ``slope_response`` of the slope, ``joint`` Cov(level, statistic) and
     ``joint_slope``, the same for level times (x_i - mean_i) / variance, both beyond
-    the linear part of the statistic.
+    the linear part of the statistic: eq. (2.13) to (2.15).
     """
 
     levels: np.ndarray
@@ -57,11 +71,12 @@ class CodeModel:
     """Steps of x_i at sum-of-statistics thresholds, as steps of normal variables.
 
     Coordinate i minus its threshold k is taken as normal, jointly over i, k and the
-    statistics; what this misses in first order is shifted into the thresholds
-    (``points``) or corrected in ``covariance_rows``.
+    statistics, with the variance of eq. (2.2); what this misses in first order is
+    shifted into the thresholds (``points``, eq. (2.7)) or corrected in
+    ``covariance_rows`` (eq. (2.17)).
     """
 
-    law: Normal
+    normal: Normal
     thresholds: Thresholds
     levels: list[np.ndarray]
     points: np.ndarray = field(init=False)  # (d, t)
@@ -70,17 +85,18 @@ class CodeModel:
     features: list[Feature] = field(init=False)
 
     def __post_init__(self) -> None:
-        th, law = self.thresholds, self.law
+        th, normal = self.thresholds, self.normal
         typical = th.typical()
         shift = np.zeros_like(typical)
         for p, statistic in enumerate(th.statistics):
-            shift += th.loads[:, :, p] * statistic.deviation_at(law, typical)
-        variance = (law.scale**2)[:, None] + self._threshold_variance()
-        variance = np.where(variance > 1e-14 * law.scale.max() ** 2, variance, 0.0)
+            shift += th.loads[:, :, p] * statistic.deviation_at(normal, typical)
+        variance = (normal.scale**2)[:, None] + self._threshold_variance()
+        floor = _ROUNDING * normal.scale.max() ** 2
+        variance = np.where(variance > floor, variance, 0.0)
         set_ = object.__setattr__
         set_(self, "points", typical + shift)
         set_(self, "scale", np.sqrt(variance))
-        set_(self, "z", standardised(self.points - law.mean[:, None], self.scale))
+        set_(self, "z", standardized(self.points - normal.mean[:, None], self.scale))
         set_(self, "features", [self._feature(levels) for levels in self.levels])
 
     def _threshold_variance(self) -> np.ndarray:
@@ -96,17 +112,15 @@ class CodeModel:
         """Cov(x, statistics), (d, p)."""
         statistics = self.thresholds.statistics
         if not statistics:
-            return np.zeros((len(self.law.mean), 0))
+            return np.zeros((len(self.normal.mean), 0))
         return np.stack([s.cross for s in statistics], axis=1)
 
     def _feature(self, levels: np.ndarray) -> Feature:
         th, jumps = self.thresholds, np.diff(levels)
         density = normal_density(self.z)
-        inverse = np.divide(
-            1.0, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0
-        )
+        inverse = reciprocal(self.scale)
         flux = density * inverse
-        tilt = np.where(density > 0, density * _finite(self.z), 0.0) * inverse**2
+        tilt = np.where(density > 0, density * finite_or_zero(self.z), 0.0) * inverse**2
         loads = np.moveaxis(th.loads, 2, 0)
         joint, joint_slope = self._joint(levels)
         return Feature(
@@ -120,21 +134,20 @@ class CodeModel:
         )
 
     def _joint(self, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        th, law = self.thresholds, self.law
+        th, normal = self.thresholds, self.normal
         if not th.statistics:
-            return np.zeros((0, len(law.mean))), np.zeros((0, len(law.mean)))
+            return np.zeros((0, len(normal.mean))), np.zeros((0, len(normal.mean)))
         n_terms = len(th.statistics[0].conditional)
-        z = standardised(
-            th.typical() - law.mean[:, None], law.scale[:, None] + np.zeros_like(self.z)
-        )
+        shift = th.typical() - normal.mean[:, None]
+        z = standardized(shift, normal.scale[:, None] + np.zeros_like(shift))
         c = hermite_coefficients(z, levels, n_terms + 1)
         n = np.arange(2, n_terms + 1)[:, None]
-        # Coefficients of level times standardised coordinate, from order 2.
+        # Coefficients of level times standardized coordinate, from order 2.
         product = np.sqrt(n) * c[:-2] + np.sqrt(n + 1) * c[2:]
         tails = np.stack([s.conditional[1:] for s in th.statistics])
         return (
             np.einsum("ni,pni->pi", c[1:-1], tails),
-            np.einsum("ni,pni->pi", product, tails) * law.inverse_scale,
+            np.einsum("ni,pni->pi", product, tails) * normal.inverse_scale,
         )
 
     def covariance_rows(self, rows: slice) -> dict[tuple[int, int], np.ndarray]:
@@ -145,7 +158,7 @@ class CodeModel:
         if self.thresholds.statistics:
             tables = self._jittered_rows(rows, pairs)
         else:
-            rho = self.law.correlations(rows)
+            rho = self.normal.correlations(rows)
             tables = {
                 (f, g): step_covariance(
                     self.z[rows], self.z, self.levels[f], self.levels[g], rho
@@ -162,7 +175,7 @@ class CodeModel:
     def _jittered_rows(
         self, rows: slice, pairs: list[tuple[int, int]]
     ) -> dict[tuple[int, int], np.ndarray]:
-        """Off-diagonal blocks when thresholds move with the row."""
+        """Off-diagonal blocks when thresholds move with the row: eq. (2.16)."""
         tables = {pair: self._correction(rows, *pair) for pair in pairs}
         n_steps = self.z.shape[1]
         for k in range(n_steps):
@@ -184,25 +197,23 @@ class CodeModel:
     def _step_correlations(self, rows: slice, k: int, m: int) -> np.ndarray:
         th, cross = self.thresholds, self.cross
         left, right = th.loads[rows, k], th.loads[:, m]
-        rho = self.law.covariance[rows] - cross[rows] @ right.T - left @ cross.T
+        rho = self.normal.covariance[rows] - cross[rows] @ right.T - left @ cross.T
         rho += left @ th.covariance @ right.T
-        inverse = np.divide(
-            1.0, self.scale, out=np.zeros_like(self.scale), where=self.scale > 0
-        )
+        inverse = reciprocal(self.scale)
         rho *= inverse[rows, k, None] * inverse[:, m]
         i = np.arange(len(rho))
         rho[i, i + rows.start] = 0.0
         return np.clip(rho, -1.0, 1.0)
 
     def _correction(self, rows: slice, f: int, g: int) -> np.ndarray:
-        """First-order part that joint normality of x_i, x_j, statistics misses."""
+        """First-order part that joint normality misses: eq. (2.17), term by term."""
         first, second = self.features[f], self.features[g]
-        cov = self.law.covariance[rows]
+        cov = self.normal.covariance[rows]
         table = np.zeros_like(cov)
         for p, statistic in enumerate(self.thresholds.statistics):
             table += np.multiply.outer(first.joint[p, rows], second.response[p])
             table += np.multiply.outer(first.response[p, rows], second.joint[p])
-            own = statistic.third.diagonal() * self.law.inverse_scale**2
+            own = statistic.third.diagonal() * self.normal.inverse_scale**2
             mixed = statistic.third[rows] - cov * (own[rows, None] + own)
             left, right = first.slope_response[p, rows], second.slope_response[p]
             table += mixed * np.multiply.outer(left, second.slope)
@@ -210,18 +221,3 @@ class CodeModel:
             table += cov * np.multiply.outer(left, second.joint_slope[p])
             table += cov * np.multiply.outer(first.joint_slope[p, rows], right)
         return table
-
-
-def normal_density(z: np.ndarray) -> np.ndarray:
-    """Density of the standard normal, 0 at infinity."""
-    return np.exp(-0.5 * _finite(z) ** 2) * np.isfinite(z) / np.sqrt(2.0 * np.pi)
-
-
-def standardised(shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Shift / scale; for scale 0 infinite, and above only if the shift is negative."""
-    safe = np.where(scale > 0, scale, 1.0)
-    return np.where(scale > 0, shift / safe, np.where(shift < 0, -np.inf, np.inf))
-
-
-def _finite(z: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(z), z, 0.0)

@@ -1,14 +1,26 @@
-"""The measured counterpart of the identity behind the predictions."""
+"""The measured counterpart of the identity behind the predictions.
 
-from typing import Any
+Nothing of skbq calls it: it is for readers, tests and benchmarks.
+"""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .._validation import check_choice
+from ..._utils.deprecation import UNUSED, renamed_parameter
+from ..._utils.params import check_option
+from .._options import QUERIES
+
+# Share of the squares below which a variance is the rounding noise of a constant.
+_ROUNDING = 1e-20
 
 
 def pairwise_fidelity(
-    codes: Any, vectors: Any, *, query: str = "codes", centred: bool = False
+    codes: ArrayLike,
+    vectors: ArrayLike,
+    *,
+    query: str = "codes",
+    centered: bool = False,
+    centred: bool | str = UNUSED,
 ) -> float:
     """Pearson fidelity over all pairs of distinct rows, without forming a pair.
 
@@ -21,15 +33,23 @@ def pairwise_fidelity(
         length for cosines). p = d if ``query="vectors"``.
     query : {"codes", "vectors"}, default="codes"
         Score <q(x), q(y)>, or <x, q(y)>.
-    centred : bool, default=False
+    centered : bool, default=False
         Subtract the mean from the vectors first.
+    centred : bool
+        Old name of ``centered``.
 
     Returns
     -------
     float
         Correlation of score and similarity over the n (n - 1) ordered pairs, in
         O(n d^2): model-free, since sums over pairs of products of inner products
-        are sums over the entries of d x d matrices. nan if one of them is constant.
+        are sums over the entries of d x d matrices (equation 1.15 of the theory
+        chapter of the documentation). nan if one of them is constant.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit together or ``query`` is unknown.
 
     Examples
     --------
@@ -39,7 +59,9 @@ def pairwise_fidelity(
     >>> round(pairwise_fidelity(np.sign(X), X), 2)
     0.64
     """
-    check_choice(query, "query", ("codes", "vectors"))
+    owner = "pairwise_fidelity"
+    check_option(query, "query", owner, QUERIES)
+    centered = renamed_parameter(centered, centred, "centered", "centred", owner)
     q = np.asarray(codes, dtype=np.float64)
     f = np.asarray(vectors, dtype=np.float64)
     if q.ndim != 2 or f.ndim != 2 or len(q) != len(f) or len(q) < 3:
@@ -52,7 +74,7 @@ def pairwise_fidelity(
             f"query='vectors' needs codes of the vectors' shape {f.shape}. "
             f"Got {q.shape}."
         )
-    if centred:
+    if centered:
         f = f - f.mean(axis=0)
     left = q if query == "codes" else f
     pairs = len(q) * (len(q) - 1)
@@ -63,9 +85,9 @@ def pairwise_fidelity(
     own_score = np.einsum("nd,nd->n", left, q)
     own_similarity = np.einsum("nd,nd->n", f, f)
 
-    def mean(total: Any, own: np.ndarray) -> float:
+    def mean(total: float, own: np.ndarray) -> float:
         """Mean over pairs of different rows, given the sum over all pairs."""
-        return float(total - own.sum()) / pairs
+        return float(total - own.sum()) / pairs  # eq. (1.15)
 
     score = mean(left.sum(axis=0) @ q.sum(axis=0), own_score)
     similarity = mean(np.square(f.sum(axis=0)).sum(), own_similarity)
@@ -73,6 +95,6 @@ def pairwise_fidelity(
     similarity_square = mean(np.vdot(of_vectors, of_vectors), own_similarity**2)
     product = mean(np.vdot(with_left, mixed), own_score * own_similarity)
     variances = (score_square - score**2) * (similarity_square - similarity**2)
-    if not variances > 1e-20 * score_square * similarity_square:
+    if not variances > _ROUNDING * score_square * similarity_square:
         return float("nan")
     return (product - score * similarity) / float(np.sqrt(variances))

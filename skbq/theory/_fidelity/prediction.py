@@ -1,45 +1,56 @@
-"""Predicted fidelity of a quantizer on normal vectors, scaled to unit length or not."""
+"""Predicted fidelity of a quantizer on normal vectors, scaled to unit length or not.
 
+``closed_sums`` is called by :class:`RowModel`; :func:`predict_fidelity` itself by
+nothing of skbq, :func:`isotropic_fidelity` neither. Equations are those of the theory
+chapter of the documentation.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .._validation import check_choice, check_moments
+from ..._utils.deprecation import UNUSED, renamed_parameter
+from ..._utils.params import check_option
+from ..._utils.typing import StepQuantizer
+from .._normal import Normal
+from .._options import CODE_METRICS, METRICS, QUERIES
+from .._quantizer_steps import quantizer_steps
+from .._validation import check_moments
 from .code_moments import CodeModel, Thresholds
-from .quantizer_model import code_steps, row_factor, score_features, set_by_row
+from .quantizer_model import ScoreFeatures, score_features
 from .rotated_moments import check_rotation, haar_covariances
-from .row_statistics import Normal, mean_deviation
+from .row_statistics import mean_deviation
 from .score_moments import (
     Fidelity,
     Sums,
     VectorMoments,
     fidelity_sums,
+    mean_fidelity,
     normal_cross,
-    summarise,
     unit_cross,
 )
-from .simulation import PAIR_ROWS, CodedRows, draw_rows
+from .simulation import NEARLY_CONSTANT, PAIR_ROWS, CodedRows, draw_rows
 from .spearman import sample_rows, similarity_pairs
-from .unit_vectors import UnitRows
+from .unit_vectors import UnitVectors
 
-_METRICS = ("inner_product", "cosine")
-_QUERIES = ("codes", "vectors")
-_CODE_METRICS = ("auto", "hamming", "penalty", "dot")
+# The three thresholds of two bits: below, at and above the center.
 _SIDES = np.array([-1.0, 0.0, 1.0])
 
 
 def predict_fidelity(
-    quantizer: Any,
-    mean: Any,
-    covariance: Any,
+    quantizer: StepQuantizer,
+    mean: ArrayLike,
+    covariance: ArrayLike,
     *,
     query: str = "codes",
     code_metric: str = "auto",
     metric: str = "inner_product",
-    rotation: Any = None,
-    centred: bool = False,
-    sample: Any = None,
+    rotation: ArrayLike | str | None = None,
+    centered: bool = False,
+    sample: ArrayLike | None = None,
+    centred: bool | str = UNUSED,
 ) -> Fidelity:
     """Predict how well codes of normal vectors rank, without encoding anything.
 
@@ -48,30 +59,33 @@ def predict_fidelity(
     quantizer : object with ``step_function``
         :class:`skbq.BinaryQuantizer` or :class:`skbq.TwoBitQuantizer`, fitted or
         not: its parameters are used, its thresholds are those it would learn from
-        vectors of this law.
+        these vectors.
     mean : array-like of shape (d,)
         Mean of the vectors.
     covariance : array-like of shape (d, d)
         Covariance of the vectors; a coordinate of variance 0 is a constant.
     query : {"codes", "vectors"}, default="codes"
-        Whether the query is encoded too, or compared as it is with the codes:
-        sum_i x_i q_i(y), without correction.
+        "codes" is symmetric search: the query is encoded too. "vectors" is asymmetric
+        search: the query stays in floating point, and the score is sum_i x_i q_i(y),
+        without correction.
     code_metric : {"auto", "hamming", "penalty", "dot"}, default="auto"
         Distance between two codes; "auto" is "hamming" for one bit, "dot" for two.
     metric : {"inner_product", "cosine"}, default="inner_product"
-        The true similarity. Under "cosine" rows are vectors of the law scaled to
-        unit length before the quantizer sees them (the projected normal): for the
-        moments of unit rows see :func:`fit_projected_normal`.
+        The true similarity. Under "cosine" rows are normal vectors scaled to unit
+        length before the quantizer sees them (the projected normal): for the moments
+        of unit-norm vectors see :func:`fit_projected_normal`.
     rotation : array-like of shape (d, d), "haar" or None, default=None
         Orthogonal matrix R that turns rows x into x R before the quantizer; or
         "haar" for the mean over random rotations.
-    centred : bool, default=False
+    centered : bool, default=False
         Take the similarity of rows less their mean (after scaling, under
-        "cosine"), for float queries too.
+        "cosine"), in asymmetric search too.
     sample : array-like of shape (n, d), default=None
         Rows (some hundreds do) whose similarities are used in the step from Pearson
-        to Spearman in place of those that the law has: real data have more pairs that
-        are much alike.
+        to Spearman in place of those of the model: real data have more pairs that are
+        much alike.
+    centred : bool
+        Old name of ``centered``.
 
     Returns
     -------
@@ -80,6 +94,8 @@ def predict_fidelity(
 
     Raises
     ------
+    TypeError
+        If an option is not a string.
     ValueError
         If a parameter is not one of the above, the moments are not such, or
         ``query="vectors"`` comes with "penalty" or "hamming" of two bits, which are
@@ -93,14 +109,14 @@ def predict_fidelity(
     series in the correlations (the arcsine law for one bit at the median), exact
     for "inner_product" and for one bit at 0 under "cosine". A magnitude threshold
     that is the row's own mean deviation, and thresholds other than 0 under
-    "cosine", which move with the length of the unscaled row, are treated to first
-    order in 1 / effective dimension. Derived for this project, see the theory
-    chapter of the documentation.
+    "cosine", which move with the norm of the unscaled row, are treated to first
+    order in 1 / effective dimension. The theory chapter of the documentation derives
+    all of it: pages 1 to 4.
 
     Spearman's correlation has no closed form unless similarities are normal. It is
     Pearson's carried over by the similarities of pairs (see
     :func:`spearman_from_pearson`), plus what that misses on 1,000 rows which are drawn
-    from the law and coded; its standard error is below 0.005.
+    from the model and coded; its standard error is below 0.005.
 
     ``rotation="haar"`` averages the prediction for rotations drawn with a fixed
     seed, fewer in higher dimension, where one rotation is like another; products
@@ -125,49 +141,48 @@ def predict_fidelity(
     >>> round(two.pearson, 2)
     0.87
     """
+    owner = "predict_fidelity"
     mean, covariance = check_moments(mean, covariance)
-    check_choice(query, "query", _QUERIES)
-    check_choice(metric, "metric", _METRICS)
-    check_choice(code_metric, "code_metric", _CODE_METRICS)
-    turned = _rotated(mean, covariance, rotation)
+    check_option(query, "query", owner, QUERIES)
+    check_option(metric, "metric", owner, METRICS)
+    check_option(code_metric, "code_metric", owner, CODE_METRICS)
+    centered = renamed_parameter(centered, centred, "centered", "centred", owner)
+    rotated = _rotated(mean, covariance, rotation)
     results = [
-        closed_sums(quantizer, mu, sigma, query, code_metric, metric, centred)
-        for mu, sigma in turned
+        closed_sums(quantizer, normal, query, code_metric, metric, centered)
+        for normal in rotated
     ]
-    # One rotation is enough to see how scores bend.
-    mu, sigma = turned[0]
-    drawn = CodedRows(draw_rows(mu, sigma, metric, PAIR_ROWS), centred)
+    # One rotation is enough to see how far scores are from linear.
+    drawn = CodedRows(draw_rows(rotated[0], metric, PAIR_ROWS), centered)
     powers = drawn.powers(quantizer, query, metric)
-    pairs = similarity_pairs(drawn.rows, metric, centred, powers)
-    bend = drawn.bend(quantizer, query, code_metric, pairs)
+    pairs = similarity_pairs(drawn.rows, metric, centered, powers)
+    nonlinearity = drawn.nonlinearity(quantizer, query, code_metric, pairs)
     if sample is not None:
-        pairs = similarity_pairs(sample_rows(sample, mean), metric, centred, powers)
-    return summarise(results, pairs, bend)
+        pairs = similarity_pairs(sample_rows(sample, mean), metric, centered, powers)
+    return mean_fidelity(results, pairs, nonlinearity)
 
 
 def closed_sums(
-    quantizer: Any,
-    mean: np.ndarray,
-    covariance: np.ndarray,
+    quantizer: StepQuantizer,
+    normal: Normal,
     query: str,
     code_metric: str,
     metric: str,
-    centred: bool = False,
+    centered: bool = False,
 ) -> Sums:
-    """Moments of similarity and score of pairs of rows of N(mean, covariance)."""
-    law = Normal.of(mean, covariance)
-    if not law.scale.any():
+    """Moments of similarity and score of pairs of normal rows, in closed form."""
+    if not normal.scale.any():
         return Sums()  # nothing varies, and nothing is ranked
     if metric == "inner_product":
-        return _product_sums(quantizer, law, query, code_metric, centred)
-    quantizer, law = _without_constants(quantizer, law)
-    return _cosine_sums(quantizer, law, query, code_metric, centred)
+        return _product_sums(quantizer, normal, query, code_metric, centered)
+    quantizer, normal = _without_constants(quantizer, normal)
+    return _cosine_sums(quantizer, normal, query, code_metric, centered)
 
 
-def isotropic_fidelity(quantizer: Any) -> float:
+def isotropic_fidelity(quantizer: StepQuantizer) -> float:
     """Correlation of a code with a standard normal coordinate, squared: eta.
 
-    eta = c_1^2 / Var q, with c_1 = E x q(x): the fidelity of coded queries on
+    eta = c_1^2 / Var q, with c_1 = E x q(x): the fidelity of symmetric search on
     isotropic vectors of high dimension, and the constant of
     :func:`rotated_fidelity`.
 
@@ -190,108 +205,121 @@ def isotropic_fidelity(quantizer: Any) -> float:
     >>> round(isotropic_fidelity(TwoBitQuantizer(levels="lloyd_max")), 4)
     0.8825
     """
-    zero, one = np.zeros(1), np.ones(1)
-    thresholds, levels = code_steps(quantizer, zero, one)
-    law = Normal.of(zero, np.ones((1, 1)))
-    model = CodeModel(law, Thresholds.constant(thresholds), [levels])
+    standard = Normal.of(np.zeros(1), np.ones((1, 1)))
+    steps = quantizer_steps(quantizer, standard.mean, standard.scale)
+    model = CodeModel(standard, Thresholds.constant(steps.thresholds), [steps.levels])
     variance = model.covariance_rows(slice(0, 1))[0, 0][0, 0]
     return float(model.features[0].slope[0] ** 2 / variance)
 
 
 def _product_sums(
-    quantizer: Any, law: Normal, query: str, code_metric: str, centred: bool
+    quantizer: StepQuantizer,
+    normal: Normal,
+    query: str,
+    code_metric: str,
+    centered: bool,
 ) -> Sums:
-    steps, levels = code_steps(quantizer, law.mean, law.scale)
-    features, weights = score_features(levels, query, code_metric)
-    if set_by_row(quantizer, levels):
-        centre = steps[:, 1]
-        statistic = mean_deviation(law, centre, row_factor(steps, law.mean, law.scale))
+    steps = quantizer_steps(quantizer, normal.mean, normal.scale)
+    features = score_features(steps.levels, query, code_metric)
+    if steps.by_row:
+        center = steps.center
+        factor = steps.row_factor(normal.mean, normal.scale)
+        statistic = mean_deviation(normal, center, factor)
         thresholds = Thresholds(
-            np.repeat(centre[:, None], 3, axis=1),
-            np.broadcast_to(_SIDES[None, :, None], (len(centre), 3, 1)),
+            np.repeat(center[:, None], 3, axis=1),
+            np.broadcast_to(_SIDES[None, :, None], (len(center), 3, 1)),
             [statistic],
             np.array([[statistic.variance]]),
         )
     else:
-        thresholds = Thresholds.constant(steps)
-    model = CodeModel(law, thresholds, features)
+        thresholds = Thresholds.constant(steps.thresholds)
+    model = CodeModel(normal, thresholds, features.levels)
     crosses = [normal_cross(model, feature) for feature in model.features]
-    vectors = VectorMoments(law.mean, law.covariance)
-    return _sums(model, weights, vectors, crosses, query, centred)
+    vectors = VectorMoments(normal.mean, normal.covariance)
+    return _sums(model, features, vectors, crosses, query, centered)
 
 
 @dataclass(frozen=True)
-class _Part:
+class _PartQuantizer:
     """A quantizer seen from some of its coordinates."""
 
-    quantizer: Any
+    quantizer: StepQuantizer
     part: np.ndarray
     mean: np.ndarray
 
     @property
-    def magnitude(self) -> Any:
+    def magnitude(self) -> str | None:
         return getattr(self.quantizer, "magnitude", None)
 
-    def step_function(self, mean: Any, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+    def step_function(
+        self, mean: ArrayLike, scale: ArrayLike
+    ) -> tuple[np.ndarray, np.ndarray]:
         all_means, all_scales = self.mean.copy(), np.zeros(len(self.mean))
         all_means[self.part], all_scales[self.part] = mean, scale
         thresholds, levels = self.quantizer.step_function(all_means, all_scales)
         return np.asarray(thresholds)[self.part], levels
 
 
-def _without_constants(quantizer: Any, law: Normal) -> tuple[Any, Normal]:
+def _without_constants(
+    quantizer: StepQuantizer, normal: Normal
+) -> tuple[StepQuantizer, Normal]:
     """Leave out coordinates that never vary, whose codes rank nothing.
 
-    Scaled to unit length a constant varies a little, by the length of its row: as
+    Scaled to unit length a constant varies a little, by the norm of its row: as
     rounding noise, in which correlations with other coordinates mean nothing.
     """
-    floor = 1e-5 * np.sqrt(np.mean(law.scale**2))
-    live = law.scale > floor
+    floor = NEARLY_CONSTANT * np.sqrt(np.mean(normal.scale**2))
+    live = normal.scale > floor
     if live.all():
-        return quantizer, law
-    covariance = law.covariance[np.ix_(live, live)]
-    part = _Part(quantizer, np.flatnonzero(live), law.mean)
-    return part, Normal.of(law.mean[live], covariance)
+        return quantizer, normal
+    covariance = normal.covariance[np.ix_(live, live)]
+    part = _PartQuantizer(quantizer, np.flatnonzero(live), normal.mean)
+    return part, Normal.of(normal.mean[live], covariance)
 
 
 def _cosine_sums(
-    quantizer: Any, law: Normal, query: str, code_metric: str, centred: bool
+    quantizer: StepQuantizer,
+    normal: Normal,
+    query: str,
+    code_metric: str,
+    centered: bool,
 ) -> Sums:
-    rows = UnitRows(law)
-    scale = np.sqrt(np.maximum(rows.covariance.diagonal(), 0.0))
-    steps, levels = code_steps(quantizer, rows.mean, scale)
-    features, weights = score_features(levels, query, code_metric)
-    factor = (
-        row_factor(steps, rows.mean, scale) if set_by_row(quantizer, levels) else 0.0
-    )
-    thresholds, excess, drift = rows.thresholds(steps, factor)
-    model = CodeModel(law, thresholds, features)
-    vectors = VectorMoments(rows.mean, rows.covariance)
+    unit = UnitVectors(normal)
+    scale = np.sqrt(np.maximum(unit.covariance.diagonal(), 0.0))
+    steps = quantizer_steps(quantizer, unit.mean, scale)
+    features = score_features(steps.levels, query, code_metric)
+    factor = steps.row_factor(unit.mean, scale) if steps.by_row else 0.0
+    thresholds, excess, drift = unit.threshold_model(steps.thresholds, factor)
+    model = CodeModel(normal, thresholds, features.levels)
+    vectors = VectorMoments(unit.mean, unit.covariance)
     crosses = [
-        unit_cross(model, feature, rows.tilts, vectors, excess, drift)
+        unit_cross(model, feature, unit.tilts, vectors, excess, drift)
         for feature in model.features
     ]
-    return _sums(model, weights, vectors, crosses, query, centred)
+    return _sums(model, features, vectors, crosses, query, centered)
 
 
 def _sums(
     model: CodeModel,
-    weights: list[float],
+    features: ScoreFeatures,
     vectors: VectorMoments,
     crosses: list[np.ndarray],
     query: str,
-    centred: bool,
+    centered: bool,
 ) -> Sums:
-    if centred:
+    if centered:
         vectors = replace(vectors, mean=np.zeros_like(vectors.mean))
-    return fidelity_sums(model, weights, vectors, crosses, query)
+    return fidelity_sums(model, features.weights, vectors, crosses, query)
 
 
-def _rotated(mean: np.ndarray, covariance: np.ndarray, rotation: Any) -> Any:
+def _rotated(
+    mean: np.ndarray, covariance: np.ndarray, rotation: ArrayLike | str | None
+) -> Sequence[Normal]:
     if rotation is None:
-        return [(mean, covariance)]
+        return [Normal.of(mean, covariance)]
     if isinstance(rotation, str):
-        check_choice(rotation, "rotation", ("haar",))
+        also = "None or an orthogonal matrix"
+        check_option(rotation, "rotation", "predict_fidelity", ["haar"], also)
         return haar_covariances(mean, covariance)
     matrix = check_rotation(rotation, len(mean))
-    return [(mean @ matrix, matrix.T @ covariance @ matrix)]
+    return [Normal.of(mean @ matrix, matrix.T @ covariance @ matrix)]

@@ -1,18 +1,37 @@
-"""The normal vector behind unit rows: fit of the projected normal by moments."""
+"""The normal vector behind unit-norm vectors: fit of the projected normal by moments.
+
+Called by :class:`RowModel`, hence by the profiler, the advisor and the report of
+fidelity; equations are those of the theory chapter of the documentation.
+"""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._validation import check_moments
 from .unit_vectors import Tilts
 
+# Error (3.19) at which the moments are met: it moves a fidelity by less than 1e-4.
 _TOLERANCE = 3e-4
+# Most sets close within 25 iterations; those that do not close stop by patience.
 _MAX_ITERATIONS = 40
+# Iterations without gain after which the best one is returned. One that gains less
+# than 2 % of the error counts as none: the iterates of a fit that does not close creep.
 _PATIENCE = 4
-_GAIN = 0.02  # an iteration that gains less, as a share of the error, counts as none
-_NEARLY_CONSTANT = 1e-3  # of the root mean square of the scales
+_GAIN = 0.02
+# A larger step is as much as the linear response (3.17) can be trusted with: it is
+# 1 / (1 - kappa), which has no bound.
+_LARGEST_GAIN = 4.0
+# Weight of the error along the mean, which decides Cov(B, S) where kappa is large, in
+# the error of the fit: a tenth, so that it breaks ties and does not lead.
+_MEAN_WEIGHT = 0.1
+# Largest part of the energy 1 that rounding and a sample's mean may be off by.
+_ENERGY_TOLERANCE = 0.01
+# Scales below this share of their root mean square: their squares are below 1e-6 of
+# the others, as small as the rounding of float32 rows.
+_NEARLY_CONSTANT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -26,8 +45,8 @@ class ProjectedNormal:
     covariance : ndarray of shape (d, d)
         Covariance of g.
     residual : float
-        Frobenius norm of the covariance of unit rows that the fit leaves, as a
-        share of that covariance. Above 0.01 the fit does not close: the length of
+        Frobenius norm of the covariance of unit-norm vectors that the fit leaves, as a
+        share of that covariance. Above 0.01 the fit does not close: the norm of
         g is then not that of a normal vector, and predictions are less certain.
     n_iter : int
         Iterations done.
@@ -39,15 +58,15 @@ class ProjectedNormal:
     n_iter: int
 
 
-def fit_projected_normal(mean: Any, covariance: Any) -> ProjectedNormal:
-    """Find the normal law whose directions have this mean and covariance.
+def fit_projected_normal(mean: ArrayLike, covariance: ArrayLike) -> ProjectedNormal:
+    """Find the normal distribution whose directions have this mean and covariance.
 
     Parameters
     ----------
     mean : array-like of shape (d,)
-        Mean of rows of unit length.
+        Mean of unit-norm vectors.
     covariance : array-like of shape (d, d)
-        Covariance of rows of unit length.
+        Covariance of unit-norm vectors.
 
     Returns
     -------
@@ -58,17 +77,19 @@ def fit_projected_normal(mean: Any, covariance: Any) -> ProjectedNormal:
     Raises
     ------
     ValueError
-        If the moments are not those of unit rows: abs(mean)^2 + trace must be 1.
+        If the moments are not those of unit-norm vectors: abs(mean)^2 + trace must
+        be 1.
 
     Notes
     -----
     A fixed point from the moments themselves: the residuals are added, those along
     the mean amplified by 1 / (1 - abs(mean)^2), and the covariance is kept positive
-    semidefinite; the best iterate is returned. Unit rows have moments that their
-    normal vector does not share, so putting in the rows' own moments for it costs up
-    to 0.02 in fidelity, and more if the mean lies along a dominant direction
-    (derived for this project, see the theory chapter of the documentation). One
-    eigendecomposition of a (d, d) matrix for each iteration.
+    semidefinite; the best iterate is returned (equations 3.16 to 3.19 of the theory
+    chapter of the documentation, derived for this project). Unit-norm vectors have
+    moments that their normal vector does not share: with the vectors' own moments in
+    its place what lies along the mean would be shrunk twice, which matters most where
+    the mean lies along a dominant direction. One eigendecomposition of a (d, d) matrix
+    for each iteration.
 
     Examples
     --------
@@ -84,26 +105,35 @@ def fit_projected_normal(mean: Any, covariance: Any) -> ProjectedNormal:
     """
     a, v = check_moments(mean, covariance)
     energy = a @ a + np.trace(v)
-    if abs(energy - 1.0) > 0.01:
+    if abs(energy - 1.0) > _ENERGY_TOLERANCE:
         raise ValueError(
-            "The moments of unit rows were expected, abs(mean)^2 + trace(covariance) "
-            f"= 1. Got {energy:.4g}; scale the rows to unit length first."
+            "The moments of unit-norm vectors were expected, abs(mean)^2 + trace "
+            f"(covariance) = 1. Got {energy:.4g}; scale the rows to unit length first."
         )
     # Nearly constant coordinates would be lost in the rounding of the others, and
-    # do not matter for the length: they keep their mean and variance, alone.
+    # do not matter for the norm: they keep their mean and variance, alone.
     scale = np.sqrt(np.maximum(v.diagonal(), 0.0))
     live = scale > _NEARLY_CONSTANT * np.sqrt(np.mean(scale**2))
     inside = np.ix_(live, live)
-    mu, sigma, residual, n_iter = _fixed_point(a[live], v[inside])
-    mean, covariance = a.copy(), np.diag(v.diagonal())
-    mean[live], covariance[inside] = mu, sigma
-    return ProjectedNormal(mean, covariance, residual, n_iter)
+    fit = _fixed_point(a[live], v[inside])
+    of_all_mean, of_all = a.copy(), np.diag(v.diagonal())
+    of_all_mean[live], of_all[inside] = fit.mean, fit.covariance
+    return ProjectedNormal(of_all_mean, of_all, fit.residual, fit.n_iter)
 
 
-def _fixed_point(
-    a: np.ndarray, v: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float, int]:
-    """Mean, covariance, residual and number of iterations."""
+class _Residuals(NamedTuple):
+    """What a projected normal leaves of mean and covariance, and how much it matters.
+
+    ``error`` is eq. (3.19).
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    error: float
+
+
+def _fixed_point(a: np.ndarray, v: np.ndarray) -> ProjectedNormal:
+    """Iterate eq. (3.18) from the moments themselves; return the best iterate."""
     lowest, stale, n_iter, step = np.inf, 0, 0, 1.0
     mu, spectrum, vectors = a, *_positive(v)
     best = (mu, spectrum, vectors, v)
@@ -111,20 +141,22 @@ def _fixed_point(
         n_iter += 1
         mu, spectrum = _unit_energy(mu, spectrum)
         tilts = Tilts.of(mu, spectrum, vectors)
-        left_mean, left, error = _residuals(tilts, a, v, mu)
-        stale = 0 if error < (1.0 - _GAIN) * lowest else stale + 1
-        if error < lowest:
-            lowest, best = error, (mu, spectrum, vectors, left)
+        left = _residuals(tilts, a, v, mu)
+        stale = 0 if left.error < (1.0 - _GAIN) * lowest else stale + 1
+        if left.error < lowest:
+            lowest, best = left.error, (mu, spectrum, vectors, left.covariance)
         else:
             step = 0.5  # the response is not as linear as a whole step takes it
-        if error < _TOLERANCE or stale >= _PATIENCE:
+        if left.error < _TOLERANCE or stale >= _PATIENCE:
             break
-        sigma = (vectors * spectrum) @ vectors.T + step * _amplify(left, mu)
-        mu = mu + left_mean
+        sigma = (vectors * spectrum) @ vectors.T
+        sigma += step * _amplify(left.covariance, mu)
+        mu = mu + left.mean
         spectrum, vectors = _positive(sigma)
-    mu, spectrum, vectors, left = best
-    residual = float(np.linalg.norm(left) / np.linalg.norm(v))
-    return mu, (vectors * spectrum) @ vectors.T, residual, n_iter
+    mu, spectrum, vectors, remainder = best
+    residual = float(np.linalg.norm(remainder) / np.linalg.norm(v))
+    sigma = (vectors * spectrum) @ vectors.T
+    return ProjectedNormal(mu, sigma, residual, n_iter)
 
 
 def _positive(sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,23 +171,22 @@ def _unit_energy(mu: np.ndarray, spectrum: np.ndarray) -> tuple[np.ndarray, np.n
 
 def _residuals(
     tilts: Tilts, a: np.ndarray, v: np.ndarray, mu: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return what the law leaves of mean and covariance, and how much that matters."""
+) -> _Residuals:
     mean = tilts.mean()
     left = v - tilts.second_moment() + np.multiply.outer(mean, mean)
     error = np.linalg.norm(left) / np.linalg.norm(v)
     along = a @ v @ a
     if along > 0:
-        error += 0.1 * (mu @ mu) * abs(a @ left @ a) / along
-    return a - mean, left, float(error)
+        error += _MEAN_WEIGHT * (mu @ mu) * abs(a @ left @ a) / along
+    return _Residuals(a - mean, left, float(error))
 
 
 def _amplify(left: np.ndarray, mu: np.ndarray) -> np.ndarray:
-    """Inverse of the linear response: the part along the mean is shrunk most."""
+    """Inverse of the linear response, (3.17): the part along the mean shrank most."""
     kappa = mu @ mu
     if kappa == 0:
         return left
-    gain = min(1.0 / max(1.0 - kappa, 1e-12), 4.0) - 1.0
+    gain = min(1.0 / max(1.0 - kappa, 1e-12), _LARGEST_GAIN) - 1.0
     pulled = np.multiply.outer(left @ mu, mu) * (gain / kappa)
     core = (mu @ left @ mu) * (gain / kappa) ** 2
     return left + pulled + pulled.T + core * np.multiply.outer(mu, mu)

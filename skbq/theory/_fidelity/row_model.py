@@ -1,24 +1,36 @@
-"""The law of given rows: predictions for any quantizer, checked on sampled rows."""
+"""A normal model of given rows: predictions for any quantizer, checked on a sample.
+
+Called by the profiler's table of fidelity, by the advisor's search of strategies and by
+the report of the scorer of fidelity.
+"""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .._validation import check_choice, check_moments
+from ..._utils.params import check_option
+from ..._utils.similarity import scaled_rows
+from ..._utils.typing import StepQuantizer
+from .._normal import Normal
+from .._options import CODE_METRICS, METRICS, QUERIES
+from .._quantizer_steps import quantizer_steps
+from .._validation import check_moments
 from .covariance_shrinkage import denoised_covariance
 from .prediction import closed_sums
 from .projected_normal import fit_projected_normal
-from .quantizer_model import code_steps
 from .rotated_moments import check_rotation
-from .score_moments import Fidelity, summarise
+from .score_moments import Fidelity, mean_fidelity
 from .simulation import PAIR_ROWS, CodedRows, draw_rows
-from .spearman import Pairs, sample_rows, similarity_pairs
+from .spearman import NormPowers, Pairs, sample_rows, similarity_pairs
 
-# Rows whose lengths vary less, as a share of their mean, are taken for unit rows.
-_ONE_LENGTH = 0.01
-# Sampled rows whose similarities shape the step from Pearson to Spearman.
+# Rows whose norms vary less, as a share of their mean, are taken for unit-norm vectors:
+# the scaling then moves moments by 1e-4 of their size, the square of this.
+_ONE_NORM = 0.01
+# Sampled rows whose similarities shape the step from Pearson to Spearman: 490,000
+# pairs, which are ranked once for each quantizer.
 _SHAPE_ROWS = 1400
 
 
@@ -29,7 +41,7 @@ class CheckedFidelity:
     Attributes
     ----------
     predicted : Fidelity
-        What the law says.
+        What the model says.
     sampled : float
         Spearman fidelity measured between the two halves of the sample.
     standard_error : float
@@ -47,17 +59,17 @@ class CheckedFidelity:
 
 
 @dataclass(frozen=True)
-class RowLaw:
-    """Normal law of given rows, with a sample of the rows to check predictions on.
+class RowModel:
+    """Normal model of given rows, with a sample of the rows to check predictions on.
 
     Made by :meth:`fit`; :meth:`predict` then tells, for any quantizer, the fidelity
-    that the law predicts and the one that the sample has.
+    that the model predicts and the one that the sample has.
 
     Attributes
     ----------
     mean, covariance : ndarray of shape (d,) and (d, d)
-        The normal law; under "cosine" that of rows before they are scaled to unit
-        length.
+        Moments of the normal distribution; under "cosine" that of rows before they are
+        scaled to unit length.
     sample : ndarray of shape (n, d), dtype float64
         Rows as a quantizer sees them.
     metric : {"cosine", "inner_product"}
@@ -70,10 +82,10 @@ class RowLaw:
     >>> import numpy as np
     >>> from skbq import BinaryQuantizer, TwoBitQuantizer
     >>> from skbq.datasets import load_wordnet_minilm
-    >>> from skbq.theory import RowLaw
+    >>> from skbq.theory import RowModel
     >>> X = load_wordnet_minilm().data
-    >>> law = RowLaw.fit(X.mean(axis=0), np.cov(X.T), len(X), sample=X[::4])
-    >>> one = law.predict(BinaryQuantizer())
+    >>> model = RowModel.fit(X.mean(axis=0), np.cov(X.T), len(X), sample=X[::4])
+    >>> one = model.predict(BinaryQuantizer())
     >>> round(one.predicted.spearman, 1), bool(abs(one.gap) < 0.02)
     (0.7, True)
     """
@@ -87,14 +99,14 @@ class RowLaw:
     @classmethod
     def fit(
         cls,
-        mean: Any,
-        covariance: Any,
+        mean: ArrayLike,
+        covariance: ArrayLike,
         n_samples: int,
         *,
-        sample: Any,
+        sample: ArrayLike,
         metric: str = "cosine",
     ) -> Self:
-        """Find the law of rows from their moments.
+        """Find the normal model of rows from their moments.
 
         Parameters
         ----------
@@ -106,13 +118,13 @@ class RowLaw:
         sample : array-like of shape (n, d)
             Some of the rows, at least 20, better 2,000, drawn at random.
         metric : {"cosine", "inner_product"}, default="cosine"
-            Under "cosine" the sample is scaled to unit length, and the law is that of
-            :func:`fit_projected_normal`; where lengths differ, with the moments of
-            the scaled sample.
+            Under "cosine" the sample is scaled to unit length, and the model is that of
+            :func:`fit_projected_normal`; where norms differ, with the moments of the
+            scaled sample.
 
         Returns
         -------
-        RowLaw
+        RowModel
 
         Raises
         ------
@@ -120,22 +132,22 @@ class RowLaw:
             If moments and sample are not finite or do not fit together.
         """
         mean, covariance = check_moments(mean, covariance)
-        check_choice(metric, "metric", ("cosine", "inner_product"))
+        check_option(metric, "metric", "RowModel.fit", METRICS)
         rows = sample_rows(sample, mean)
         if metric == "inner_product":
             return cls(mean, denoised_covariance(covariance, n_samples), rows, metric)
-        length = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows = rows / np.where(length > 0, length, 1.0)
-        if length.std() < _ONE_LENGTH * length.mean():
-            mean, covariance = mean / length.mean(), covariance / length.mean() ** 2
+        norm = np.linalg.norm(rows, axis=1)
+        rows = scaled_rows(rows, "cosine")
+        if norm.std() < _ONE_NORM * norm.mean():
+            mean, covariance = mean / norm.mean(), covariance / norm.mean() ** 2
         else:
             n_samples = len(rows)
             mean, covariance = rows.mean(axis=0), np.cov(rows.T, bias=True)
         fit = fit_projected_normal(mean, denoised_covariance(covariance, n_samples))
         return cls(fit.mean, fit.covariance, rows, metric, fit.residual)
 
-    def rotated(self, rotation: Any) -> Self:
-        """Return the law of rows x R.
+    def rotated(self, rotation: ArrayLike) -> Self:
+        """Return the model of rows x R.
 
         Parameters
         ----------
@@ -151,17 +163,21 @@ class RowLaw:
         )
 
     def predict(
-        self, quantizer: Any, *, query: str = "codes", code_metric: str = "auto"
+        self,
+        quantizer: StepQuantizer,
+        *,
+        query: str = "codes",
+        code_metric: str = "auto",
     ) -> CheckedFidelity:
         """Predict the fidelity of a quantizer, and code the sample beside it.
 
         Parameters
         ----------
         quantizer : object with ``step_function``
-            A quantizer of the rows as the law has them, fitted or not.
+            A quantizer of the rows as the model has them, fitted or not.
         query : {"codes", "vectors"}, default="codes"
-            Whether the query is coded too, or compared by the corrected estimate of
-            :class:`skbq.BinaryNeighbors`.
+            "codes" is symmetric search; "vectors" is asymmetric search by the corrected
+            estimate of :class:`skbq.BinaryNeighbors`.
         code_metric : {"auto", "hamming", "penalty", "dot"}, default="auto"
 
         Returns
@@ -170,26 +186,28 @@ class RowLaw:
 
         Notes
         -----
-        One bit and coded queries: the closed form, :func:`predict_fidelity`. All
+        One bit and symmetric search: the closed form, :func:`predict_fidelity`. All
         others: :func:`simulated_fidelity`, since thresholds of a row's own and the
         correction have closed forms to first order only.
         """
-        asked = "corrected" if query == "vectors" else query
-        _, levels = code_steps(quantizer, self.mean, np.ones_like(self.mean))
-        if query == "codes" and len(levels) == 2:
-            law = self.mean, self.covariance
-            sums = closed_sums(quantizer, *law, query, code_metric, self.metric)
+        check_option(query, "query", "RowModel.predict", QUERIES)
+        check_option(code_metric, "code_metric", "RowModel.predict", CODE_METRICS)
+        seen = "corrected" if query == "vectors" else query
+        steps = quantizer_steps(quantizer, self.mean, np.ones_like(self.mean))
+        if query == "codes" and not steps.two_bits:
+            sums = closed_sums(quantizer, self._normal, query, code_metric, self.metric)
         else:
-            sums = self._drawn.sums(quantizer, asked, code_metric)
-        powers = self._few.powers(quantizer, asked, self.metric)
-        bend = self._few.bend(
-            quantizer, asked, code_metric, self._pairs_of(self._few, powers)
+            sums = self._drawn.sums(quantizer, seen, code_metric)
+        powers = self._few.powers(quantizer, seen, self.metric)
+        nonlinearity = self._few.nonlinearity(
+            quantizer, seen, code_metric, self._pairs_of(self._few, powers)
         )
-        predicted = summarise([sums], self._pairs_of(self._coded, powers), bend)
-        sampled = self._coded.sampled_fidelity(quantizer, asked, code_metric)
-        return CheckedFidelity(predicted, *sampled)
+        pairs = self._pairs_of(self._coded, powers)
+        predicted = mean_fidelity([sums], pairs, nonlinearity)
+        sampled = self._coded.sampled_fidelity(quantizer, seen, code_metric)
+        return CheckedFidelity(predicted, sampled.value, sampled.standard_error)
 
-    def _pairs_of(self, coded: CodedRows, powers: tuple[float, float]) -> Pairs:
+    def _pairs_of(self, coded: CodedRows, powers: NormPowers) -> Pairs:
         key = id(coded), powers
         if key not in self._pairs:
             rows = coded.rows[:_SHAPE_ROWS]
@@ -197,12 +215,16 @@ class RowLaw:
         return self._pairs[key]
 
     @cached_property
-    def _pairs(self) -> dict[tuple[int, tuple[float, float]], Pairs]:
+    def _pairs(self) -> dict[tuple[int, NormPowers], Pairs]:
         return {}
 
     @cached_property
+    def _normal(self) -> Normal:
+        return Normal.of(self.mean, self.covariance)
+
+    @cached_property
     def _drawn(self) -> CodedRows:
-        return CodedRows(draw_rows(self.mean, self.covariance, self.metric))
+        return CodedRows(draw_rows(self._normal, self.metric))
 
     @cached_property
     def _few(self) -> CodedRows:

@@ -1,14 +1,20 @@
-"""Fidelity from second moments: an identity, and its inputs under the models."""
+"""Fidelity from second moments: an identity, and its inputs under the models.
+
+Called by :func:`predict_fidelity`, :func:`simulated_fidelity` and :class:`RowModel`;
+equations are those of the theory chapter of the documentation.
+"""
 
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
-from .code_moments import CodeModel, Feature, normal_density, standardised
+from ..._utils.deprecation import renamed_attribute
+from .._normal import normal_density, standardized
+from .._step_functions import step_mean
+from .code_moments import CodeModel, Feature
 from .row_statistics import row_blocks
 from .spearman import Pairs, joint_spearman, spearman_from_pearson
-from .step_functions import step_mean
 from .unit_vectors import Tilts
 
 
@@ -21,19 +27,24 @@ class Fidelity:
     pearson : float
         Pearson correlation; nan where score or similarity is constant.
     spearman : float
-        Spearman correlation, for similarities distributed as the law has them or, if
-        a ``sample`` is given, as in the sample.
+        Spearman correlation, for similarities distributed as in the model or, if a
+        ``sample`` is given, as in the sample.
     spearman_normal : float
         Spearman correlation if score and similarity were bivariate normal:
         (6 / pi) arcsin(pearson / 2).
-    rotation_spread : float
+    rotation_std : float
         Standard deviation of ``pearson`` over the rotations drawn; 0 if none.
     """
 
     pearson: float
     spearman: float
     spearman_normal: float
-    rotation_spread: float = 0.0
+    rotation_std: float = 0.0
+
+    @property
+    def rotation_spread(self) -> float:
+        """Old name of ``rotation_std``."""
+        return float(renamed_attribute(self, "rotation_std", "rotation_spread"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Sums:
     """Var S, Var B and Cov(B, S) of similarity S and score B.
 
     S and its covariance with B come in two uncorrelated parts: ``core``, the
-    similarity of centred rows, and ``linear``, that of rows with the mean.
+    similarity of centered rows, and ``linear``, that of rows with the mean.
     """
 
     core: float = 0.0
@@ -81,8 +92,8 @@ class Sums:
     def spearman(self, pairs: Pairs) -> float:
         """Spearman correlation, from sampled pairs.
 
-        The score follows what a code sees of the centred similarity: not the
-        lengths of the rows, or only a power of them.
+        The score follows what a code sees of the centered similarity: not the
+        norms of the rows, or only a power of them.
         """
         if not self.score > 0:
             return float("nan")
@@ -101,15 +112,18 @@ class Sums:
         return joint_spearman(pairs.position, signal, noise)
 
 
-def summarise(results: list[Sums], pairs: Pairs, bend: float) -> Fidelity:
-    """Return the mean over rotations; ``bend`` is what :meth:`Sums.spearman` misses."""
+def mean_fidelity(results: list[Sums], pairs: Pairs, nonlinearity: float) -> Fidelity:
+    """Return the mean over rotations.
+
+    ``nonlinearity`` is what :meth:`Sums.spearman` misses, eq. (4.9).
+    """
     pearson = np.array([sums.pearson for sums in results])
-    typical, spread = float(pearson.mean()), float(pearson.std())
+    typical, deviation = float(pearson.mean()), float(pearson.std())
     if not -1.0 <= typical <= 1.0:
-        return Fidelity(typical, float("nan"), float("nan"), spread)
-    spearman = np.mean([sums.spearman(pairs) for sums in results]) + bend
+        return Fidelity(typical, float("nan"), float("nan"), deviation)
+    spearman = np.mean([sums.spearman(pairs) for sums in results]) + nonlinearity
     normal = spearman_from_pearson(typical)
-    return Fidelity(typical, float(np.clip(spearman, -1.0, 1.0)), normal, spread)
+    return Fidelity(typical, float(np.clip(spearman, -1.0, 1.0)), normal, deviation)
 
 
 def fidelity_sums(
@@ -121,10 +135,8 @@ def fidelity_sums(
 ) -> Sums:
     """Apply the identity of independent rows to the moments of a model.
 
-    With m, K the mean and covariance of codes q, a, V those of vectors f, and
-    C = Cov(q, f): Var S = |V|^2 + 2 a'Va; Cov(B, S) = |C|^2 + 2 m'Ca and
-    Var B = |K|^2 + 2 m'Km for coded queries, sum(V C) + m'Va + a'Ca and
-    sum(V K) + m'Vm + a'Ka for float queries. Scores with several features add up.
+    Eq. (1.2) for the similarity, (1.3) for symmetric search, (1.4) for asymmetric
+    search; scores with several features add up, eq. (1.12).
     """
     sums = Sums()
     a = vectors.mean
@@ -152,8 +164,8 @@ def fidelity_sums(
 
 
 def normal_cross(model: CodeModel, feature: Feature) -> np.ndarray:
-    """Cov(q_i, x_j) of codes with the normal vector itself, (d, d)."""
-    table = feature.slope[:, None] * model.law.covariance
+    """Cov(q_i, x_j) of codes with the normal vector itself, (d, d): eq. (2.18)."""
+    table = feature.slope[:, None] * model.normal.covariance
     for p, statistic in enumerate(model.thresholds.statistics):
         table += np.multiply.outer(feature.response[p], statistic.cross)
         table += _third_part(model, feature, p)
@@ -168,9 +180,10 @@ def unit_cross(
     excess: np.ndarray,
     drift: np.ndarray,
 ) -> np.ndarray:
-    """Cov(q_i, f_j) of codes with the vector scaled to unit length, (d, d).
+    """Cov(q_i, f_j) of codes with the vector scaled to unit length, (d, d): eq. (3.8).
 
-    ``excess`` (p, d) and ``drift`` (n_nodes, p) are those of the row statistics.
+    ``excess`` (p, d) and ``drift`` (n_nodes, p) are those of the row statistics,
+    eq. (3.9).
     """
     u, weights = tilts.vectors, tilts.root_weights[:, None]
     total = -np.multiply.outer(feature.mean, vectors.mean)
@@ -188,12 +201,12 @@ def unit_cross(
     total += (u * ((slopes * weights).T @ tilts.variances)) @ u.T
     for p in range(len(model.thresholds.statistics)):
         total += np.multiply.outer(feature.response[p], excess[p])
-        total += tilts.inverse_length() * _third_part(model, feature, p)
+        total += tilts.inverse_norm() * _third_part(model, feature, p)
     return total
 
 
 class _TiltedSteps:
-    """Coordinate minus threshold under one tilted law: mean, scale, covariances.
+    """Coordinate minus threshold under one tilted normal: mean, scale, covariances.
 
     Row statistics enter by their linear part, which moves with the tilt, and the
     variance of the rest, which is kept.
@@ -216,15 +229,15 @@ class _TiltedSteps:
         self.points = model.points - mean[:, None]
         self.points += th.loads @ (own @ moved)
         inner = th.covariance - gradients @ model.cross + (variance * own) @ own.T
-        spread = variance_of[:, None] - 2.0 * np.einsum(
+        step_variance = variance_of[:, None] - 2.0 * np.einsum(
             "itp,ip->it", th.loads, self.cross
         )
-        spread += np.einsum("itp,pq,itq->it", th.loads, inner, th.loads)
-        self.scale = np.sqrt(np.maximum(spread, 0.0))
+        step_variance += np.einsum("itp,pq,itq->it", th.loads, inner, th.loads)
+        self.scale = np.sqrt(np.maximum(step_variance, 0.0))
 
     def z(self, shift: np.ndarray | float) -> np.ndarray:
-        """Standardised thresholds."""
-        return standardised(self.points + shift, self.scale)
+        """Standardized thresholds."""
+        return standardized(self.points + shift, self.scale)
 
     def flux(self, shift: np.ndarray) -> np.ndarray:
         """Density at the thresholds."""
@@ -235,9 +248,9 @@ class _TiltedSteps:
 
 
 def _third_part(model: CodeModel, feature: Feature, p: int) -> np.ndarray:
-    """Part of Cov(q_i, x_j) from the third cumulant with statistic p."""
+    """Part of Cov(q_i, x_j) from the third cumulant with statistic p, (2.18)."""
     third = model.thresholds.statistics[p].third
-    own = third.diagonal() * model.law.inverse_scale**2
+    own = third.diagonal() * model.normal.inverse_scale**2
     return feature.slope_response[p][:, None] * (
-        third - model.law.covariance * own[:, None]
+        third - model.normal.covariance * own[:, None]
     )

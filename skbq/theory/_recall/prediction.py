@@ -1,15 +1,28 @@
-"""Predicted recall of code search, and the oversampling that a recall asks for."""
+"""Predicted recall of code search, and the oversampling that a recall asks for.
 
+:func:`predict_recall` is called by the advisor's curve of recall;
+:func:`oversampling_for` by nothing of skbq. Equations are those of the theory chapter
+of the documentation.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from ..._utils.estimate import Estimate
+from ..._utils.params import check_int, check_real
 from .extrapolation import Extrapolation, Measurement
 
+# Fewer rows have no depth at which recall could be measured and extrapolated.
 _MIN_ROWS = 100
+# One query has no variance.
 _MIN_QUERIES = 2
+# A fraction of a candidate that rounding leaves.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -19,13 +32,13 @@ class RecallPrediction:
     Attributes
     ----------
     recall : ndarray of shape (n_oversamplings,)
-        Expected share of the true nearest neighbours among the candidates.
+        Expected share of the true nearest neighbors among the candidates.
     interval : ndarray of shape (n_oversamplings, 2)
-        Lower and upper limit at the confidence asked for.
+        Lower and upper limit at the ``confidence``.
     standard_error : ndarray of shape (n_oversamplings,)
         Of ``recall``: queries, rows and model together.
     oversampling : ndarray of shape (n_oversamplings,)
-        Candidates per neighbour.
+        Candidates per neighbor.
     n_neighbors, expected_rows : int
         The k and the number of rows that the prediction is for.
     depth_ratio : float
@@ -35,6 +48,10 @@ class RecallPrediction:
         of near-duplicates) is missed.
     measured : bool
         Whether the sample was all the rows, so that nothing was predicted.
+    confidence : float
+        Coverage of ``interval``.
+    estimates : list of Estimate
+        ``recall`` with its interval and confidence, one for each oversampling.
     """
 
     recall: np.ndarray
@@ -45,11 +62,20 @@ class RecallPrediction:
     expected_rows: int
     depth_ratio: float
     measured: bool
+    confidence: float = 0.9
+
+    @property
+    def estimates(self) -> list[Estimate]:
+        """Recall, its interval and the confidence, one for each oversampling."""
+        return [
+            Estimate(float(recall), float(low), float(high), self.confidence)
+            for recall, (low, high) in zip(self.recall, self.interval, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
 class OversamplingPrediction:
-    """Candidates per neighbour that reach a recall.
+    """Candidates per neighbor that reach a recall.
 
     Attributes
     ----------
@@ -66,6 +92,10 @@ class OversamplingPrediction:
         Its limits.
     target_recall : float
         The target.
+    confidence : float
+        Coverage of both intervals.
+    estimate : Estimate
+        ``recall`` with its interval and confidence.
     """
 
     oversampling: float
@@ -74,14 +104,20 @@ class OversamplingPrediction:
     recall: float
     recall_interval: tuple[float, float]
     target_recall: float
+    confidence: float = 0.9
+
+    @property
+    def estimate(self) -> Estimate:
+        """Expected recall at ``oversampling``, its interval and the confidence."""
+        return Estimate(self.recall, *self.recall_interval, self.confidence)
 
 
 def predict_recall(
-    similarities: Any,
-    scores: Any,
+    similarities: ArrayLike,
+    scores: ArrayLike,
     *,
     n_neighbors: int = 10,
-    oversampling: Any = 1,
+    oversampling: ArrayLike = 1,
     expected_rows: int | None = None,
     confidence: float = 0.9,
 ) -> RecallPrediction:
@@ -102,7 +138,7 @@ def predict_recall(
     n_neighbors : int, default=10
         The k of recall@k.
     oversampling : float or array-like of shape (n_oversamplings,), default=1
-        Candidates per neighbour, at least 1; ``oversampling * n_neighbors`` is
+        Candidates per neighbor, at least 1; ``oversampling * n_neighbors`` is
         rounded up.
     expected_rows : int, default=None
         Rows that are searched, at least ``n_rows``. None: ``n_rows``, and recall is
@@ -117,6 +153,8 @@ def predict_recall(
 
     Raises
     ------
+    TypeError
+        If a count is not an integer, or ``confidence`` not a real number.
     ValueError
         If shapes differ, values are not finite, there are fewer than 2 queries or
         (where recall is predicted) 100 rows, or a parameter is out of its range.
@@ -129,12 +167,13 @@ def predict_recall(
     -----
     Recall inside the sample is measured at several k and oversamplings, also, in
     exact expectation, after keeping every row with probability 1/4. In the tail a
-    similarity and its noisy score follow the Hüsler-Reiss law [1]_, whose one
+    similarity and its noisy score follow the Hüsler-Reiss copula [1]_, whose one
     parameter is fitted as a smooth function of depth (k / rows), k and oversampling
     and carried to the size asked for. The interval is for what as many queries of the
-    same population measure: it joins the spread over queries, over ten blocks of rows
+    same population measure: it joins the variance over queries, over ten blocks of rows
     (jackknife) and the freedom that the fit leaves. Equal scores are broken at
-    random, from a fixed seed.
+    random, from a fixed seed. Page 6 of the theory chapter of the documentation derives
+    all of it.
 
     A sample of a tenth of the rows (``depth_ratio`` near 1, at k = 10) shows rows as
     near as the neighbors asked for; a smaller one extrapolates, with intervals that
@@ -167,12 +206,13 @@ def predict_recall(
             "oversampling must be a number or a 1-d array of numbers, all at least 1. "
             f"Got {oversampling!r}."
         )
-    model, n_rows, n_searched = _model(
-        similarities, scores, n_neighbors, expected_rows, confidence
+    model = _recall_model(
+        similarities, scores, n_neighbors, expected_rows, confidence, "predict_recall"
     )
-    candidates = np.minimum(np.ceil(c * n_neighbors - 1e-9), n_searched)
+    n_rows, n_searched = similarities.shape[1], model.n_searched
+    candidates = np.minimum(np.ceil(c * n_neighbors - _ROUNDING), n_searched)
     recall, error = model.evaluate(candidates)
-    # More candidates never lose a neighbour.
+    # More candidates never lose a neighbor.
     order = np.argsort(candidates, kind="stable")
     recall[order] = np.maximum.accumulate(recall[order])
     return RecallPrediction(
@@ -184,20 +224,21 @@ def predict_recall(
         expected_rows=n_searched,
         depth_ratio=n_searched / (n_neighbors * n_rows),
         measured=n_searched == n_rows,
+        confidence=confidence,
     )
 
 
 def oversampling_for(
     target_recall: float,
-    similarities: Any,
-    scores: Any,
+    similarities: ArrayLike,
+    scores: ArrayLike,
     *,
     n_neighbors: int = 10,
     expected_rows: int | None = None,
     confidence: float = 0.9,
     max_oversampling: float = 100,
 ) -> OversamplingPrediction:
-    """Predict how many candidates per neighbour reach a recall.
+    """Predict how many candidates per neighbor reach a recall.
 
     Parameters
     ----------
@@ -216,7 +257,7 @@ def oversampling_for(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         As `predict_recall`, and if a parameter is out of its range.
 
     Examples
@@ -232,42 +273,50 @@ def oversampling_for(
     >>> needed.expected < needed.oversampling < 8
     True
     """
-    if not 0 < target_recall < 1:
-        raise ValueError(f"target_recall must lie in (0, 1). Got {target_recall!r}.")
-    if not 1 <= max_oversampling < np.inf:
-        raise ValueError(
-            "max_oversampling must be a finite number of at least 1. "
-            f"Got {max_oversampling!r}."
-        )
+    owner = "oversampling_for"
+    inside = {"low": 0.0, "high": 1.0, "closed_low": False, "closed_high": False}
+    target_recall = check_real(target_recall, "target_recall", owner, **inside)
+    check_real(max_oversampling, "max_oversampling", owner, low=1.0)
     similarities, scores = _check_pairs(similarities, scores)
-    model, _, n_searched = _model(
-        similarities, scores, n_neighbors, expected_rows, confidence
+    model = _recall_model(
+        similarities, scores, n_neighbors, expected_rows, confidence, owner
     )
-    most = min(int(np.ceil(max_oversampling * n_neighbors - 1e-9)), n_searched)
+    most = int(np.ceil(max_oversampling * n_neighbors - _ROUNDING))
+    most = min(most, model.n_searched)
 
-    def bounds(candidates: int) -> tuple[float, float, float]:
+    def bounds(candidates: int) -> _Bounds:
         recall, error = model.evaluate(np.array([float(candidates)]))
         low, high = _limits(recall, error, confidence)[0]
-        return float(low), float(recall[0]), float(high)
+        return _Bounds(float(low), float(recall[0]), float(high))
 
     safe, expected, hopeful = (
         _smallest(lambda m, i=i: bounds(m)[i] >= target_recall, n_neighbors, most)
         for i in range(3)
     )
+    best, middle, worst = (
+        np.inf if m is None else m / n_neighbors for m in (hopeful, expected, safe)
+    )
     low, recall, high = bounds(most if safe is None else safe)
-    as_ratio = [np.inf if m is None else m / n_neighbors for m in (safe, expected)]
-    best = np.inf if hopeful is None else hopeful / n_neighbors
     return OversamplingPrediction(
-        oversampling=as_ratio[0],
-        expected=as_ratio[1],
-        interval=(best, as_ratio[0]),
+        oversampling=worst,
+        expected=middle,
+        interval=(best, worst),
         recall=recall,
         recall_interval=(low, high),
-        target_recall=float(target_recall),
+        target_recall=target_recall,
+        confidence=confidence,
     )
 
 
-def _smallest(reached: Any, low: int, high: int) -> int | None:
+class _Bounds(NamedTuple):
+    """Lower limit, expected value and upper limit of recall."""
+
+    low: float
+    expected: float
+    high: float
+
+
+def _smallest(reached: Callable[[int], bool], low: int, high: int) -> int | None:
     """Smallest integer in [low, high] where ``reached``, None if there is none."""
     if not reached(high):
         return None
@@ -286,7 +335,9 @@ def _limits(recall: np.ndarray, error: np.ndarray, confidence: float) -> np.ndar
     return np.clip(limits, 0.0, 1.0)
 
 
-def _check_pairs(similarities: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
+def _check_pairs(
+    similarities: ArrayLike, scores: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     pairs = []
     for name, values in (("similarities", similarities), ("scores", scores)):
         array = np.asarray(values)
@@ -315,34 +366,26 @@ def _check_pairs(similarities: Any, scores: Any) -> tuple[np.ndarray, np.ndarray
     return pairs[0], pairs[1]
 
 
-def _model(
+def _recall_model(
     similarities: np.ndarray,
     scores: np.ndarray,
     n_neighbors: int,
     expected_rows: int | None,
     confidence: float,
-) -> tuple[Extrapolation | Measurement, int, int]:
-    """Check the parameters; return the model, the sample's rows and all rows."""
+    owner: str,
+) -> Extrapolation | Measurement:
+    """Check the parameters; measure if the sample is all rows, else extrapolate."""
     n_rows = similarities.shape[1]
     n_searched = n_rows if expected_rows is None else expected_rows
-    if n_searched < n_rows:
-        raise ValueError(
-            f"expected_rows must be at least the {n_rows} rows of the sample. "
-            f"Got {expected_rows!r}."
-        )
-    if not 1 <= n_neighbors <= n_rows:
-        raise ValueError(
-            f"n_neighbors must lie in [1, {n_rows}], the rows of the sample. "
-            f"Got {n_neighbors!r}."
-        )
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie in (0, 1). Got {confidence!r}.")
+    check_int(n_searched, "expected_rows", owner, low=n_rows)
+    check_int(n_neighbors, "n_neighbors", owner, low=1, high=n_rows)
+    inside = {"low": 0.0, "high": 1.0, "closed_low": False, "closed_high": False}
+    check_real(confidence, "confidence", owner, **inside)
     if n_searched == n_rows:
-        return Measurement(similarities, scores, n_neighbors), n_rows, n_rows
+        return Measurement(similarities, scores, n_neighbors)
     if n_rows < _MIN_ROWS:
         raise ValueError(
             f"At least {_MIN_ROWS} sampled rows are needed to predict recall on "
             f"{n_searched} rows. Got {n_rows}."
         )
-    model = Extrapolation(similarities, scores, n_neighbors, n_searched)
-    return model, n_rows, n_searched
+    return Extrapolation(similarities, scores, n_neighbors, n_searched)

@@ -3,18 +3,25 @@
 A row is a hit of recall@k with K candidates if fewer than k rows are more similar
 and fewer than K rows score higher. When every row is kept at random with probability
 p, the numbers of kept rows that are ahead in both orders, in similarity alone and in
-score alone are independent binomial variables: the expected recall of the thinned
-sample needs no resampling (derived for this project, see the theory chapter).
+score alone are independent binomial variables: the expected recall of the subsample
+needs no resampling. Called by :func:`predict_recall`; equations are those of the theory
+chapter of the documentation.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln
 
-# Fixed: ties are broken by, and blocks of rows are drawn from, one random order.
+# Any, but fixed: ties are broken by, and blocks of rows are drawn from, one random
+# order of the rows.
 _ORDER_SEED = 0
+# Standard deviations, and a few rows more for small counts, after which a count of
+# Poisson or binomial type is all but certain to be reached: 1e-9.
+_DEVIATIONS = 6
+_FEW = 8
 
 
 @dataclass(frozen=True)
@@ -66,16 +73,16 @@ def rank_rows(
         by_score = np.argsort(-scores[query, order], kind="stable")
         rank = np.empty(n_rows, dtype=np.int32)
         rank[by_score] = np.arange(n_rows, dtype=np.int32)
-        counts = _ahead(rank[nearest], block[nearest], block[by_score], n_blocks)
-        score[:, query], both[:, query], similar[:, query] = counts
+        ahead = _ahead(rank[nearest], block[nearest], block[by_score], n_blocks)
+        score[:, query], both[:, query], similar[:, query] = ahead
         kept[0, query] = True
         kept[1:, query] = block[nearest] != np.arange(n_blocks)[:, None]
     sizes = n_rows - np.bincount(block, minlength=n_blocks)
-    cuts = [
+    whole, *without = [
         Ranks(int(size), score[i], both[i], similar[i], kept[i])
         for i, size in enumerate([n_rows, *sizes])
     ]
-    return cuts[0], cuts[1:]
+    return whole, without
 
 
 def rank_neighbors(
@@ -104,14 +111,21 @@ def rank_neighbors(
     return in_score
 
 
+class _Ahead(NamedTuple):
+    """Rows ahead of each of the nearest rows of one query, (n_blocks + 1, depth) each.
+
+    The first row counts the whole sample, the others leave one block out.
+    """
+
+    in_score: np.ndarray
+    in_both: np.ndarray
+    in_similarity: np.ndarray
+
+
 def _ahead(
     rank: np.ndarray, block: np.ndarray, block_by_score: np.ndarray, n_blocks: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows ahead of each of the nearest rows of one query, without each block.
-
-    Returns three (n_blocks + 1, depth) arrays (score, both, similarity); the first
-    row counts the whole sample.
-    """
+) -> _Ahead:
+    """Count them from the ranks by score of the rows in order of similarity."""
     depth = len(rank)
     member = block == np.arange(n_blocks)[:, None]
     deepest = int(rank.max()) + 1
@@ -129,7 +143,7 @@ def _ahead(
     in_similarity = np.arange(depth) - np.vstack(
         [np.zeros(depth, dtype=np.int64), similar_of_block]
     )
-    return in_score, in_both, in_similarity
+    return _Ahead(in_score, in_both, in_similarity)
 
 
 def sample_recall(ranks: Ranks, n_neighbors: int, n_candidates: float) -> np.ndarray:
@@ -142,46 +156,51 @@ def sample_recall(ranks: Ranks, n_neighbors: int, n_candidates: float) -> np.nda
     return (true * found).sum(axis=1) / n_neighbors
 
 
-def thinned_recall(
+def subsampled_recall(
     ranks: Ranks, n_neighbors: int, n_candidates: int, share: float
 ) -> np.ndarray:
     """Return the expected recall when each row is kept with probability ``share``.
 
-    Exact up to the rows beyond ``Ranks`` depth (see `thinning_depth`).
+    Eq. (6.9), exact up to the rows beyond ``Ranks`` depth (see `subsampling_depth`).
 
     Returns
     -------
     recall : ndarray of shape (n_queries,)
     """
-    depth = min(thinning_depth(n_neighbors, share), ranks.in_score.shape[1])
+    depth = min(subsampling_depth(n_neighbors, share), ranks.in_score.shape[1])
     in_both = ranks.in_both[:, :depth]
     similar_only = ranks.in_similarity[:, :depth] - in_both
     # Rows with so many better scores are never among the candidates.
-    hopeless = thinning_depth(n_candidates, share)
-    scored_only = np.minimum(ranks.in_score[:, :depth] - in_both, hopeless)
-    exactly, at_most = _binomial_tables(n_neighbors, depth, share)
-    _, at_most_scored = _binomial_tables(n_candidates, hopeless, share)
+    deepest = subsampling_depth(n_candidates, share)
+    scored_only = np.minimum(ranks.in_score[:, :depth] - in_both, deepest)
+    near = _binomial_tables(n_neighbors, depth, share)
+    scored = _binomial_tables(n_candidates, deepest, share)
     hit = np.zeros(in_both.shape, dtype=np.float32)
     for j in range(n_neighbors):
         hit += (
-            exactly[j].take(in_both)
-            * at_most[n_neighbors - 1 - j].take(similar_only)
-            * at_most_scored[n_candidates - 1 - j].take(scored_only)
+            near.exactly[j].take(in_both)
+            * near.at_most[n_neighbors - 1 - j].take(similar_only)
+            * scored.at_most[n_candidates - 1 - j].take(scored_only)
         )
     hit *= ranks.kept[:, :depth]
     return share * hit.sum(axis=1, dtype=float) / n_neighbors
 
 
-def thinning_depth(count: int, share: float) -> int:
+def subsampling_depth(count: int, share: float) -> int:
     """Rows after which more than ``count`` kept ones are all but certain."""
-    return int(np.ceil((count + 6 * np.sqrt(count) + 8) / share))
+    return int(np.ceil((count + _DEVIATIONS * np.sqrt(count) + _FEW) / share))
 
 
-@lru_cache(maxsize=256)
-def _binomial_tables(
-    n_counts: int, n_trials: int, share: float
-) -> tuple[np.ndarray, np.ndarray]:
+class _Binomial(NamedTuple):
     """P(X = j) and P(X <= j) for X ~ B(m, share), (n_counts, n_trials + 1)."""
+
+    exactly: np.ndarray
+    at_most: np.ndarray
+
+
+# As many as one prediction asks for: 2 shares, 16 neighbors, 8 oversamplings.
+@lru_cache(maxsize=256)
+def _binomial_tables(n_counts: int, n_trials: int, share: float) -> _Binomial:
     j = np.arange(n_counts)[:, None]
     m = np.arange(n_trials + 1)[None, :]
     missed = np.maximum(m - j, 0)
@@ -189,4 +208,4 @@ def _binomial_tables(
     log_pmf += j * np.log(share) + missed * np.log1p(-share)
     exactly = np.where(m >= j, np.exp(log_pmf), 0.0)
     at_most = np.minimum(np.cumsum(exactly, axis=0), 1.0)
-    return exactly.astype(np.float32), at_most.astype(np.float32)
+    return _Binomial(exactly.astype(np.float32), at_most.astype(np.float32))

@@ -5,7 +5,8 @@ with exponential spacing scale, and their scores are the same values plus noise
 of standard deviation tau in units of that scale. Depths (the expected number of rows
 that are better) S in similarity and Y in score then follow the Hüsler-Reiss tail
 copula [1]_, which is homogeneous: recall@k with K candidates depends on (tau, k, K)
-and on nothing else. This file computes it; ``_recall`` inverts it.
+and on nothing else. This file computes it; ``extrapolation`` inverts it for
+:func:`predict_recall`. Equations are those of the theory chapter of the documentation.
 
 References
 ----------
@@ -15,25 +16,41 @@ References
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln, ndtr, ndtri, pdtr
 
-# Grid of log(tau): from codes that lose nothing to codes that know nothing.
+from .._normal import normal_density
+
+# Grid of log(tau): from codes that lose nothing (recall@10 over 0.995) to codes that
+# know nothing (below 0.001). Cubic interpolation of the probit over steps of 1/4 is
+# right to 1e-3 of recall.
 LOG_NOISE = np.linspace(-6.0, 3.0, 37)
 _STEP = LOG_NOISE[1] - LOG_NOISE[0]
-# Up to here recall@k is integrated exactly; beyond, its 1 / k term is extrapolated.
+# Up to here recall@k is integrated exactly; beyond, its 1 / k term is extrapolated
+# from here to the limit, eq. (6.7): within 0.004 of recall at k = 40.
 _EXACT_NEIGHBORS = 10
+# Gauss-Legendre nodes of eq. (6.6), over 16 standard deviations of w and over the
+# depths that count.
 _RATIO_NODES = np.polynomial.legendre.leggauss(48)
 _DEPTH_NODES = np.polynomial.legendre.leggauss(32)
 _SPAN = 8.0
+# Counts k + 7 sqrt(k) + 8 of a Poisson variable of mean k or less do not occur: 1e-11.
+_DEVIATIONS = 7
+_FEW = 8
+# Probits of recall are kept finite; 1e-12 of recall is beyond any measurement.
 _CLIP = 1e-12
+# Below the smallest normal number of float64, logarithms would be infinite.
+_TINY = 1e-300
+# A fraction of a candidate that rounding leaves.
+_ROUNDING = 1e-9
 
 
 def limit_recall(log_noise: np.ndarray, oversampling: float) -> np.ndarray:
-    """Recall of k neighbours among oversampling * k candidates for large k.
+    """Recall of k neighbors among oversampling * k candidates for large k.
 
-    The Hüsler-Reiss tail copula at (1, oversampling).
+    The Hüsler-Reiss tail copula at (1, oversampling): eq. (6.5).
     """
     noise = np.exp(log_noise)
     ratio = np.log(oversampling) / noise
@@ -44,7 +61,7 @@ def limit_recall(log_noise: np.ndarray, oversampling: float) -> np.ndarray:
 def tail_recall(
     log_noise: np.ndarray, n_neighbors: int, n_candidates: int
 ) -> np.ndarray:
-    """Recall of the first ``n_neighbors`` among the best ``n_candidates`` scores.
+    """Recall of the ``n_neighbors`` nearest among ``n_candidates`` rows: eq. (6.6).
 
     A row at depth S in similarity lies at depth Y = S exp(w) in score, where w is
     normal with mean tau^2/2 and variance tau^2. Given both, the rows that are better
@@ -53,17 +70,17 @@ def tail_recall(
     similarity and fewer than ``n_candidates`` in score.
     """
     noise = np.exp(np.asarray(log_noise))[:, None]
-    centre = noise**2 / 2
+    center = noise**2 / 2
     limit = np.log(n_candidates / n_neighbors)
-    low = np.maximum(centre - _SPAN * noise, limit - _SPAN)
-    high = np.maximum(np.minimum(centre + _SPAN * noise, limit + _SPAN), low)
+    low = np.maximum(center - _SPAN * noise, limit - _SPAN)
+    high = np.maximum(np.minimum(center + _SPAN * noise, limit + _SPAN), low)
     nodes, weights = _RATIO_NODES
     w = low + (high - low) * (nodes + 1) / 2
-    density = np.exp(-0.5 * ((w - centre) / noise) ** 2) / (noise * np.sqrt(2 * np.pi))
+    density = normal_density((w - center) / noise) / noise
     density *= weights * (high - low) / 2
-    surely_found = ndtr((low - centre) / noise)[:, 0]
+    surely_found = ndtr((low - center) / noise)[:, 0]
     both = ndtr(w / noise - noise / 2)
-    both += np.exp(w + np.log(np.maximum(ndtr(-w / noise - noise / 2), 1e-300)))
+    both += np.exp(w + np.log(np.maximum(ndtr(-w / noise - noise / 2), _TINY)))
     found = _hits(w, np.minimum(both, 1.0), n_neighbors, n_candidates)
     recall = surely_found + (density * found).sum(axis=1) / n_neighbors
     return np.clip(recall, 0.0, 1.0)
@@ -75,13 +92,13 @@ def _hits(
     """Integrate the hits at ratio exp(w) over the depth S."""
     nodes, weights = _DEPTH_NODES
     deepest = np.minimum(
-        n_neighbors + 7 * np.sqrt(n_neighbors) + 8,
-        (n_candidates + 7 * np.sqrt(n_candidates) + 8) * np.exp(-w),
+        n_neighbors + _DEVIATIONS * np.sqrt(n_neighbors) + _FEW,
+        (n_candidates + _DEVIATIONS * np.sqrt(n_candidates) + _FEW) * np.exp(-w),
     )[..., None]
     depth = deepest * (nodes + 1) / 2
     n_both = depth * both[..., None]
-    n_similar = np.maximum(depth - n_both, 1e-300)
-    n_scored = np.maximum(depth * np.exp(w)[..., None] - n_both, 1e-300)
+    n_similar = np.maximum(depth - n_both, _TINY)
+    n_scored = np.maximum(depth * np.exp(w)[..., None] - n_both, _TINY)
     similar = _poisson(n_similar, 0)
     scored = _poisson(n_scored, n_candidates - n_neighbors)
     fewer_similar = np.zeros_like(depth)
@@ -90,7 +107,7 @@ def _hits(
     for j in range(1, n_neighbors):
         counts_both.append(counts_both[-1] * n_both / j)
     total = np.zeros_like(depth)
-    # j rows better in both: at most i = n_neighbors - 1 - j more in similarity.
+    # Eq. (6.6): j rows better in both, at most i = n_neighbors - 1 - j in similarity.
     for i, count_both in enumerate(reversed(counts_both)):
         fewer_similar += similar
         fewer_scored += scored
@@ -101,7 +118,7 @@ def _hits(
 
 
 def _poisson(mean: np.ndarray, count: int) -> np.ndarray:
-    log_mean = np.log(np.maximum(mean, 1e-300))
+    log_mean = np.log(np.maximum(mean, _TINY))
     return np.exp(count * log_mean - mean - gammaln(count + 1))
 
 
@@ -122,10 +139,10 @@ def probit_table(n_neighbors: int, oversampling: float) -> np.ndarray:
     """
     k = min(n_neighbors, _EXACT_NEIGHBORS)
     candidates = oversampling * k
-    below = int(np.floor(candidates + 1e-9))
+    below = int(np.floor(candidates + _ROUNDING))
     share = max(candidates - below, 0.0)
     table = _exact_table(k, below)
-    if share > 1e-9:
+    if share > _ROUNDING:
         table = (1 - share) * table + share * _exact_table(k, below + 1)
     if n_neighbors > k:
         limit = limit_recall(LOG_NOISE, oversampling)
@@ -134,14 +151,19 @@ def probit_table(n_neighbors: int, oversampling: float) -> np.ndarray:
     return table
 
 
-def interpolate(
-    tables: np.ndarray, log_noise: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Recall and its derivative by log(tau), from one table (row) per value.
+class RecallAndSlope(NamedTuple):
+    """Recall, and its derivative by log(tau)."""
+
+    recall: np.ndarray
+    slope: np.ndarray
+
+
+def interpolate(tables: np.ndarray, log_noise: np.ndarray) -> RecallAndSlope:
+    """Recall at log(tau), from one table (row) of `probit_table` per value.
 
     Cubic Hermite interpolation of the probit.
     """
-    y = np.clip(log_noise, LOG_NOISE[0], LOG_NOISE[-1] - 1e-9)
+    y = np.clip(log_noise, LOG_NOISE[0], LOG_NOISE[-1] - _ROUNDING)
     left = ((y - LOG_NOISE[0]) / _STEP).astype(int)
     f = (y - LOG_NOISE[left]) / _STEP
     slopes = np.gradient(tables, axis=-1)
@@ -152,5 +174,4 @@ def interpolate(
     z += t1 * f**2 * (3 - 2 * f) + g1 * f**2 * (f - 1)
     dz = 6 * f * (f - 1) * (t0 - t1) + g0 * (1 - f) * (1 - 3 * f)
     dz += g1 * f * (3 * f - 2)
-    density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-    return ndtr(z), density * dz / _STEP
+    return RecallAndSlope(ndtr(z), normal_density(z) * dz / _STEP)
