@@ -2,6 +2,9 @@
 
 import re
 import socket
+from pathlib import Path
+
+import mathjax
 
 import skbq
 
@@ -20,6 +23,14 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "myst_parser",
 ]
+# Equations are numbered by the page of the theory chapter that they stand on: the code
+# cites these numbers, and tests/test_theory_equations.py holds them together.
+numfig = True
+# The library that draws formulas comes with the pages, as one file, from the package
+# django-static-mathjax: nothing is fetched from elsewhere.
+mathjax_path = "tex-svg.js"
+_MATHJAX = Path(mathjax.__file__).parent / "static" / "mathjax" / "es5" / mathjax_path
+
 exclude_patterns = ["_build", "_templates", "errors_table.md"]
 templates_path = ["_templates"]
 default_role = "literal"
@@ -73,7 +84,7 @@ plot_html_show_source_link = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"skbq {release}"
-html_static_path = ["_static"]
+html_static_path = ["_static", str(_MATHJAX)]
 html_css_files = ["skbq.css"]
 html_show_sourcelink = False
 # Only the reference is deep enough for a list of pages at its side.
@@ -82,7 +93,7 @@ html_sidebars = {
     for page in (
         "install",
         "user_guide",
-        "theory",
+        "theory/*",
         "design_guide",
         "benchmarks",
         "exports",
