@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import skbq
+from skbq import theory
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,3 +33,10 @@ def test_reference_lists_every_public_name():
     }
     public = {name for name in modules if not name.startswith("_")} - {"cli", "codes"}
     assert {*skbq.__all__, *public} <= set(listed)
+
+
+def test_reference_groups_every_name_of_theory():
+    listed = (ROOT / "docs" / "api.rst").read_text().split()
+    assert sorted(name for name in listed if name in theory.__all__) == sorted(
+        theory.__all__
+    )
