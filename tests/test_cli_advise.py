@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,3 +179,16 @@ def test_search_with_queries_of_another_width(folder, capsys):
     assert main(["encode", "rows.npy", "index"]) == 0
     assert main(["search", "index", "narrow.npy"]) == 2
     assert "3 features" in capsys.readouterr().err
+
+
+def test_export_into_a_folder(folder, capsys):
+    argv = ["advise", "rows.npy", "--export", "duckdb", "--out", "settings"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "settings: written" in out
+    names = {path.name for path in Path("settings").iterdir()}
+    assert {"README.txt", "schema.sql", "search.py", "prepare.npz"} <= names
+    assert main(argv) == 2
+    assert "settings exists and is no empty folder" in capsys.readouterr().err
+    assert main(["advise", "rows.npy", "--out", "other"]) == 2
+    assert "--out is for --export ENGINE" in capsys.readouterr().err

@@ -20,9 +20,9 @@ MODULES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     {"codes", "_kernels"},
     {"_utils"},
-    {"theory", "datasets", "exports", "_readers"},
+    {"theory", "datasets", "_readers"},
     {"_quantization"},
-    {"metrics", "_profiling", "_neighbors"},
+    {"metrics", "_profiling", "_neighbors", "exports"},
     {"_advisor"},
     {"_displays"},
     {"cli"},

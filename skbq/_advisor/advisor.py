@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,11 +17,12 @@ from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
 from .._utils.similarity import scaled_rows
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
-from ..exports import Export, export
+from ..exports import Export, export_best
 from .bench import Bench, whole_data
 from .candidates import all_strategies, bytes_per_row, kind_of, make_index
 from .choice import Task
 from .drift import DriftResult, compare_rows
+from .exporting import export_candidates
 from .report import as_html, as_text, say_outcome, verdict
 from .results import Advice, ResultsTable, recommendation, results_table
 from .sampling import Sample, draw_sample
@@ -408,7 +410,11 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         return write(self._advice, self.profile_.report(), self.warnings_)
 
     def export(self, engine: str) -> Export:
-        """Give settings of a vector database or library for the recommendation.
+        """Give settings of a vector database or library that it runs as they are.
+
+        Of the strategies that were measured, the best one that the engine can run is
+        taken: the recommended one if it can, with its own oversampling and the recall
+        that was measured or predicted for it.
 
         Parameters
         ----------
@@ -418,10 +424,31 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         Returns
         -------
         export : Export
-            What to paste, what the product cannot do, what you must do yourself.
+            What to paste, what recall to expect, what you must do yourself; its
+            ``prepare`` is fitted.
+
+        Raises
+        ------
+        TypeError
+            If ``engine`` is not a string.
+        ValueError
+            If it is unknown, lacks the metric or the dimensions, or can run none of
+            the strategies.
+
+        Examples
+        --------
+        >>> from skbq import QuantizationAdvisor
+        >>> from skbq.datasets import make_gaussian
+        >>> X = make_gaussian(2000, 64, random_state=0)
+        >>> advisor = QuantizationAdvisor(random_state=0).fit(X)
+        >>> answer = advisor.export("duckdb")
+        >>> answer.save("settings")  # doctest: +SKIP
         """
         check_is_fitted(self)
-        return export(self.recommended_, engine)
+        found = export_candidates(self._advice)
+        answer = export_best(found.strategies, engine, found.recommended)
+        answer.prepare.fit_mean(self.profile_.mean_)
+        return replace(answer, example=self._reference)
 
     def check_drift(self, X: Any, *, alpha: float = 0.01) -> DriftResult:
         """Test whether new rows still fit the rows that the advice is for.

@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
@@ -79,3 +80,24 @@ def renamed_object(module: str, old_name: str, names: dict[str, str]) -> Any:
         stacklevel=3,
     )
     return getattr(sys.modules[module], name)
+
+
+def renamed_key(
+    mapping: Mapping[str, Any], name: str, old_name: str, owner: str
+) -> dict[str, Any]:
+    """Return a copy of a mapping in which a key has its new name.
+
+    Warns
+    -----
+    FutureWarning
+        If the old name was used.
+    """
+    given = dict(mapping)
+    if old_name in given and name not in given:
+        warnings.warn(
+            f"The key {old_name!r} of {owner} is now {name!r}. {_GONE}",
+            FutureWarning,
+            stacklevel=4,
+        )
+        given[name] = given.pop(old_name)
+    return given

@@ -1,12 +1,12 @@
 """The command ``skbq advise``."""
 
 import argparse
-import dataclasses
 import json
 import logging
 import shlex
 import warnings
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from .._advisor import QuantizationAdvisor
@@ -22,7 +22,13 @@ from ._options import (
     keep_inputs,
     write_text,
 )
-from ._terminal import LoggedProgress, load_vectors, print_lines, progress
+from ._terminal import (
+    InputError,
+    LoggedProgress,
+    load_vectors,
+    print_lines,
+    progress,
+)
 
 _SEED = 0
 _SHIPPED = (
@@ -75,6 +81,12 @@ def add(commands: Commands) -> None:
         metavar="ENGINE",
         help=f"settings of a product: {', '.join(ENGINES)}",
     )
+    advise.add_argument(
+        "-o",
+        "--out",
+        metavar="FOLDER",
+        help="a new folder for what --export gives: all of it as files that run",
+    )
     advise.add_argument("--html", metavar="REPORT.html", help="write the report there")
     advise.add_argument("--json", action="store_true", help="print all as JSON")
     advise.set_defaults(run=run)
@@ -82,6 +94,8 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    if args.out is not None:
+        _check_folder(args.out, args.export)
     keep_inputs(args.html, args.file, args.queries)
     if args.html is not None:
         write_text(args.html, "", "a")  # refused now rather than after the work
@@ -111,6 +125,8 @@ def run(args: argparse.Namespace) -> None:
         write_text(
             args.html, _page(advisor, args.file or "glosses of WordNet (shipped)")
         )
+    if args.out is not None:
+        checked(checked(advisor.export, args.export).save, args.out)
     if args.json:
         print_lines([json.dumps(_as_json(advisor, args.export), indent=1)])
         return
@@ -121,8 +137,20 @@ def run(args: argparse.Namespace) -> None:
     else:
         lines += ["", "Encode with", _encode_command(advisor, args.file)]
     if args.export is not None:
-        lines += ["", str(advisor.export(args.export))]
+        lines += ["", str(checked(advisor.export, args.export))]
+    if args.out is not None:
+        lines += ["", f"{args.out}: written; README.txt there says what is what"]
     print_lines(lines)
+
+
+def _check_folder(folder: str, engine: str | None) -> None:
+    """Refuse a folder that has something in it, before the work is done."""
+    if engine is None:
+        raise InputError("--out is for --export ENGINE, which is missing")
+    if Path(folder).exists() and (
+        not Path(folder).is_dir() or any(Path(folder).iterdir())
+    ):
+        raise InputError(f"{folder} exists and is no empty folder: name a new one")
 
 
 def _page(advisor: QuantizationAdvisor, name: str) -> str:
@@ -153,7 +181,7 @@ def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, Any]
         "results": table,
     }
     if engine is not None:
-        found["export"] = dataclasses.asdict(advisor.export(engine))
+        found["export"] = checked(advisor.export, engine).to_dict()
     return found
 
 

@@ -1,47 +1,76 @@
-"""Ready settings for vector databases and libraries, from a recommendation.
+"""Settings of vector databases and libraries that run, with the recall they promise.
 
-No product does all that a recommendation may ask for, and each does a part of it in its
-own way. :func:`export` gives the closest form that the product has, and says what the
-product does itself, what you must do before, and what it cannot do.
+No product runs every strategy. :func:`export` takes the best one that a product can
+run, with its own oversampling and its own promise, and writes schema, insertion and
+query for it, as console statements and as Python.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import _servers, _snippets
-from ._plan import Export, Recommendation, check_recommendation
+from ._candidates import Candidate, check_recommendation
+from ._duckdb import DUCKDB
+from ._elasticsearch import ELASTICSEARCH
+from ._engine import Engine, choose, make_plan
+from ._export import Export, make_export
+from ._faiss import FAISS
+from ._lancedb import LANCEDB
+from ._milvus import MILVUS
+from ._mongodb import MONGODB
+from ._opensearch import OPENSEARCH
+from ._pgvector import PGVECTOR
+from ._prepare import Prepare
+from ._qdrant import QDRANT
+from ._redis import REDIS
+from ._sentence_transformers import SENTENCE_TRANSFORMERS
+from ._sqlite_vec import SQLITE_VEC
+from ._usearch import USEARCH
+from ._vespa import VESPA
+from ._weaviate import WEAVIATE
 
-__all__ = ["ENGINES", "Export", "export"]
+__all__ = ["ENGINES", "Export", "Prepare", "export"]
 
-_EXPORTERS: dict[str, Callable[[Recommendation], Export]] = {
-    "elasticsearch": _servers.elasticsearch,
-    "faiss": _snippets.faiss,
-    "lancedb": _snippets.lancedb,
-    "milvus": _servers.milvus,
-    "opensearch": _servers.opensearch,
-    "pgvector": _snippets.pgvector,
-    "qdrant": _servers.qdrant,
-    "sentence-transformers": _snippets.sentence_transformers,
-    "weaviate": _servers.weaviate,
+_ENGINES: dict[str, Engine] = {
+    engine.name: engine
+    for engine in (
+        DUCKDB,
+        ELASTICSEARCH,
+        FAISS,
+        LANCEDB,
+        MILVUS,
+        MONGODB,
+        OPENSEARCH,
+        PGVECTOR,
+        QDRANT,
+        REDIS,
+        SENTENCE_TRANSFORMERS,
+        SQLITE_VEC,
+        USEARCH,
+        VESPA,
+        WEAVIATE,
+    )
 }
 
-ENGINES = tuple(sorted(_EXPORTERS))
+ENGINES = tuple(sorted(_ENGINES))
 """Names of the products that :func:`export` knows."""
 
 
 def export(recommendation: Mapping[str, Any], engine: str) -> Export:
-    """Give the settings of a product that come closest to a recommendation.
+    """Give the settings of a product for one strategy, or the one most like it.
+
+    An advisor's :meth:`~skbq.QuantizationAdvisor.export` is better: it knows the recall
+    of all strategies, and gives the best one that the product can run with its promise.
 
     Parameters
     ----------
     recommendation : mapping
         With the keys
 
-        - "centre", "rotate": bool, whether coordinates are compared with their means
+        - "center", "rotate": bool, whether coordinates are compared with their means
           and whether vectors are rotated at random before;
-        - "bits": 1 or 2 for each coordinate;
-        - "query": "codes" or "vectors", whether a query is encoded too;
-        - "levels": pair of magnitudes of two-bit codes, or None;
+        - "bits": number of bits of each coordinate;
+        - "query": "codes" or "vectors", whether a query is coded too (symmetric
+          search) or stays in float32 (asymmetric search);
         - "oversampling": float of at least 1, candidates to rerank for each neighbor,
           or None for no reranking;
         - "metric": "cosine", "euclidean" or "inner_product";
@@ -54,33 +83,65 @@ def export(recommendation: Mapping[str, Any], engine: str) -> Export:
     Returns
     -------
     export : Export
-        Settings, what the product does and cannot do, what you must do.
+        What to paste, what the product does, what you must do. Its ``prepare`` is not
+        fitted yet.
 
     Raises
     ------
     TypeError
         If ``recommendation`` is not a mapping or ``engine`` not a string.
     ValueError
-        If a key is missing, a value is not one of the above, or the engine is unknown.
+        If a key is missing, a value is not one of the above, the engine is unknown, it
+        lacks the metric, has too few dimensions, or can run nothing like it.
 
     Examples
     --------
     >>> from skbq.exports import export
     >>> answer = export(
-    ...     dict(centre=False, rotate=True, bits=1, query="codes", levels=None,
-    ...          oversampling=4.0, metric="cosine", n_features=384, n_neighbors=10),
+    ...     dict(center=False, rotate=True, bits=1, query="codes", oversampling=4.0,
+    ...          metric="cosine", n_features=384, n_neighbors=10),
     ...     engine="pgvector",
     ... )
-    >>> print(answer.settings.splitlines()[1])
-    CREATE TABLE items (id bigserial PRIMARY KEY, embedding vector(384), code bit(384));
+    >>> print(answer.schema.splitlines()[1])
+    CREATE TABLE items (id bigint PRIMARY KEY, embedding vector(384), code bit(384));
     >>> answer.cannot
     []
     """
+    check_engine(engine)
+    candidate = check_recommendation(recommendation)
+    return export_best([candidate], engine)
+
+
+def check_engine(engine: object) -> str:
+    """Return the name of an engine, or list those that there are."""
     if not isinstance(engine, str):
         raise TypeError(
             f"engine must be one of {list(ENGINES)}. Got {type(engine).__name__} "
             "instead."
         )
-    if engine not in _EXPORTERS:
+    if engine not in _ENGINES:
         raise ValueError(f"engine must be one of {list(ENGINES)}. Got {engine!r}.")
-    return _EXPORTERS[engine](check_recommendation(recommendation))
+    return engine
+
+
+def export_best(
+    candidates: Sequence[Candidate], engine: str, recommended: Candidate | None = None
+) -> Export:
+    """Export the best of several strategies that an engine can run.
+
+    Parameters
+    ----------
+    candidates : sequence of Candidate
+        At least one, of the same metric, n_features and n_neighbors.
+    engine : str
+    recommended : Candidate or None, default=None
+        The one to take if the engine can run it.
+
+    Returns
+    -------
+    export : Export
+    """
+    product = _ENGINES[check_engine(engine)]
+    choice = choose(candidates, product, recommended)
+    plan = make_plan(choice)
+    return make_export(product, choice, plan, product.write(plan))

@@ -1,0 +1,222 @@
+"""What is done to vectors before an engine sees them, as an object that is saved."""
+
+import pickle
+from os import PathLike
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._quantization.quantizers import BinaryQuantizer
+from .._quantization.rotation import RandomRotation
+from .._quantization.strategy import ROTATION_SEED
+from .._utils.similarity import scaled_rows
+
+# The module that a snippet imports: all that an application needs tomorrow, without
+# skbq. It reads prepare.npz beside it.
+MODULE = '''\
+"""Prepare rows and queries for the index: reads prepare.npz beside this file."""
+from pathlib import Path
+
+import numpy as np
+
+_saved = dict(np.load(Path(__file__).with_name("prepare.npz")))
+
+def rows(X):
+    X = np.asarray(X, dtype=np.float32)
+    if _saved["unit"]:
+        X = X / np.linalg.norm(X, axis=-1, keepdims=True)
+    if _saved["rotation"].size:
+        X = X @ _saved["rotation"]
+    return X - _saved["center"] if _saved["center"].size else X
+
+query = rows  # queries need the same, one or several
+
+def codes(X):
+    return np.packbits(rows(X) > 0, axis=-1)
+'''
+
+
+class Prepare:
+    """Unit length, a random rotation and a center, learned once and applied to all.
+
+    Rows that are added and every query need the same steps as the first rows.
+
+    Parameters
+    ----------
+    unit : bool
+        Whether vectors are scaled to unit length.
+    rotate : bool
+        Whether they are then rotated at random (by the rotation of
+        ``RandomRotation(random_state=0)``, as the advisor measures it).
+    center : bool
+        Whether the mean of the rows is then subtracted, from queries too.
+
+    Attributes
+    ----------
+    rotation_ : ndarray of shape (n_features, n_features) or (0, 0), dtype float32
+        The linear map, applied as ``X @ rotation_``; empty if there is none.
+    center_ : ndarray of shape (n_features,) or (0,), dtype float32
+        What is subtracted; empty if nothing is.
+
+    Examples
+    --------
+    >>> from skbq.datasets import make_gaussian
+    >>> from skbq.exports import Prepare
+    >>> X = make_gaussian(100, 16, mean=3.0, random_state=0)
+    >>> prepare = Prepare(unit=True, rotate=True, center=True).fit(X)
+    >>> prepare.rows(X).shape, prepare.query(X[0]).shape, prepare.codes(X).shape
+    ((100, 16), (16,), (100, 2))
+    """
+
+    def __init__(
+        self, *, unit: bool = False, rotate: bool = False, center: bool = False
+    ) -> None:
+        self.unit = unit
+        self.rotate = rotate
+        self.center = center
+
+    def __repr__(self) -> str:
+        return f"Prepare(unit={self.unit}, rotate={self.rotate}, center={self.center})"
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether vectors go as they are."""
+        return not (self.unit or self.rotate or self.center)
+
+    def fit(self, X: ArrayLike) -> Self:
+        """Learn the center of rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        self : Prepare
+        """
+        rows = scaled_rows(_float_rows(X), "cosine" if self.unit else "euclidean")
+        return self.fit_mean(rows.mean(axis=0, dtype=np.float64))
+
+    def fit_mean(self, mean: ArrayLike) -> Self:
+        """Take the mean of the rows, of unit length if ``unit``, as known.
+
+        Parameters
+        ----------
+        mean : array-like of shape (n_features,)
+
+        Returns
+        -------
+        self : Prepare
+        """
+        mean = np.asarray(mean, dtype=np.float64)
+        if mean.ndim != 1:
+            raise ValueError(f"mean must have one axis. Got {mean.ndim} instead.")
+        rotation = np.zeros((0, 0))
+        if self.rotate:
+            random = RandomRotation(random_state=ROTATION_SEED).fit(mean[None])
+            rotation = random.matrix()
+            mean = mean @ rotation
+        self.n_features_in_ = len(mean)
+        self._signs = BinaryQuantizer("zero").fit(np.zeros((1, len(mean))))
+        self.rotation_ = rotation.astype(np.float32)
+        self.center_ = mean.astype(np.float32) if self.center else np.zeros(0, "f4")
+        return self
+
+    def rows(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Prepare rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_features,)
+
+        Returns
+        -------
+        rows : ndarray of the shape of X, dtype float32
+        """
+        self._check_fitted()
+        rows = np.asarray(X, dtype=np.float32)
+        if rows.ndim not in (1, 2) or rows.shape[-1] != self.n_features_in_:
+            raise ValueError(
+                f"X must be of shape (n_samples, {self.n_features_in_}) or "
+                f"({self.n_features_in_},). Got {rows.shape} instead."
+            )
+        if self.unit:
+            lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+            if not lengths.all():
+                raise ValueError(
+                    "X has rows of zeros, which have no direction under cosine: leave "
+                    "them out."
+                )
+            rows = rows / lengths
+        if self.rotate:
+            rows = rows @ self.rotation_
+        return rows - self.center_ if self.center else rows
+
+    def query(self, q: ArrayLike) -> NDArray[np.float32]:
+        """Prepare queries, one or several: they need the same as rows.
+
+        Parameters
+        ----------
+        q : array-like of shape (n_features,) or (n_queries, n_features)
+
+        Returns
+        -------
+        q : ndarray of the same shape, dtype float32
+        """
+        return self.rows(q)
+
+    def codes(self, X: ArrayLike) -> NDArray[np.uint8]:
+        """Return one-bit codes of rows or queries: 1 where a prepared one is positive.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_features,)
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, ceil(n_features / 8)), dtype uint8
+            In the bit order of :func:`numpy.packbits`, as all of skbq's codes.
+        """
+        rows = self.rows(X)
+        codes = np.asarray(self._signs.transform(np.atleast_2d(rows)))
+        return codes if rows.ndim == 2 else codes[0]
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Write ``prepare.npz``, ``prepare.py`` and ``prepare.joblib``.
+
+        The first two need nothing but numpy, the last one skbq: ``joblib.load`` gives
+        this object back.
+
+        Parameters
+        ----------
+        folder : path-like
+            A folder that exists.
+        """
+        self._check_fitted()
+        folder = Path(folder)
+        np.savez(
+            folder / "prepare.npz",
+            unit=self.unit,
+            rotation=self.rotation_,
+            center=self.center_,
+        )
+        (folder / "prepare.py").write_text(MODULE, encoding="utf-8")
+        # A pickle is what joblib.load reads.
+        (folder / "prepare.joblib").write_bytes(pickle.dumps(self))
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "center_"):
+            raise ValueError(
+                "This Prepare has not seen rows yet: call prepare.fit(vectors) first."
+            )
+
+
+def _float_rows(X: ArrayLike) -> NDArray[np.float32]:
+    rows = np.asarray(X, dtype=np.float32)
+    if rows.ndim != 2 or not len(rows):
+        raise ValueError(
+            f"X must be of shape (n_samples, n_features). Got {rows.shape} instead."
+        )
+    return rows
