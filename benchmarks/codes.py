@@ -432,7 +432,7 @@ def advised_code(rows: np.ndarray, queries: np.ndarray) -> str:
     advisor = QuantizationAdvisor(random_state=SEED).fit(rows, queries=queries)
     advice = advisor.recommended_
     parts = ["rotated" if advice["rotate"] else "axes"]
-    if advice["bits"] == 1 and not advice["centre"] and not advice["rotate"]:
+    if advice["bits"] == 1 and not advice["center"] and not advice["rotate"]:
         parts = ["threshold zero"]
     if advice["bits"] == 2 and "lloyd_max" in advice["strategy"]:
         parts.insert(0, "lloyd_max")

@@ -82,7 +82,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
     results_ : dict of arrays, one entry for each strategy
         The table; see Notes.
     recommended_ : dict
-        The recommendation, as :func:`skbq.exports.export` takes it: "centre",
+        The recommendation, as :func:`skbq.exports.export` takes it: "center",
         "rotate", "bits", "query", "levels", "oversampling", "metric", "n_features",
         "n_neighbors"; and "strategy" (in words), "quantizer" (unfitted),
         "bytes_per_row", "bytes_per_row_with_vectors", "suitable" (whether the target

@@ -87,7 +87,7 @@ def recommendation(advice: Advice) -> dict[str, Any]:
     vectors = 0 if oversampling is None else advice.task.vector_bytes
     return {
         "strategy": strategy.words,
-        "centre": strategy.threshold == "mean",
+        "center": strategy.threshold == "mean",
         "rotate": strategy.rotated,
         "rotation": strategy.rotation if strategy.rotated else None,
         "bits": strategy.bits,

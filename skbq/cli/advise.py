@@ -190,7 +190,7 @@ def _encode_command(advisor: QuantizationAdvisor, path: str) -> str:
     chosen = advisor.recommended_
     words = ["skbq", "encode", path, "OUT", "--bits", str(chosen["bits"])]
     words += ["--metric", chosen["metric"], "--query", chosen["query"]]
-    words += ["--threshold", "mean" if chosen["centre"] else "zero"]
+    words += ["--threshold", "mean" if chosen["center"] else "zero"]
     if chosen["rotate"]:
         words.append("--rotate")
     if chosen["strategy"].count("lloyd_max"):
