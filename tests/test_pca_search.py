@@ -5,6 +5,8 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 
@@ -13,6 +15,8 @@ from skbq import (
     BinaryNeighborsTransformer,
     BinaryQuantizer,
     PCAQuantizer,
+    RandomRotation,
+    TwoBitQuantizer,
     as_codes,
 )
 
@@ -185,3 +189,96 @@ def test_what_is_refused(rows):
     as_one_bit = as_codes(np.asarray(codes), n_features=8 * codes.shape[1])
     with pytest.raises(ValueError, match="holds 1-bit codes"):
         flat.kneighbors(as_one_bit)
+
+
+# Bytes, and files.
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+def test_bytes_of_a_row_are_those_asked_for(rows, metric):
+    quantizer = PCAQuantizer(n_bytes=12, exponent=1, random_state=0)
+    index = BinaryNeighbors(quantizer=quantizer, metric=metric, query="vectors")
+    index.fit(rows)
+    assert index.bytes_per_row_ == 12 == index.quantizer_.n_bytes_
+    assert index.codes_.shape == (len(rows), 8)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e6])
+def test_short_corrections_at_every_scale(rows, queries, scale):
+    quantizer = PCAQuantizer(1, exponent=1, random_state=0)
+    found = [
+        BinaryNeighbors(10, quantizer=quantizer, metric="euclidean", query="vectors")
+        .fit(factor * rows)
+        .kneighbors(factor * queries)
+        for factor in (1.0, scale)
+    ]
+    assert np.mean(found[0][1] == found[1][1]) > 0.97
+    assert_allclose(found[1][0], scale * found[0][0], rtol=1e-2)
+
+
+def test_rows_added_later_keep_the_rounding(rows, queries):
+    quantizer = FrozenEstimator(PCAQuantizer(1, random_state=0).fit(rows))
+    whole = BinaryNeighbors(
+        10, quantizer=quantizer, metric="euclidean", query="vectors"
+    )
+    parts = clone(whole).fit(rows[:700]).partial_fit(rows[700:])
+    whole.fit(rows)
+    assert parts.bytes_per_row_ == whole.bytes_per_row_
+    near, far = (index.kneighbors(queries) for index in (whole, parts))
+    assert np.mean(near[1] == far[1]) > 0.97
+    with pytest.raises(ValueError, match="far longer than the first"):
+        parts.partial_fit(1e8 * rows)
+
+
+@pytest.mark.parametrize("query", ["codes", "vectors"])
+@pytest.mark.parametrize("mmap_mode", [None, "r"])
+def test_files(rows, queries, tmp_path, query, mmap_mode):
+    steps = make_pipeline(RandomRotation(random_state=0), PCAQuantizer(random_state=0))
+    index = BinaryNeighbors(quantizer=steps, query=query).fit(rows)
+    index.save(tmp_path / "index.skbq")
+    loaded = BinaryNeighbors.load(tmp_path / "index.skbq", mmap_mode=mmap_mode)
+    assert loaded.codes_.layout == index.codes_.layout
+    assert loaded.bytes_per_row_ == index.bytes_per_row_
+    for got, expected in zip(
+        loaded.kneighbors(queries), index.kneighbors(queries), strict=True
+    ):
+        assert_array_equal(got, expected)
+    loaded.partial_fit(queries)
+    assert loaded.n_samples_fit_ == len(rows) + len(queries)
+
+
+def test_files_of_codes_and_their_version(rows, tmp_path):
+    codes = PCAQuantizer(1, random_state=0).fit_transform(rows)
+    BinaryNeighbors().fit(codes).save(tmp_path / "mixed.skbq")
+    loaded = BinaryNeighbors.load(tmp_path / "mixed.skbq")
+    assert_array_equal(loaded.kneighbors(codes[:3])[1][:, 0], [0, 1, 2])
+    BinaryNeighbors().fit(rows).save(tmp_path / "two_bits.skbq")
+    versions = [
+        int.from_bytes((tmp_path / f"{name}.skbq").read_bytes()[8:12], "little")
+        for name in ("mixed", "two_bits")
+    ]
+    assert versions == [2, 1]
+
+
+def test_files_whose_layout_is_another(rows, tmp_path):
+    index = BinaryNeighbors(quantizer=PCAQuantizer(1, random_state=0)).fit(rows)
+    layout = index.codes_.layout
+    layout.scales[0] *= 2
+    index.quantizer_.layout_ = PCAQuantizer(1, random_state=0).fit(rows * 2).layout_
+    index.save(tmp_path / "index.skbq")
+    with pytest.raises(ValueError, match="codes are not those of the quantizer"):
+        BinaryNeighbors.load(tmp_path / "index.skbq")
+
+
+@pytest.mark.parametrize(
+    "quantizer", [PCAQuantizer(1, random_state=0), BinaryQuantizer(), TwoBitQuantizer()]
+)
+def test_skops(rows, queries, quantizer):
+    skops = pytest.importorskip("skops.io")
+    index = BinaryNeighbors(quantizer=quantizer, query="vectors").fit(rows)
+    data = skops.dumps(index)
+    loaded = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
+    for got, expected in zip(
+        loaded.kneighbors(queries), index.kneighbors(queries), strict=True
+    ):
+        assert_array_equal(got, expected)

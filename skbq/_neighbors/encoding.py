@@ -12,7 +12,7 @@ from .._quantization.steps import apply_steps, fit_steps, split_quantizer
 from .._utils.parallel import cache_blocks, fixed_blocks, map_slices
 from .._utils.similarity import scaled_rows
 from .._utils.validation import float_dtype, float_rows
-from ..codes import CodeArray, empty_codes, is_codes
+from ..codes import CodeArray, MixedDepths, empty_codes, is_codes
 from .float_queries import (
     CenteredQueries,
     Corrections,
@@ -87,7 +87,7 @@ class Encoder:
         X: np.ndarray,
         *,
         corrections: bool = False,
-        unit: float | None = None,
+        like: Corrections | None = None,
         n_jobs: int | None = None,
     ) -> EncodedRows:
         """Encode rows block by block, in threads.
@@ -98,14 +98,14 @@ class Encoder:
             May be a memory map; blocks of it are read.
         corrections : bool, default=False
             Whether to give the corrections of float queries, else None.
-        unit : float, default=None
-            That of the corrections; None: chosen for these rows.
+        like : Corrections, default=None
+            Those of rows that these will be added to; None: there are none.
 
         Returns
         -------
         encoded : EncodedRows
         """
-        filling = _Filling(self, len(X), corrections, unit)
+        filling = _Filling(self, len(X), corrections, like)
         blocks = _blocks(*X.shape)
         filling.put(blocks[0], X[blocks[0]])
 
@@ -208,7 +208,9 @@ def _blocks(n_rows: int, width: int) -> list[slice]:
 class _Filling:
     """Codes and corrections that are filled block by block.
 
-    The first block decides the kind of the codes and the unit of the corrections.
+    The first block decides the kind of the codes and of the corrections: those of codes
+    of mixed depth are float16, which changes recall by less than .002
+    (``benchmarks/corrections.py``).
     """
 
     def __init__(
@@ -216,11 +218,12 @@ class _Filling:
         encoder: Encoder,
         n_rows: int,
         corrections: bool,
-        unit: float | None = None,
+        like: Corrections | None = None,
     ) -> None:
         if corrections and not isinstance(encoder.last, CorrectingEncoder):
             check_has_thresholds(encoder.last)
-        self._encoder, self._n_rows, self._unit = encoder, n_rows, unit
+        self._encoder, self._n_rows, self._like = encoder, n_rows, like
+        self._unit = None if like is None else like.unit
         self._wanted = corrections
         self._codes: Any = None
         self._corrections: Any = None
@@ -248,17 +251,16 @@ class _Filling:
             self._prepare(codes, seen)
         self._codes[block] = codes
         if self._wanted:
-            unit = self._corrections.unit
+            unit = self._unit
             some = Corrections.empty(len(codes), encoder.metric, unit)
             if sums is None:
                 sums = sum_codes(codes, seen, encoder.mean, unit)
             else:
                 sums *= np.array([[unit * unit], [unit], [unit * unit], [unit * unit]])
             correct_codes(sums, encoder.metric, some)
-            for column, values in zip(
-                self._corrections.columns, some.columns, strict=True
-            ):
-                column[block] = values
+            if self._corrections is None:
+                self._corrections = self._kind_of(some).with_room(self._n_rows)
+            self._corrections.fill(block, some)
             if encoder.before is not None:
                 change = measure_distortion(rows, seen, encoder.metric)
                 self._distortions.append(change)
@@ -268,9 +270,15 @@ class _Filling:
         self._codes = empty_codes(self._n_rows, like=codes)
         if not self._wanted:
             return
-        metric, c = self._encoder.metric, self._encoder.mean
-        unit = choose_unit(seen, c, metric) if self._unit is None else self._unit
-        self._corrections = Corrections.empty(self._n_rows, metric, unit)
+        if self._unit is None:
+            self._unit = choose_unit(seen, self._encoder.mean, self._encoder.metric)
+
+    def _kind_of(self, first: Corrections) -> Corrections:
+        """Return what corrections are kept as, given those of the first block."""
+        if self._like is not None:
+            return self._like
+        is_mixed = isinstance(self._codes.layout, MixedDepths)
+        return first.shortened() if is_mixed else first
 
     @property
     def encoded(self) -> EncodedRows:

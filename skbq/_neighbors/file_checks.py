@@ -16,10 +16,11 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
 
 from .._quantization.base import Quantizer
+from .._quantization.pca import PCAQuantizer
 from .._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
 from .._quantization.rotation import RandomRotation
 from .._quantization.steps import split_quantizer
-from ..codes import CodeArray, check_levels, code_width
+from ..codes import CodeArray, MixedDepths, check_levels, code_width
 
 # A rule tells whether a value is right in an object of ``sizes``: "d" coordinates and,
 # in an index, "n" rows and so many "corrections" for each.
@@ -190,6 +191,13 @@ def _pipeline_fits(pipeline: Any) -> bool:
     )
 
 
+def _pca_fits(quantizer: Any) -> bool:
+    layout, panels = quantizer.layout_, quantizer._panels
+    enough = len(panels) == -(-layout.n_values // panels.shape[2])
+    same_width = layout.n_features == quantizer.n_features_in_
+    return enough and same_width and quantizer._n_features_out == layout.width
+
+
 CLASSES: dict[str, FileClass] = {
     "BinaryQuantizer": FileClass(
         BinaryQuantizer,
@@ -210,6 +218,20 @@ CLASSES: dict[str, FileClass] = {
             *("n_features_in_", "thresholds_", "levels_"),
             *("magnitude_thresholds_", "_row_factor"),
         ),
+    ),
+    "PCAQuantizer": FileClass(
+        PCAQuantizer,
+        {
+            **_ANY_INPUT,
+            "mean_": array("f8", "d", check=_finite),
+            "explained_variance_": array("f8", "any", check=_positive),
+            "exponent_": number(0),
+            "layout_": lambda value, sizes: isinstance(value, MixedDepths),
+            "_panels": array("f4", "any", "d", 16, check=_finite),
+            "_n_features_out": whole(1),
+        },
+        needed=("n_features_in_", "mean_", "layout_", "_panels", "_n_features_out"),
+        fits=_pca_fits,
     ),
     "RandomRotation": FileClass(
         RandomRotation,
@@ -235,7 +257,10 @@ INDEX: dict[str, Rule] = {
     "bytes_per_row_": whole(1),
     "vector_bytes_per_row_": whole(0),
     "_metric": lambda value, sizes: value in ("cosine", "euclidean", "inner_product"),
-    "_corrections": optional(array("f4", "corrections", "n", check=_finite)),
+    "_corrections": optional(array("f2 f4", "corrections", "n", check=_finite)),
+    "_rounding": lambda value, sizes: (
+        isinstance(value, tuple) and len(value) == 3 and all(map(np.isfinite, value))
+    ),
     "_unit": number(0),
     "_distortion": number(0),
     "_vectors": optional(array("f2 f4 f8 f12 f16 i1 i2 i4 i8", "n", "d")),
@@ -288,8 +313,9 @@ def check_index(
         raise DamagedError(f"{name} lacks {min(missing | {'quantizer_'})}")
     quantizer = values.pop("quantizer_")
     _check_parameters(kind, values)
-    by_product = learned["_metric"] == "inner_product"
-    sizes = {"d": n_features, "n": len(codes), "corrections": 2 + by_product}
+    is_mixed = isinstance(codes.layout, MixedDepths)
+    has_norms = learned["_metric"] == "inner_product" and not is_mixed
+    sizes = {"d": n_features, "n": len(codes), "corrections": 2 + has_norms}
     _check_rules(learned, INDEX, sizes, name)
     if quantizer is None:
         if learned.get("_corrections") is not None or learned["_vectors"] is not None:
@@ -297,8 +323,12 @@ def check_index(
         return
     _check_widths(quantizer, n_features)
     last = split_quantizer(quantizer)[1]
-    levels = getattr(last, "levels_", None)
-    if not isinstance(last, Quantizer) or levels != codes.levels:
+    if isinstance(last, PCAQuantizer):
+        same = getattr(last, "layout_", None) == codes.layout
+    else:
+        levels = getattr(last, "levels_", None)
+        same = isinstance(last, Quantizer) and not is_mixed and levels == codes.levels
+    if not same:
         raise DamagedError("codes are not those of the quantizer")
 
 

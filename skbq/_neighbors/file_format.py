@@ -15,6 +15,9 @@ bytes    content
 The header is ``{"size": bytes of the file, "state": any JSON, "arrays": [...]}``; an
 array is ``{"dtype", "shape", "offset", "crc32"}``, its data in C order. ``state`` names
 an array by its place in that list: ``{"array": 3}``. Nothing in a file is executed.
+
+Version 2 may hold codes of mixed depth. All else is still written as version 1, for
+earlier skbq to read.
 """
 
 import json
@@ -31,7 +34,8 @@ from typing import Any
 import numpy as np
 
 _MAGIC = b"SKBQ\0\0\0\0"
-_VERSION = 1
+_VERSION = 2
+_FIRST_VERSION = 1
 _PREFIX = struct.Struct("<8sIIQ")
 _ALIGNMENT = 64
 # Types of arrays, as numpy writes them.
@@ -46,7 +50,13 @@ class FileError(ValueError):
     """A file that is no index, or was cut short or altered."""
 
 
-def write_file(path: str | os.PathLike, state: Any, arrays: list[np.ndarray]) -> None:
+def write_file(
+    path: str | os.PathLike,
+    state: Any,
+    arrays: list[np.ndarray],
+    *,
+    mixed_depths: bool = False,
+) -> None:
     """Write a file beside its place and move it there once it is whole.
 
     Parameters
@@ -55,7 +65,10 @@ def write_file(path: str | os.PathLike, state: Any, arrays: list[np.ndarray]) ->
     state : JSON-like
     arrays : list of ndarray
         Numbers of any type.
+    mixed_depths : bool, default=False
+        Whether the state holds codes of mixed depth.
     """
+    version = _VERSION if mixed_depths else _FIRST_VERSION
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write to.")
@@ -64,7 +77,7 @@ def write_file(path: str | os.PathLike, state: Any, arrays: list[np.ndarray]) ->
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(_PREFIX.pack(_MAGIC, _VERSION, zlib.crc32(header), len(header)))
+            file.write(_PREFIX.pack(_MAGIC, version, zlib.crc32(header), len(header)))
             file.write(header)
             for array in stored:
                 file.write(b"\0" * (-file.tell() % _ALIGNMENT))

@@ -41,9 +41,9 @@ class Corrections(NamedTuple):
 
     Attributes
     ----------
-    scale, offset : ndarrays of shape (n_samples,), dtype float32
+    scale, offset : ndarrays of shape (n_samples,), dtype float32 or float16
         The estimated distance is ``offset + scale * <b, code values>`` plus the
-        query's constant.
+        query's constant, where both are as :meth:`decoded` gives them.
     norms : ndarray of shape (n_samples,), dtype float32, or None
         |a|, where the error bound cannot tell it from the others: "inner_product".
     unit : float
@@ -51,6 +51,9 @@ class Corrections(NamedTuple):
     distortion : float
         The largest relative change that the steps before the quantizer made to
         products (under "euclidean": distances) of rows next to each other.
+    origin, offset_step, scale_step : float
+        Of float16 numbers: ``origin + offset_step * offset`` is meant by an offset,
+        ``scale_step * scale`` by a scale. The steps are powers of two.
     """
 
     scale: np.ndarray
@@ -58,6 +61,9 @@ class Corrections(NamedTuple):
     norms: np.ndarray | None
     unit: float = 1.0
     distortion: float = 0.0
+    origin: float = 0.0
+    offset_step: float = 1.0
+    scale_step: float = 1.0
 
     @classmethod
     def empty(cls, n_rows: int, metric: str, unit: float = 1.0) -> Self:
@@ -75,9 +81,71 @@ class Corrections(NamedTuple):
         """Return the same for other rows."""
         scale, offset, *norms = columns
         distortion = max(distortion, self.distortion)
-        return type(self)(
-            scale, offset, norms[0] if norms else None, self.unit, distortion
+        return self._replace(
+            scale=scale,
+            offset=offset,
+            norms=norms[0] if norms else None,
+            distortion=distortion,
         )
+
+    @property
+    def is_short(self) -> bool:
+        """Whether numbers are float16."""
+        return self.scale.dtype == np.float16
+
+    def decoded(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return scales and offsets as they are meant, as float32."""
+        if not self.is_short:
+            return self.scale, self.offset
+        scale = self.scale.astype(np.float32)
+        scale *= np.float32(self.scale_step)
+        offset = self.offset.astype(np.float32)
+        offset *= np.float32(self.offset_step)
+        offset += np.float32(self.origin)
+        return scale, offset
+
+    def shortened(self) -> Self:
+        """Return room for float16 numbers of rows like these.
+
+        Differences from a middle offset round less than offsets do.
+        """
+        origin = float(np.float32(np.median(self.offset)))
+        empty = np.empty(0, np.float16)
+        return self._replace(
+            scale=empty,
+            offset=empty,
+            norms=None,
+            origin=origin,
+            offset_step=_power_of_two(self.offset - origin),
+            scale_step=_power_of_two(self.scale),
+        )
+
+    def with_room(self, n_rows: int) -> Self:
+        """Return the same kind of corrections for as many rows, not yet filled."""
+        columns = [np.empty(n_rows, column.dtype) for column in self.columns]
+        return self.with_columns(columns)
+
+    def fill(self, rows: Any, given: "Corrections") -> None:
+        """Take over float32 corrections of some rows.
+
+        Raises
+        ------
+        ValueError
+            If float16 cannot hold them.
+        """
+        if not self.is_short:
+            for column, values in zip(self.columns, given.columns, strict=True):
+                column[rows] = values
+            return
+        with np.errstate(over="ignore"):
+            scale = (given.scale / self.scale_step).astype(np.float16)
+            offset = (given.offset - self.origin) / self.offset_step
+            self.scale[rows], self.offset[rows] = scale, offset.astype(np.float16)
+        if not (np.isfinite(self.scale[rows]) & np.isfinite(self.offset[rows])).all():
+            raise ValueError(
+                "Rows are far longer than the first ones that were indexed, beyond "
+                "what float16 corrections reach. Fit again with all rows."
+            )
 
     def of(self, rows: Any) -> Self:
         """Return those of some rows."""
@@ -87,6 +155,12 @@ class Corrections(NamedTuple):
     def keeps_products(self) -> bool:
         """Whether the steps before the quantizer keep what the metric compares."""
         return self.distortion <= _KEPT
+
+
+def _power_of_two(values: np.ndarray) -> float:
+    """Return one that is at least as large as all values; 1 if all are 0."""
+    largest = float(np.abs(values).max(initial=0.0))
+    return float(np.ldexp(1.0, np.frexp(largest)[1])) if largest > 0 else 1.0
 
 
 class CenteredQueries(NamedTuple):
@@ -266,7 +340,7 @@ def estimate_deviation(
     deviation : ndarray of shape (n_samples,), dtype float64
         Of the distance; of the squared one under "euclidean".
     """
-    scale, offset = (x.astype(np.float64) for x in corrections[:2])
+    scale, offset = (x.astype(np.float64) for x in corrections.decoded())
     if metric == "euclidean":
         square, f = offset, -scale / 2
     elif metric == "cosine":

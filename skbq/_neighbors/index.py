@@ -22,7 +22,7 @@ from .file_format import write_file
 from .float_queries import Corrections
 from .index_search import IndexSearch
 from .indexed_rows import IndexedRows
-from .state import read_index, to_state
+from .state import layout_state, read_index, to_state
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
@@ -92,7 +92,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         The fitted quantizer; None if codes were given.
     bytes_per_row_ : int
         Memory for each row: its code, and with ``query="vectors"`` two float32
-        numbers (three under "inner_product").
+        numbers (three under "inner_product"), or two float16 numbers beside codes of
+        mixed depth.
     vector_bytes_per_row_ : int
         Memory for each row of the vectors kept for reranking; 0 if none are.
     n_samples_fit_ : int
@@ -258,7 +259,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         encoded = self._encoder.encode_rows(
             X,
             corrections=kept is not None,
-            unit=None if kept is None else kept.unit,
+            like=kept,
             n_jobs=self.n_jobs,
         )
         rows = self._rows.with_added(encoded, X)
@@ -368,17 +369,18 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 "_corrections": np.stack(kept.columns),
                 "_unit": kept.unit,
                 "_distortion": kept.distortion,
+                "_rounding": (kept.origin, kept.offset_step, kept.scale_step),
             }
         state = {
             "class": type(self).__name__,
             "n_features": rows.codes.n_features,
-            "levels": to_state(rows.codes.levels, arrays),
+            **layout_state(rows.codes, arrays),
             "codes": to_state(np.asarray(rows.codes), arrays),
             "attributes": {
                 name: to_state(value, arrays) for name, value in attributes.items()
             },
         }
-        write_file(path, state, arrays)
+        write_file(path, state, arrays, mixed_depths="layout" in state)
 
     @classmethod
     def load(
@@ -856,6 +858,7 @@ def _take_rows(codes: CodeArray, attributes: dict[str, Any]) -> IndexedRows:
         attributes.pop(count, None)  # written by earlier versions
     columns = attributes.pop("_corrections", None)
     unit, distortion = attributes.pop("_unit", None), attributes.pop("_distortion", 0.0)
+    rounding = attributes.pop("_rounding", ())
     corrections = None
     if columns is not None:
         norms = columns[2] if len(columns) > 2 else None
@@ -865,7 +868,9 @@ def _take_rows(codes: CodeArray, attributes: dict[str, Any]) -> IndexedRows:
             _, last = split_quantizer(attributes["quantizer_"])
             shift = (1 - np.square(last.thresholds_).sum()) / 2
             columns = columns[0], (columns[1] + shift).astype(np.float32)
-        corrections = Corrections(*columns[:2], norms, unit or 1.0, distortion)
+        corrections = Corrections(
+            *columns[:2], norms, unit or 1.0, distortion, *rounding
+        )
     vectors, removed = attributes.pop("_vectors"), attributes.pop("_removed")
     return IndexedRows(codes, corrections, vectors, removed)
 

@@ -187,7 +187,7 @@ class IndexSearch:
             return FirstStage(CodeComparison(codes, compared, self.code_metric), None)
         y, constants = self._center(queries)
         least = -constants if clip or self.metric == "euclidean" else None
-        scale, offset = self._corrections[:2]
+        scale, offset = self._corrections.decoded()
         comparison = EstimateComparison(codes, scale, offset, y, least)
         return FirstStage(comparison, constants)
 

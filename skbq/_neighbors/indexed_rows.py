@@ -118,5 +118,14 @@ class IndexedRows:
         return replace(self, _capacity={})
 
     def __getstate__(self) -> dict:
-        # Capacity is not worth saving.
-        return {**vars(self), "_capacity": {}}
+        # Capacity is not worth saving. Some ways of saving, such as skops, keep of an
+        # array no more than its numbers.
+        state = {**vars(self), "_capacity": {}}
+        return {**state, "codes": np.asarray(self.codes), "layout": self.codes.layout}
+
+    def __setstate__(self, state: dict) -> None:
+        codes, layout = state["codes"], state.get("layout")
+        if layout is not None:
+            codes = with_layout(codes, layout)
+        vars(self).update({k: v for k, v in state.items() if k != "layout"})
+        vars(self)["codes"] = codes

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..codes import CodeArray, is_codes, wrap_codes
+from ..codes import CodeArray, MixedDepths, is_codes, with_layout, wrap_codes
 from .file_checks import CLASSES, DamagedError, check_estimator, check_index
 from .file_format import FileError, read_file
 
@@ -31,6 +31,10 @@ def to_state(value: Any, arrays: list[np.ndarray]) -> Any:
             return {"names": value.tolist()}
         arrays.append(np.asarray(value))
         return {"array": len(arrays) - 1}
+    if isinstance(value, MixedDepths):
+        state = value.__getstate__()
+        levels = list(map(list, state["levels"].items()))
+        return {"layout": to_state([*{**state, "levels": levels}.values()], arrays)}
     stored = CLASSES.get(type(value).__name__)
     if stored is not None and stored.kind is type(value):
         return _estimator_state(value, arrays)
@@ -69,6 +73,9 @@ def from_state(state: Any, arrays: list[np.ndarray]) -> Any:
         return tuple(from_state(item, arrays) for item in state["tuple"])
     if "list" in state:
         return [from_state(item, arrays) for item in state["list"]]
+    if "layout" in state:
+        n_features, depths, levels, scales = from_state(state["layout"], arrays)
+        return MixedDepths(n_features, depths, dict(levels), scales)
     stored = CLASSES[state["class"]]
     estimator = stored.kind.__new__(stored.kind)
     vars(estimator).update(_defaults(stored.kind))
@@ -83,6 +90,13 @@ def _defaults(kind: type) -> dict[str, Any]:
     """Return default parameters, for files older than a parameter."""
     parameters = signature(kind).parameters
     return {n: p.default for n, p in parameters.items() if p.default is not p.empty}
+
+
+def layout_state(codes: CodeArray, arrays: list[np.ndarray]) -> dict[str, Any]:
+    """Turn what the bits of an index mean into JSON, beside ``n_features``."""
+    if isinstance(codes.layout, MixedDepths):
+        return {"layout": to_state(codes.layout, arrays)}
+    return {"levels": to_state(codes.levels, arrays)}
 
 
 class IndexState(NamedTuple):
@@ -127,10 +141,15 @@ def read_index(
 
 
 def _index_of(state: dict, arrays: list[np.ndarray], kind: Any) -> IndexState:
-    levels, n_features = from_state(state["levels"], arrays), state["n_features"]
+    n_features = state["n_features"]
     plain = from_state(state["codes"], arrays)
-    codes = wrap_codes(plain, n_features, levels)
-    if not (is_codes(codes) and type(n_features) is int and len(codes)):
+    if "layout" in state:
+        codes = with_layout(plain, from_state(state["layout"], arrays))
+    else:
+        codes = wrap_codes(plain, n_features, from_state(state["levels"], arrays))
+    if not (is_codes(codes) and type(n_features) is int and len(codes)) or (
+        codes.n_features != n_features
+    ):
         raise DamagedError("its codes have another type, shape or levels than codes")
     attributes = {
         name: from_state(value, arrays) for name, value in state["attributes"].items()

@@ -268,12 +268,9 @@ class PCAQuantizer(CorrectingEncoder):
         self.mean_ = axes.mean
         self.explained_variance_ = axes.variances
         self.layout_ = _make_layout(axes, depths, self.rotation is not None)
-        self.depths_ = self.layout_.depths
-        self.levels_ = self.layout_.levels
-        self.n_bytes_ = self.layout_.width + CORRECTION_BYTES
         self._n_features_out = self.layout_.width
         directions = axes.directions[:, : self.layout_.n_values]
-        rotate = _group_rotations(self.depths_, self.rotation, random_state)
+        rotate = _group_rotations(self.layout_.depths, self.rotation, random_state)
         self._panels = as_panels(rotate(directions))
 
     def _check_rank(self, axes: Axes, n_bits: int, n_rows: int, d: int) -> None:
@@ -288,6 +285,21 @@ class PCAQuantizer(CorrectingEncoder):
                 f"{code_width(most - 7) + CORRECTION_BYTES}, "
                 "or a larger max_depth, up to 8."
             )
+
+    @property
+    def depths_(self) -> np.ndarray:
+        """Bits of each coordinate that is kept, uint8 (n_components,), never rising."""
+        return self.layout_.depths
+
+    @property
+    def levels_(self) -> dict[int, np.ndarray]:
+        """Levels of the coordinates of each depth, in standard deviations."""
+        return self.layout_.levels
+
+    @property
+    def n_bytes_(self) -> int:
+        """Bytes of a row in an index with ``query="vectors"``."""
+        return self.layout_.width + CORRECTION_BYTES
 
     @property
     def components_(self) -> np.ndarray:
