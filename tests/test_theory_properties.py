@@ -44,13 +44,14 @@ def moments(draw_):
     return mean, covariance
 
 
-def pearson(quantizer, mean, covariance, **options):
-    return predict_fidelity(quantizer, mean, covariance, **options).pearson
+@pytest.fixture(scope="session")
+def pearson(predicted_pearson):
+    return predicted_pearson
 
 
 @few
 @given(moments(), quantizers, metrics, queries, st.floats(1e-3, 1e3))
-def test_scale_does_not_matter(law, quantizer, metric, query, factor):
+def test_scale_does_not_matter(pearson, law, quantizer, metric, query, factor):
     mean, covariance = law
     options = {"metric": metric, "query": query}
     assert pearson(quantizer, factor * mean, factor**2 * covariance, **options) == (
@@ -61,7 +62,7 @@ def test_scale_does_not_matter(law, quantizer, metric, query, factor):
 @few
 @given(moments(), quantizers, metrics, queries, st.randoms(use_true_random=False))
 def test_order_and_sign_of_coordinates_do_not_matter(
-    law, quantizer, metric, query, random
+    pearson, law, quantizer, metric, query, random
 ):
     mean, covariance = law
     order = list(range(len(mean)))
@@ -76,7 +77,9 @@ def test_order_and_sign_of_coordinates_do_not_matter(
 
 @few
 @given(st.integers(2, 40), quantizers, metrics, queries, st.integers(0, 99))
-def test_rotation_of_an_isotropic_law_changes_nothing(d, quantizer, metric, query, s):
+def test_rotation_of_isotropic_vectors_changes_nothing(
+    pearson, d, quantizer, metric, query, s
+):
     q = np.linalg.qr(np.random.default_rng(s).standard_normal((d, d)))[0]
     options = {"metric": metric, "query": query}
     zero, eye = np.zeros(d), np.eye(d)
@@ -87,7 +90,7 @@ def test_rotation_of_an_isotropic_law_changes_nothing(d, quantizer, metric, quer
 
 @few
 @given(moments())
-def test_float_queries_rank_better(law):
+def test_asymmetric_search_ranks_better(pearson, law):
     _, covariance = law
     mean = np.zeros(len(covariance))
     for quantizer in (QUANTIZERS[0], TwoBitQuantizer(magnitude="coordinate")):
@@ -97,7 +100,7 @@ def test_float_queries_rank_better(law):
 
 @few
 @given(st.integers(2, 40), st.floats(0, 0.8), queries)
-def test_more_bits_rank_better(d, rho, query):
+def test_more_bits_rank_better(pearson, d, rho, query):
     """Coordinates of one scale and one correlation: 1 bit, (1, 3), Lloyd-Max."""
     covariance = np.full((d, d), rho) + (1 - rho) * np.eye(d)
     fidelities = [
@@ -160,7 +163,7 @@ def test_rotation_law_falls_with_dimension_and_rises_with_eta(eta, low, high):
     assert rotated_fidelity(1.0, low) == pytest.approx(1.0)
 
 
-def test_rotation_law_is_exact_for_isotropic_vectors():
+def test_rotation_formula_is_exact_for_isotropic_vectors(pearson):
     eta = isotropic_fidelity(BinaryQuantizer())
     for query in ("codes", "vectors"):
         assert rotated_fidelity(eta, 1.0, query=query) == pytest.approx(
