@@ -38,8 +38,8 @@ _PERMUTATIONS = 999
 
 # Level of the tests of drift.
 _ALPHA = 0.01
-# The covariance of more coordinates takes more than 128 MB.
-_PROFILED_FEATURES = 4096
+# The eigenvalues of the covariance of more coordinates take longer than all the rest.
+_PROFILED_FEATURES = 2048
 # Queries and rows that signs of unsuitable vectors are looked for among.
 _DOUBT_QUERIES, _DOUBT_ROWS = 100, 4000
 
@@ -53,13 +53,14 @@ _log = logging.getLogger("skbq")
 
 
 class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
-    """Choose how to quantize vectors, by measuring on rows that are held out.
+    """Choose how to quantize vectors, by measuring on queries that are held out.
 
-    One bit or two, thresholds at the mean or at zero, rotated or not, coded or float
-    queries, which levels, and how many candidates to rerank: all are tried on a random
-    sample, the promising ones are compared on more rows and queries, and the one of
-    least memory that reaches the recall asked for is recommended. What is not better
-    than the plain code beyond its interval is not recommended.
+    One bit or two, thresholds at the mean or at zero, rotated or not, symmetric or
+    asymmetric search (coded queries, or queries that stay in float32), which levels,
+    and how many candidates to rerank: all are screened on a random sample, the
+    promising ones are compared on more queries, and the one of least memory that
+    reaches the recall asked for is recommended. What is not significantly better than
+    the baseline code is not recommended.
 
     Parameters
     ----------
@@ -97,7 +98,8 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
     warnings_ : list of str
         What you should know, in plain words; empty if all is well.
     profile_ : HeterogeneityProfiler
-        Fitted on the sampled rows (of unit length under "cosine").
+        Fitted on the sampled rows (of unit norm under "cosine"); of more than 2,048
+        coordinates, on a random 2,048 of them.
     n_neighbors_ : int
         The k that was used.
     expected_rows_ : int
@@ -115,41 +117,52 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
 
     Notes
     -----
-    Entries of ``results_``; intervals have shape (n_strategies, 2):
+    Columns of ``results_``, which ``pandas.DataFrame`` takes as it is. Limits of the
+    90 % interval of a figure are in the columns of its name with "_low" and "_high":
 
     - "strategy", "bits", "query", "rotate", "threshold", "levels", "params" (for
       :class:`BinaryNeighbors`);
     - "predicted_fidelity": of the best strategy of each amount of memory, by
       :func:`skbq.theory.predict_fidelity` for normal vectors with the mean and
-      covariance of the rows, float queries without correction; NaN for the others
-      and under "euclidean";
+      covariance of the rows, queries in float32 without correction; NaN for the others,
+      under "euclidean" and for more than 1,024 coordinates;
     - "measured_fidelity": Spearman's correlation of score and similarity over pairs of
-      a query and a row, and "measured_fidelity_interval";
-    - "measured_recall" without reranking, "measured_recall_interval", on
-      "measured_rows" rows and "measured_queries" queries; "compared" says which
-      strategies were measured on more than the first sample;
-    - "predicted_recall" without reranking on ``expected_rows_`` rows and
-      "predicted_recall_interval";
-    - "oversampling" that reaches the target for sure and "oversampling_interval"
-      (where upper and lower limit of recall reach it), infinite if more than 50;
-    - "recall_reranked" with that oversampling (20 at most) and
-      "recall_reranked_interval";
+      a query and a row;
+    - "measured_recall" without reranking, on "measured_rows" rows in memory and
+      "measured_queries" queries; "compared" says which strategies were measured beyond
+      the screening of 100 queries;
+    - "predicted_recall" without reranking on "predicted_rows" rows, which are
+      ``expected_rows_`` unless the sample supports no prediction for so many;
+    - "oversampling" whose lower limit of recall reaches the target, infinite if more
+      than 50; "oversampling_low" is the one whose upper limit does;
+    - "recall_reranked" with that oversampling (20 at most);
     - "bytes_per_row" and "bytes_per_row_with_vectors";
-    - "relative_speed": queries per second of the plain code of the same bits and kind
-      of query, as multiples of exact search in floats, measured.
+    - "relative_speed": queries per second of the baseline code of the same bits and
+      kind of query, as multiples of exact search in floats: median, lowest and highest
+      of seven rounds.
 
     Rows and queries are drawn at random. Queries are given, or a tenth of the rows
-    (more of few rows) held out from those that are searched; up to 100,000 rows and 25
-    million numbers are searched. Recall on up to 1.5 times as many rows is measured
-    with as many times fewer neighbors, which lie as deep among the rows that are there;
-    on more rows it is predicted by :func:`skbq.theory.predict_recall`. Intervals are at
-    90 %.
+    (more of few rows) is held out. Strategies are compared on at most 100,000 rows and
+    25 million numbers in memory. The recall of the best ones is then measured on *all*
+    rows, which are read once, block by block; truth is by exact distances in float64.
+
+    Recall on more rows than there are is predicted. Up to 1.5 times as many rows (3
+    times where they do not fit into memory), it is measured with as many times fewer
+    neighbors, which lie as deep among the rows that are there; beyond, it is that of
+    :func:`skbq.theory.predict_recall`, up to ``4 * n_neighbors`` times the rows in
+    memory. Farther nothing is predicted: ``warnings_`` says how many rows would
+    support it, and all figures are for the rows that there are. No figure is printed
+    whose interval spans half of the scale.
 
     Differences between strategies are known to a half-width of 0.005 (at 95 %) or as
-    well as all queries tell; then rows ask, each left out of its own neighbors, up to
-    4,000. Beside queries of the user's own, rows decide only among strategies that
-    those queries cannot tell apart. What is not better than a simpler strategy beyond
-    its interval is not chosen.
+    well as all queries tell; then up to 4,000 rows are leave-one-out queries. Beside
+    queries of the user's own, these decide only among strategies that the queries
+    cannot tell apart.
+
+    Where the smallest code needs an oversampling above 10, another of nearly the same
+    memory (within 5 %, vectors included) is recommended if a query reads clearly less:
+    all codes, and a page of 4 KiB for each candidate. The report names what comes
+    close.
 
     An oversampling above 20 is not recommended. If none up to that reaches the target,
     ``warnings_`` says so, and the recommendation is what comes nearest.
