@@ -1,7 +1,5 @@
 """Predicted fidelity of every strategy, as a table, and what to think of it."""
 
-from typing import Any
-
 import numpy as np
 
 from .._quantization.rotation import RandomRotation
@@ -15,7 +13,8 @@ _LARGEST_ERROR = 0.03
 _ONE_SIDE = 1.645
 # With fewer rows a sample tells too little to check predictions on.
 _FEWEST_ROWS = 200
-_NORMAL_SHARE = 0.5
+# With fewer coordinates that look normal, predictions need measuring.
+NORMAL_SHARE = 0.5
 _RESIDUAL = 0.01
 _COLUMNS = (
     "strategy",
@@ -52,7 +51,7 @@ def predicted_strategies() -> list[Strategy]:
 
 def fidelity_table(
     law: RowModel, normal_share: float, length_variation: tuple[float, float]
-) -> dict[str, Any]:
+) -> dict[str, np.ndarray]:
     """Predict every strategy, and check each prediction on the sample.
 
     Parameters
@@ -114,7 +113,7 @@ def _reason(
 ) -> str:
     """Say what about the rows is not as the law has it."""
     causes = []
-    if not strategy.rotated and normal_share < _NORMAL_SHARE:
+    if not strategy.rotated and normal_share < NORMAL_SHARE:
         causes.append(f"only {normal_share:.0%} of the coordinates look normal")
     found, expected = length_variation
     if law.metric == "inner_product" and found > 1.5 * expected:

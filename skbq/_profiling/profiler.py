@@ -1,19 +1,22 @@
 """HeterogeneityProfiler: the statistics that decide how well binary codes work."""
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import eigvalsh
-from scipy.special import entr, ndtr
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
+from .._utils.similarity import EQUAL_NORMS
+from .._utils.statistics import binary_entropy
+from .._utils.typing import METRICS, Metric, RandomState
 from .._utils.validation import DocLinkMixin, check_vectors
-from ..theory import RowModel
+from ..theory import RowModel, effective_dimension, scale_correlation, sign_entropy
+from .description import describe
 from .fidelity_table import fidelity_table
 from .moments import Moments, Reservoir, anderson_darling
 
@@ -24,12 +27,6 @@ _NORMALITY_ROWS = 2000
 # Upper 5 % point of A*^2 when mean and variance are estimated [Stephens 1986].
 _NORMALITY_LIMIT = 0.752
 _FEWEST_TO_PREDICT = 20
-# Lengths that vary less, as a share of their mean, are taken for one length.
-_ONE_LENGTH = 0.01
-
-
-def _binary_entropy(p: np.ndarray) -> np.ndarray:
-    return (entr(p) + entr(1.0 - p)) / np.log(2.0)
 
 
 def _ratio(numerator: float, denominator: float) -> float:
@@ -39,22 +36,6 @@ def _ratio(numerator: float, denominator: float) -> float:
 def _variation(values: np.ndarray) -> float:
     """Return the population standard deviation over the mean."""
     return _ratio(values.std(), values.mean()) if values.size else float("nan")
-
-
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's correlation; NaN where one side does not vary."""
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
-
-
-def _scale_correlation(covariance: np.ndarray, scale: np.ndarray) -> float:
-    """Rank correlation over i of scale_i with the mean over j != i of abs(rho_ij)."""
-    if len(scale) < 3:
-        return float("nan")
-    couplings = np.abs(covariance / scale)
-    np.fill_diagonal(couplings, 0.0)
-    return _rank_correlation(scale, couplings.sum(axis=1) / scale)
 
 
 class HeterogeneityProfiler(
@@ -171,10 +152,10 @@ class HeterogeneityProfiler(
     _moments: Moments
     _reservoir: Reservoir
 
-    def __init__(self, *, random_state: Any = None) -> None:
+    def __init__(self, *, random_state: RandomState = None) -> None:
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Measure vectors, forgetting earlier ones.
 
         Parameters
@@ -191,7 +172,7 @@ class HeterogeneityProfiler(
         X = check_vectors(self, X, reset=True, min_samples=2)
         return self._add(X, first=True)
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: ArrayLike, y: None = None) -> Self:
         """Measure further vectors; all attributes then describe all of them.
 
         Parameters
@@ -208,7 +189,7 @@ class HeterogeneityProfiler(
         first = not hasattr(self, "n_samples_seen_")
         return self._add(check_vectors(self, X, reset=first), first=first)
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Return X as it is.
 
         Parameters
@@ -233,9 +214,9 @@ class HeterogeneityProfiler(
             One paragraph for each property of the vectors, the figure first.
         """
         check_is_fitted(self)
-        return "\n".join(_report_lines(self))
+        return "\n".join(describe(self))
 
-    def predict_fidelity(self, *, metric: str = "cosine") -> dict[str, np.ndarray]:
+    def predict_fidelity(self, *, metric: Metric = "cosine") -> dict[str, np.ndarray]:
         """Predict how well each strategy ranks, and check that on a sample.
 
         Parameters
@@ -293,14 +274,14 @@ class HeterogeneityProfiler(
         ('2 bits, rotated, float queries', True)
         """
         check_is_fitted(self)
-        check_option(metric, "metric", self, ("cosine", "euclidean", "inner_product"))
+        check_option(metric, "metric", self, METRICS)
         if self.n_samples_seen_ < _FEWEST_TO_PREDICT:
             raise ValueError(
                 f"predict_fidelity needs at least {_FEWEST_TO_PREDICT} rows. "
                 f"{type(self).__name__} has seen {self.n_samples_seen_}."
             )
         if metric == "euclidean":
-            if self.norm_cv_ > _ONE_LENGTH:
+            if self.norm_cv_ > EQUAL_NORMS:
                 raise ValueError(
                     "There is no prediction for euclidean distances of vectors whose "
                     f"lengths differ: here they vary by {self.norm_cv_:.1%}. Scale "
@@ -366,25 +347,21 @@ class HeterogeneityProfiler(
         self.snr_mean_ = float(snr.mean()) if snr.size else float("nan")
         self.snr_std_ = float(snr.std()) if snr.size else float("nan")
         shares = moments.n_positive / moments.n
-        self.sign_entropies_ = _binary_entropy(shares)
+        self.sign_entropies_ = binary_entropy(shares)
         self.sign_entropy_ = float(self.sign_entropies_.mean())
-        predicted = np.zeros(len(self.mean_))
-        predicted[varies] = _binary_entropy(ndtr(-snr))
-        self.predicted_sign_entropy_ = float(predicted.mean())
+        self.predicted_sign_entropy_ = sign_entropy(self.mean_, self.scale_)
 
     def _set_covariance_figures(self) -> None:
-        covariance, varies = self.covariance_, self._varying()
+        covariance = self.covariance_
         d = len(covariance)
         variances = covariance.diagonal()
-        total, on_diagonal = variances.sum(), np.square(variances).sum()
+        on_diagonal = np.square(variances).sum()
         off_diagonal = max(np.vdot(covariance, covariance) - on_diagonal, 0.0)
         largest = eigvalsh(covariance, subset_by_index=[d - 1, d - 1])[0]
         self.off_diagonal_ratio_ = _ratio(off_diagonal**0.5, on_diagonal**0.5)
-        self.effective_dimension_ = _ratio(total**2, on_diagonal + off_diagonal)
-        self.effective_rank_ = _ratio(total, largest)
-        self.scale_correlation_ = _scale_correlation(
-            covariance[np.ix_(varies, varies)], self.scale_[varies]
-        )
+        self.effective_dimension_ = effective_dimension(covariance)
+        self.effective_rank_ = _ratio(variances.sum(), largest)
+        self.scale_correlation_ = scale_correlation(covariance)
 
     def _set_normality(self, sample: np.ndarray) -> None:
         self.normality_sample_size_ = len(sample)
@@ -403,82 +380,3 @@ class HeterogeneityProfiler(
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _report_lines(profiler: HeterogeneityProfiler) -> list[str]:
-    """Put the figures of a fitted profiler into words."""
-    d, n_constant = profiler.n_features_in_, profiler.constant_features_.size
-    head = f"{profiler.n_samples_seen_:,} vectors of {d} coordinates."
-    if n_constant:
-        head += f" {n_constant} of them never vary: their bits say nothing."
-    if not profiler.scale_.any():
-        return [head]
-    return [
-        head,
-        _say_signs(profiler),
-        _say_spread(profiler),
-        _say_dimension(profiler),
-        _say_lengths(profiler),
-        _say_normality(profiler),
-    ]
-
-
-def _say_signs(profiler: HeterogeneityProfiler) -> str:
-    entropy, predicted = profiler.sign_entropy_, profiler.predicted_sign_entropy_
-    text = (
-        f"Signs: a sign about 0 carries {entropy:.3f} bits on average (normal "
-        f"coordinates with these means and spreads: {predicted:.3f}); means are "
-        f"{profiler.snr_mean_:.2f} standard deviations away from 0. "
-    )
-    if entropy < 0.9:
-        return text + "Much of the bits is lost: let the quantizer center them."
-    return text + "Little of the bits is lost, centered or not."
-
-
-def _say_spread(profiler: HeterogeneityProfiler) -> str:
-    text = (
-        f"Spread: the coordinates' standard deviations differ by "
-        f"{profiler.heterogeneity_:.1%} of their mean (heterogeneity). "
-    )
-    coupling = profiler.scale_correlation_
-    if coupling > 0.15:
-        text += (
-            f"The wide coordinates are also the correlated ones (rank correlation "
-            f"{coupling:.2f}): rules that average over coordinates err more. "
-        )
-    if profiler.heterogeneity_ > 0.2:
-        return text + "One bit counts wide and narrow ones alike: try RandomRotation."
-    return text + "There is little for a rotation to even out."
-
-
-def _say_dimension(profiler: HeterogeneityProfiler) -> str:
-    effective = profiler.effective_dimension_
-    return (
-        f"Dimension: the variance is spread as over {effective:.1f} of "
-        f"{profiler.n_features_in_} directions (effective rank "
-        f"{profiler.effective_rank_:.1f}, off-diagonal ratio "
-        f"{profiler.off_diagonal_ratio_:.2f}). The smaller that share, the more the "
-        "coordinates repeat each other and the better codes of rotated vectors keep "
-        "the order of pairs."
-    )
-
-
-def _say_lengths(profiler: HeterogeneityProfiler) -> str:
-    text = f"Lengths: those of the vectors vary by {profiler.norm_cv_:.1%}. "
-    if profiler.norm_cv_ < 0.01:
-        return text + "Cosine, euclidean and inner product rank nearly alike."
-    return text + (
-        "Cosine, euclidean and inner product rank differently, and codes keep the "
-        "directions better than the lengths: choose the metric on purpose."
-    )
-
-
-def _say_normality(profiler: HeterogeneityProfiler) -> str:
-    rate = profiler.gaussian_pass_rate_
-    text = (
-        f"Normality: {rate:.0%} of the coordinates pass a test on "
-        f"{profiler.normality_sample_size_:,} rows (95% would if all were normal). "
-    )
-    if rate < 0.5:
-        return text + "Measure before trusting predictions for normal vectors."
-    return text + "Predictions for normal vectors are a first guide."

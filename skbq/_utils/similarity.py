@@ -15,6 +15,9 @@ from .._kernels.vector_ops import METRIC_NUMBERS, pair_distances, scale_to_unit
 from .parallel import row_blocks
 from .validation import float_rows
 
+# Euclidean distances of vectors whose norms vary by less than this share of their mean
+# rank pairs as cosines do, to two digits of fidelity.
+EQUAL_NORMS = 0.01
 # Temporary bytes for each coordinate of a pair whose row is copied.
 _COPY_BYTES = 16
 

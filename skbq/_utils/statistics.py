@@ -1,9 +1,15 @@
-"""Correlations that know what to say of values that do not vary."""
+"""Entropy, and correlations that know what to say of values that do not vary."""
 
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import entr
 from scipy.stats import rankdata
+
+
+def binary_entropy(p: np.ndarray) -> np.ndarray:
+    """Return the entropy, in bits, of events of probability ``p``."""
+    return (entr(p) + entr(1.0 - p)) / np.log(2.0)
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

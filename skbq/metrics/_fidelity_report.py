@@ -7,13 +7,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from .._utils.estimate import Estimate
-from .._utils.similarity import similarities
+from .._utils.similarity import EQUAL_NORMS, similarities
 from ..theory import RowModel
 
 # A prediction that is off by less counts as holding, however narrow the interval.
 _TOLERANCE = 0.03
-# Lengths that vary less, as a share of their mean, are taken for one length.
-_ONE_LENGTH = 0.01
 # A step that keeps similarities, such as a rotation in float32, changes those of a
 # hundred rows by less than this share of the largest.
 _COMPARED_ROWS = 100
@@ -112,9 +110,9 @@ def predict_index(
     if not hasattr(quantizer, "step_function"):
         return np.nan, f"{type(quantizer).__name__} has no step_function"
     metric = index.metric
-    lengths = np.linalg.norm(vectors, axis=1)
+    norms = np.linalg.norm(vectors, axis=1)
     if metric == "euclidean":
-        if lengths.std() > _ONE_LENGTH * lengths.mean():
+        if norms.std() > EQUAL_NORMS * norms.mean():
             return np.nan, "euclidean distances of rows whose lengths differ"
         metric = "cosine"
     if not _same_similarity(vectors, seen, metric):
