@@ -140,10 +140,11 @@ def test_bad_files(capsys, save, tmp_path):
     np.savez("two.npz", a=np.ones(3), b=np.ones(3))
     (tmp_path / "text.npy").write_text("0.1 0.2")
     (tmp_path / "empty.npy").touch()
+    (tmp_path / "folder").mkdir()
     (tmp_path / "cut.npy").write_bytes((tmp_path / "rows.npy").read_bytes()[:-1])
     for name, message in (
         ("nowhere.npy", "cannot read nowhere.npy: No such file"),
-        (".", "cannot read .: Is a directory"),
+        ("folder", "folder is a folder without files"),
         ("two.npz", r"several arrays \(a, b\)"),
         ("text.npy", "is not a whole .npy file"),
         ("empty.npy", "is not a whole .npy file"),
@@ -168,7 +169,7 @@ def check_refused(capsys, argv, message):
 
 
 @pytest.mark.parametrize(
-    "argv", [[], ["nothing"], ["demo", "--query", "x"], ["demo", "--unknown"]]
+    "argv", [["nothing"], ["demo", "--query", "x"], ["demo", "--unknown"]]
 )
 def test_arguments_that_make_no_sense(capsys, argv):
     with pytest.raises(SystemExit) as stop:
@@ -192,3 +193,10 @@ def test_demo_and_advise_recommend_the_same(capsys, rng, save):
     assert f": {recommended['strategy']}, " in line
     assert f"{advice['recall']:.3f} [{low:.3f}, {high:.3f}] (90 %)" in line
     assert f"{recommended['bytes_per_row']} bytes per vector" in line
+
+
+def test_help_without_arguments(capsys):
+    assert cli.main([]) == 0
+    out, err = capsys.readouterr()
+    assert "encode" in out
+    assert err == ""

@@ -39,7 +39,7 @@ def test_advise_a_file(folder, capsys):
     # The command that it gives does build the recommended index.
     lines = out.splitlines()
     command = shlex.split(lines[lines.index("Encode with") + 1])
-    assert command[:4] == ["skbq", "encode", "rows.npy", "OUT"]
+    assert command[:5] == ["skbq", "encode", "rows.npy", "-o", "OUT"]
     assert main(command[1:]) == 0
     advisor = QuantizationAdvisor(target_recall=0.7, random_state=0)
     advisor.fit(np.load("rows.npy"), queries=np.load("queries.npy"))
@@ -55,7 +55,7 @@ def test_advise_without_a_file(capsys):
     first, rest = capsys.readouterr().out.split("\n\n", 1)
     assert "5,000 WordNet glosses" in first
     assert rest.startswith("Recommended: 1 bit, ")
-    assert rest.rstrip().endswith("skbq advise FILE.npy --queries Q.npy")
+    assert rest.rstrip().endswith("skbq advise FILE --queries FILE")
 
 
 def test_few_rows_are_warned_of_in_the_report_alone(folder, capsys, recwarn):
@@ -91,7 +91,8 @@ def test_profile(folder, capsys):
 
 @pytest.mark.parametrize("options", [[], ["--rotate", "--query", "vectors"]])
 def test_encode_and_search(folder, capsys, options):
-    assert main(["encode", "rows.npy", "index", "--oversampling", "3", *options]) == 0
+    argv = ["encode", "rows.npy", "-o", "index", "--oversampling", "3", *options]
+    assert main(argv) == 0
     out, err = capsys.readouterr()
     assert "index: 400 rows, 2 bits" in out
     assert "encoding 400 of 400 rows" in err
@@ -113,7 +114,7 @@ def test_rows_of_zeros_have_a_place_without_a_cosine(folder, capsys):
     rows = np.load("rows.npy")
     rows[7] = 0
     np.save("zeros.npy", rows)
-    for argv in (["advise", "zeros.npy"], ["encode", "zeros.npy", "index"]):
+    for argv in (["advise", "zeros.npy"], ["encode", "zeros.npy", "-o", "index"]):
         assert main(argv) == 2
         assert "row 7 is all zeros" in capsys.readouterr().err
         assert main([*argv, "--metric", "euclidean"]) == 0
@@ -149,16 +150,19 @@ def test_few_lines_where_they_pile_up(capsys):
 
 BAD = [
     (["advise", "gone.npy"], "cannot read gone.npy"),
-    (["advise", "rows.npy", "--target-recall", "1.5"], "'target_recall'"),
-    (["advise", "rows.npy", "--max-bytes", "1"], "max_bytes=1 is less than"),
+    (["advise", "rows.npy", "--target-recall", "1.5"], "--target-recall must be"),
+    (["advise", "rows.npy", "--max-bytes", "1"], "--max-bytes 1 is less than"),
     (["advise", "rows.npy", "--queries", "narrow.npy"], "features"),
     (["advise", "rows.npy", "--html", "no/r.html"], "cannot write no/r.html"),
     (["profile", "gone.npy"], "cannot read gone.npy"),
-    (["encode", "rows.npy", "index", "--bits", "1", "--lloyd-max"], "two bits"),
-    (["encode", "rows.npy", "no/index"], "There is no folder no"),
-    (["encode", "rows.npy", "index", "--oversampling", "0.5"], "'oversampling'"),
+    (["encode", "rows.npy", "-o", "index", "--bits", "1", "--lloyd-max"], "two bits"),
+    (["encode", "rows.npy", "-o", "no/index"], "there is no folder no"),
+    (
+        ["encode", "rows.npy", "-o", "index", "--oversampling", "0.5"],
+        "--oversampling m",
+    ),
     (["search", "gone", "queries.npy"], "cannot read gone"),
-    (["encode", "rows.npy", "rows.npy"], "rows.npy is read and would be"),
+    (["encode", "rows.npy", "-o", "rows.npy"], "rows.npy is read and would be"),
     (["advise", "rows.npy", "--html", "rows.npy"], "rows.npy is read and would be"),
     (["search", "i", "rows.npy", "--out", "./rows.npy"], "is read and would be"),
     (["search", "rows.npy", "queries.npy"], "is no index of skbq"),
@@ -176,7 +180,7 @@ def test_bad_input_is_one_line(folder, capsys, argv, message):
 
 def test_search_with_queries_of_another_width(folder, capsys):
     np.save("narrow.npy", np.ones((5, 3)))
-    assert main(["encode", "rows.npy", "index"]) == 0
+    assert main(["encode", "rows.npy", "-o", "index"]) == 0
     assert main(["search", "index", "narrow.npy"]) == 2
     assert "3 features" in capsys.readouterr().err
 

@@ -26,7 +26,7 @@ FLOORS = [
     {"_advisor"},
     {"_displays"},
     {"cli"},
-    {"__init__"},
+    {"__init__", "__main__"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -145,7 +145,8 @@ def screen(
     pairs = slice(0, _FIDELITY_ROWS)
     true = -bench.distances(queries, pairs)
     evaluations = {}
-    for s in strategies:
+    for number, s in enumerate(strategies, 1):
+        _log.info("looking at %d of %d: %s", number, len(strategies), s.words)
         recalls = search.recalls(s, np.array([task.n_neighbors]))[:, 0]
         by_depth = search.recalls(s, depths.candidates, depths.n_neighbors)
         evaluations[s] = Evaluation(

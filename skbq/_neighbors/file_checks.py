@@ -111,8 +111,27 @@ def _plus_or_minus_one(value: np.ndarray) -> bool:
     return bool((np.abs(value.astype(np.int16)) == 1).all())
 
 
+def _rising(value: np.ndarray) -> bool:
+    return bool((np.diff(value, prepend=0) >= 0).all())
+
+
 def _permutations(value: np.ndarray) -> bool:
     return bool((np.sort(value, axis=1) == np.arange(value.shape[1])).all())
+
+
+def _row_ids(value: Any, sizes: Sizes) -> bool:
+    """Accept numbers, or text and where each ends: see ``row_ids``."""
+    if not isinstance(value, tuple):
+        return array("i8", "any")(value, sizes) and len(value) <= sizes["n"]
+    if len(value) != 2 or not array("u1", "any")(value[0], sizes):
+        return False
+    text, ends = value
+    rising = array(
+        "i8", "any", check=lambda e: bool((np.diff(e, prepend=0) >= 0).all())
+    )
+    return rising(ends, sizes) and (
+        0 < len(ends) <= sizes["n"] and ends[-1] == len(text)
+    )
 
 
 def _true_or_false(value: np.ndarray) -> bool:
@@ -264,6 +283,7 @@ INDEX: dict[str, Rule] = {
     "_unit": number(0),
     "_distortion": number(0),
     "_vectors": optional(array("f2 f4 f8 f12 f16 i1 i2 i4 i8", "n", "d")),
+    "_ids": optional(_row_ids),
     "_removed": optional(array("b1", "n", check=_true_or_false)),
 }
 

@@ -18,11 +18,10 @@ from .._utils.typing import Oversampling
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..codes import CodeArray, MixedDepths, OneBit, describe_codes, is_codes
 from .encoding import EncodedRows, Encoder, fit_encode
-from .file_format import write_file
 from .float_queries import Corrections
 from .index_search import IndexSearch
 from .indexed_rows import IndexedRows
-from .state import layout_state, read_index, to_state
+from .state import IndexState, read_index, write_index
 
 _METRICS = ["cosine", "euclidean", "inner_product"]
 _CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
@@ -196,6 +195,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self : object
         """
         self._check_parameters()
+        self.__dict__.pop("_ids", None)  # of the rows of a file
         if is_codes(X):
             self._check_codes_make_sense()
             _refuse_no_codes(X)
@@ -359,7 +359,6 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         BinaryNeighbors.load : Reads it.
         """
         check_is_fitted(self)
-        arrays: list[np.ndarray] = []
         attributes = dict(vars(self))
         rows = attributes.pop("_rows")
         attributes |= {"_vectors": rows.vectors, "_removed": rows.removed}
@@ -371,16 +370,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 "_distortion": kept.distortion,
                 "_rounding": (kept.origin, kept.offset_step, kept.scale_step),
             }
-        state = {
-            "class": type(self).__name__,
-            "n_features": rows.codes.n_features,
-            **layout_state(rows.codes, arrays),
-            "codes": to_state(np.asarray(rows.codes), arrays),
-            "attributes": {
-                name: to_state(value, arrays) for name, value in attributes.items()
-            },
-        }
-        write_file(path, state, arrays, mixed_depths="layout" in state)
+        write_index(path, type(self), IndexState(rows.codes, attributes))
 
     @classmethod
     def load(

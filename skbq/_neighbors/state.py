@@ -8,7 +8,7 @@ import numpy as np
 
 from ..codes import CodeArray, MixedDepths, is_codes, with_layout, wrap_codes
 from .file_checks import CLASSES, DamagedError, check_estimator, check_index
-from .file_format import FileError, read_file
+from .file_format import FileError, read_file, write_file
 
 
 def to_state(value: Any, arrays: list[np.ndarray]) -> Any:
@@ -159,3 +159,19 @@ def _index_of(state: dict, arrays: list[np.ndarray], kind: Any) -> IndexState:
     parameters = attributes.keys() & kind._get_param_names()
     kind(**{name: attributes[name] for name in parameters})._check_parameters()
     return IndexState(codes, attributes)
+
+
+def write_index(path: str | os.PathLike, kind: type, index: IndexState) -> None:
+    """Write what :func:`read_index` reads."""
+    arrays: list[np.ndarray] = []
+    codes = index.codes
+    state = {
+        "class": kind.__name__,
+        "n_features": codes.n_features,
+        **layout_state(codes, arrays),
+        "codes": to_state(np.asarray(codes), arrays),
+        "attributes": {
+            name: to_state(value, arrays) for name, value in index.attributes.items()
+        },
+    }
+    write_file(path, state, arrays, mixed_depths="layout" in state)

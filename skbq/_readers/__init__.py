@@ -3,6 +3,6 @@
 ``open_vectors`` tells the kind by the ending; each kind is read in a file of its own.
 """
 
-from ._open import KINDS, open_vectors
+from ._open import KINDS, list_files, open_vectors
 
-__all__ = ["KINDS", "open_vectors"]
+__all__ = ["KINDS", "list_files", "open_vectors"]

@@ -88,7 +88,7 @@ def open_vectors(
     """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
-    names = [name for path in paths for name in _expand(os.fspath(path))]
+    names = [name for path in paths for name in list_files(os.fspath(path))]
     parts = [_reader(name)(name, column, ids) for name in names]
     _check_alike(parts)
     return StoredRows(parts)
@@ -105,8 +105,8 @@ def _reader(path: str) -> Reader:
     return reader
 
 
-def _expand(path: str) -> list[str]:
-    """List the files of a folder or a pattern."""
+def list_files(path: str) -> list[str]:
+    """List the files of a folder or a pattern; a file is listed alone."""
     if os.path.isdir(path):
         found = _files_of_folder(Path(path))
         if not found:

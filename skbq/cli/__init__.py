@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
-from . import advise, demo, encode, profile, search
-from ._terminal import InputError, clear_progress
+from . import advise, demo, encode, merge, profile, search
+from ._options import fill_in_options
+from ._terminal import InputError, clear_progress, set_quiet
 
-_COMMANDS = (demo, advise, profile, encode, search)
+_COMMANDS = (demo, advise, profile, encode, search, merge)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,9 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0, or 2 if something given cannot be used.
+        0, or 2 if something given cannot be used, or 1 for a fault of skbq.
     """
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = _parser()
+    if not words:
+        parser.print_help()
+        return 0
+    args = parser.parse_args(fill_in_options(words))
+    set_quiet(args.quiet)
     try:
         args.run(args)
         sys.stdout.flush()
@@ -37,10 +44,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         clear_progress()
         print(f"skbq {args.command}: error: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        clear_progress()
+        why = str(error) or "there is no more"
+        print(f"skbq {args.command}: error: memory: {why}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, as in `skbq demo | head`, has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if os.environ.get("SKBQ_DEBUG"):
+            raise
+        clear_progress()
+        print(
+            f"skbq {args.command}: error: {type(error).__name__}: {error} (a fault of "
+            "skbq, please report it; SKBQ_DEBUG=1 shows where)",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 
@@ -57,4 +79,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:
         command.add(commands)
+    for command in commands.choices.values():
+        command.add_argument("-q", "--quiet", action="store_true", help="no progress")
     return parser

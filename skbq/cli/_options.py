@@ -1,51 +1,109 @@
-"""What commands share: their options, and outputs that keep inputs whole."""
+"""Options that commands share, and outputs that keep inputs whole."""
 
 import argparse
-from collections.abc import Callable
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .._readers import list_files
 from ._terminal import InputError
 
+ROTATIONS = ["auto", "haar", "dct", "hadamard"]
 METRICS = ["cosine", "euclidean", "inner_product"]
-ONE_A_ROW = "embeddings, one a row"
 
 Commands = Any  # what add_subparsers gives
 
 
 def add_neighbors(command: argparse.ArgumentParser) -> None:
+    """Add how many neighbors to find."""
     command.add_argument(
-        "--neighbors", type=int, default=10, metavar="K", help="default: 10"
+        "--neighbors",
+        type=int,
+        default=10,
+        metavar="K",
+        help="neighbors of each query (default: 10)",
     )
 
 
 def add_metric(command: argparse.ArgumentParser) -> None:
+    """Add what makes rows near."""
     near = "what makes rows near (default: cosine)"
     command.add_argument("--metric", choices=METRICS, default="cosine", help=near)
 
 
-def checked(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Call a function of the library, whose refusals are the user's to read."""
-    try:
-        return function(*args, **kwargs)
-    except (ValueError, TypeError, OSError) as error:
-        raise InputError(" ".join(str(error).split())) from None
+def add_output(
+    command: argparse.ArgumentParser, help: str, *, required: bool = False
+) -> None:
+    """Add where to write, and leave to write over what is there."""
+    command.add_argument("-o", "--out", metavar="OUT", required=required, help=help)
+    add_force(command)
 
 
-def keep_inputs(out: str | None, *inputs: str | None) -> None:
-    """Refuse to write over a file that is read."""
+def add_force(command: argparse.ArgumentParser) -> None:
+    """Add leave to write over what is there."""
+    command.add_argument(
+        "--force", action="store_true", help="write over a file that is there"
+    )
+
+
+def fill_in_options(words: list[str]) -> list[str]:
+    """Let ``--rotate`` stand without a method, before a file as well."""
+    following = [*words[1:], ""]
+    return [
+        "--rotate=auto" if word == "--rotate" and after not in ROTATIONS else word
+        for word, after in zip(words, following, strict=True)
+    ]
+
+
+def check_output(
+    out: str | None, inputs: Iterable[str | None], *, force: bool = False
+) -> None:
+    """Refuse, before any work, an output that cannot or must not be written.
+
+    Raises
+    ------
+    InputError
+        If its folder is not there, if it is one of the inputs by whatever path, or if
+        it exists and ``force`` is not given.
+    """
+    if out is None:
+        return
+    folder = os.path.dirname(out) or "."
+    if not os.path.isdir(folder):
+        raise InputError(f"cannot write {out}: there is no folder {folder}")
+    if os.path.isdir(out):
+        raise InputError(f"cannot write {out}: it is a folder")
     for path in inputs:
-        there = out and path and Path(out).exists() and Path(path).exists()
-        if there and Path(str(out)).samefile(str(path)):
+        if path is not None and any(_same(out, file) for file in _files(path)):
             raise InputError(f"{out} is read and would be written over")
+    if os.path.lexists(out) and not force:
+        raise InputError(f"{out} exists; --force writes over it")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"cannot write {out}: no permission to write in {folder}")
 
 
-def write_text(path: str, text: str, mode: str = "w") -> None:
+def _files(path: str) -> list[str]:
+    """List what a path stands for; what is wrong with it is said when it is read."""
     try:
-        with open(path, mode, encoding="utf-8") as file:
-            file.write(text)
+        return list_files(path)
+    except ValueError:
+        return []
+
+
+def _same(out: str, path: str) -> bool:
+    """Tell whether two paths are one file, by links as well."""
+    if os.path.exists(out) and os.path.exists(path):
+        return os.path.samefile(out, path)
+    return os.path.realpath(out) == os.path.realpath(path)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file as a whole."""
+    try:
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 

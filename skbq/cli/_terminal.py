@@ -1,13 +1,14 @@
-"""What commands share: files of vectors, progress on stderr, one-line errors."""
+"""What commands share: progress on stderr, and errors of one line."""
 
 import logging
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
-import numpy as np
-
-from .._utils.parallel import row_blocks
+T = TypeVar("T")
 
 _BAR = 20
 # Seconds between two lines of progress where they do not overwrite each other.
@@ -18,68 +19,73 @@ class InputError(Exception):
     """Something that the user gave cannot be used; the text is one line."""
 
 
-def load_vectors(path: str, *, zeros: bool = False) -> np.ndarray:
-    """Map a file of vectors into memory, after a look at every row.
+# Parameters of the library by the option that sets them.
+_FLAGS = {
+    "n_neighbors": "--neighbors",
+    "target_recall": "--target-recall",
+    "max_bytes": "--max-bytes",
+    "expected_rows": "--expected-rows",
+    "oversampling": "--oversampling",
+    "metric": "--metric",
+    "query": "--query",
+}
 
-    Parameters
-    ----------
-    path : str
-        A .npy file.
-    zeros : bool, default=False
-        Whether rows may be all zeros, which have no cosine.
 
-    Returns
-    -------
-    vectors : memmap of shape (n_samples, n_features)
-        Floats or signed integers, as stored; finite.
+def checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """Call a function of the library, whose refusals are the user's to read.
+
+    Its warnings are not shown: reports hold those that matter.
 
     Raises
     ------
     InputError
-        If the file is anything else.
+        One line that names options and files.
     """
     try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return function(*args, **kwargs)
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError):
-        raise InputError(
-            f"{path} is not a whole .npy file of numbers, as numpy.save writes them"
-        ) from None
-    if not isinstance(vectors, np.ndarray):
-        raise InputError(
-            f"{path} holds several arrays ({', '.join(vectors.files)}); save the one "
-            "that holds the embeddings with numpy.save"
-        )
-    if vectors.dtype.kind not in "fi":
-        raise InputError(
-            f"{path} holds {vectors.dtype}, but embeddings are floats or signed "
-            "integers; save X.astype(numpy.float32) if these are vectors"
-        )
-    if vectors.ndim != 2 or 0 in vectors.shape:
-        raise InputError(
-            f"{path} has shape {vectors.shape}, but expected is (rows, coordinates)"
-        )
-    _refuse_bad_rows(vectors, path, zeros)
-    return vectors
+        if error.filename is None:
+            raise InputError(str(error)) from None
+        reason = error.strerror or error
+        raise InputError(f"cannot read {error.filename}: {reason}") from None
+    except (ValueError, TypeError, ImportError) as error:
+        raise InputError(in_options(" ".join(str(error).split()))) from None
 
 
-def _refuse_bad_rows(vectors: np.ndarray, path: str, zeros: bool) -> None:
-    bar = Bar(f"reading {path}:", len(vectors))
-    for some in row_blocks(len(vectors), vectors.shape[1] * 8, shares=8):
-        block = vectors[some]
-        found = [(~np.isfinite(block).all(axis=1), "holds NaN or infinity")]
-        if not zeros:
-            found.append((~block.any(axis=1), "is all zeros, which have no direction"))
-        for bad, what in found:
-            if bad.any():
-                first = some.start + int(np.flatnonzero(bad)[0])
-                raise InputError(f"{path}: row {first} {what}; leave such rows out")
-        bar.add(some.stop - some.start)
+def in_options(message: str) -> str:
+    """Say a message of the library in the words of the command line.
+
+    Examples
+    --------
+    >>> from skbq.cli._terminal import in_options
+    >>> in_options("The 'oversampling' parameter of BinaryNeighbors must be a float.")
+    '--oversampling must be a float.'
+    >>> in_options("max_bytes=1 is less than any code takes.")
+    '--max-bytes 1 is less than any code takes.'
+    """
+    names = "|".join(_FLAGS)
+    message = re.sub(
+        rf"The '({names})' parameter of \w+", lambda m: _FLAGS[m[1]], message
+    )
+    message = re.sub(rf"\b({names})=", lambda m: f"{_FLAGS[m[1]]} ", message)
+    return re.sub(rf"'?\b(?<!-)({names})\b'?", lambda m: _FLAGS[m[1]], message)
+
+
+_is_quiet = False
+
+
+def set_quiet(is_quiet: bool) -> None:
+    """Say nothing of progress, or do so again."""
+    global _is_quiet
+    _is_quiet = is_quiet
 
 
 def progress(text: str) -> None:
     """Say on stderr what is being done; on a terminal over the line before."""
+    if _is_quiet:
+        return
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text} ...", end="", file=sys.stderr, flush=True)
     else:

@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import shlex
-import warnings
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,23 +11,17 @@ from typing import Any
 from .._advisor import QuantizationAdvisor
 from ..datasets import load_wordnet_minilm
 from ..exports import ENGINES
+from ._inputs import add_inputs, load_vectors
 from ._options import (
-    ONE_A_ROW,
     Commands,
+    add_force,
     add_metric,
     add_neighbors,
-    checked,
+    check_output,
     jsonable,
-    keep_inputs,
     write_text,
 )
-from ._terminal import (
-    InputError,
-    LoggedProgress,
-    load_vectors,
-    print_lines,
-    progress,
-)
+from ._terminal import InputError, LoggedProgress, checked, print_lines, progress
 
 _SEED = 0
 _SHIPPED = (
@@ -46,15 +39,10 @@ def add(commands: Commands) -> None:
             "and recommend the one of least memory that reaches the recall asked for."
         ),
     )
-    advise.add_argument(
-        "file",
-        nargs="?",
-        metavar="FILE.npy",
-        help=f"{ONE_A_ROW} (default: those of 5,000 glosses that are shipped)",
-    )
+    add_inputs(advise, required=False)
     advise.add_argument(
         "--queries",
-        metavar="Q.npy",
+        metavar="FILE",
         help="real queries, on which recall is measured (default: rows held out)",
     )
     reach = "recall@K to reach (default: 0.95)"
@@ -88,6 +76,7 @@ def add(commands: Commands) -> None:
         help="a new folder for what --export gives: all of it as files that run",
     )
     advise.add_argument("--html", metavar="REPORT.html", help="write the report there")
+    add_force(advise)
     advise.add_argument("--json", action="store_true", help="print all as JSON")
     advise.set_defaults(run=run)
 
@@ -96,20 +85,9 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     if args.out is not None:
         _check_folder(args.out, args.export)
-    keep_inputs(args.html, args.file, args.queries)
-    if args.html is not None:
-        write_text(args.html, "", "a")  # refused now rather than after the work
+    check_output(args.html, [*args.files, args.queries], force=args.force)
     progress("loading embeddings")
-    zeros = args.metric != "cosine"
-    queries = None
-    if args.queries is not None:
-        queries = load_vectors(args.queries, zeros=zeros)
-    if args.file is None:
-        glosses = load_wordnet_minilm()
-        X = glosses.data
-        queries = glosses.queries if queries is None else queries
-    else:
-        X = load_vectors(args.file, zeros=zeros)
+    X, queries = _load(args)
     advisor = QuantizationAdvisor(
         metric=args.metric,
         n_neighbors=args.neighbors,
@@ -118,24 +96,22 @@ def run(args: argparse.Namespace) -> None:
         expected_rows=args.expected_rows,
         random_state=_SEED,
     )
-    with LoggedProgress(logging.INFO), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the report says them all
+    with LoggedProgress(logging.INFO):
         checked(advisor.fit, X, queries=queries)
     if args.html is not None:
-        write_text(
-            args.html, _page(advisor, args.file or "glosses of WordNet (shipped)")
-        )
+        name = ", ".join(args.files) or "glosses of WordNet (shipped)"
+        write_text(args.html, _page(advisor, name))
     if args.out is not None:
         checked(checked(advisor.export, args.export).save, args.out)
     if args.json:
         print_lines([json.dumps(_as_json(advisor, args.export), indent=1)])
         return
     lines = [advisor.report()]
-    if args.file is None:
+    if not args.files:
         lines.insert(0, f"{_SHIPPED}\n")
-        lines += ["", "Of your own vectors", "skbq advise FILE.npy --queries Q.npy"]
+        lines += ["", "Of your own vectors", "skbq advise FILE --queries FILE"]
     else:
-        lines += ["", "Encode with", _encode_command(advisor, args.file)]
+        lines += ["", "Encode with", _encode_command(advisor, args)]
     if args.export is not None:
         lines += ["", str(checked(advisor.export, args.export))]
     if args.out is not None:
@@ -151,6 +127,28 @@ def _check_folder(folder: str, engine: str | None) -> None:
         not Path(folder).is_dir() or any(Path(folder).iterdir())
     ):
         raise InputError(f"{folder} exists and is no empty folder: name a new one")
+
+
+def _load(args: argparse.Namespace) -> tuple[Any, Any]:
+    """Return vectors and queries; None for queries to be held out."""
+    options = {
+        "column": args.column,
+        "skip_invalid": args.skip_invalid,
+        "zeros": args.metric != "cosine",
+    }
+    queries = None
+    if args.queries is not None:
+        queries = load_vectors(args.queries, **options)
+    if not args.files:
+        glosses = load_wordnet_minilm()
+        return glosses.data, glosses.queries if queries is None else queries
+    X = load_vectors(args.files, ids=args.ids, **options)
+    if queries is not None and queries.shape[1] != X.shape[1]:
+        raise InputError(
+            f"{args.queries} has {queries.shape[1]} features, but {args.files[0]} has "
+            f"{X.shape[1]} features"
+        )
+    return X, queries
 
 
 def _page(advisor: QuantizationAdvisor, name: str) -> str:
@@ -185,10 +183,13 @@ def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, Any]
     return found
 
 
-def _encode_command(advisor: QuantizationAdvisor, path: str) -> str:
+def _encode_command(advisor: QuantizationAdvisor, args: argparse.Namespace) -> str:
     """Return the command that builds the recommended index."""
     chosen = advisor.recommended_
-    words = ["skbq", "encode", path, "OUT", "--bits", str(chosen["bits"])]
+    words = ["skbq", "encode", *args.files, "-o", "OUT", "--bits", str(chosen["bits"])]
+    for option, value in (("--column", args.column), ("--ids", args.ids)):
+        words += [option, value] if value else []
+    words += ["--skip-invalid"] if args.skip_invalid else []
     words += ["--metric", chosen["metric"], "--query", chosen["query"]]
     words += ["--threshold", "mean" if chosen["center"] else "zero"]
     if chosen["rotate"]:

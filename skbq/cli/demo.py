@@ -15,14 +15,9 @@ import numpy as np
 
 from .._advisor import QuantizationAdvisor
 from ..datasets import load_wordnet_minilm
+from ._inputs import load_vectors
 from ._options import Commands
-from ._terminal import (
-    InputError,
-    LoggedProgress,
-    load_vectors,
-    print_lines,
-    progress,
-)
+from ._terminal import InputError, LoggedProgress, print_lines, progress
 from .comparison import EXACT, STRATEGIES, Measurement, measure, nearest_side_by_side
 
 _K = 10
@@ -46,7 +41,7 @@ def add(commands: Commands) -> None:
     )
     demo.add_argument(
         "--data",
-        metavar="FILE.npy",
+        metavar="FILE",
         help=(
             "embeddings of your own, one a row; a tenth of the rows (at most "
             f"{_MAX_QUERIES}) is held out at random as queries, and of more than "
@@ -54,8 +49,9 @@ def add(commands: Commands) -> None:
         ),
     )
     demo.add_argument(
-        "--query",
+        *("--show", "--query"),
         metavar="N",
+        dest="show",
         type=int,
         default=0,
         help="the held-out query whose neighbors are shown, from 0 (default: 0)",
@@ -79,14 +75,14 @@ def run(args: argparse.Namespace) -> None:
     progress("loading embeddings")
     sample = _glosses() if args.data is None else _hold_out(args.data)
     n_queries = len(sample.queries)
-    if not 0 <= args.query < n_queries:
+    if not 0 <= args.show < n_queries:
         raise InputError(
-            f"--query must lie between 0 and {n_queries - 1}, as there are {n_queries} "
-            f"held-out queries. Got {args.query}."
+            f"--show must name a query between 0 and {n_queries - 1}, as {n_queries} "
+            f"are held out. Got {args.show}."
         )
     if not args.json:
         progress("searching the first query")
-        print_lines(_side_by_side(sample, args.query))
+        print_lines(_side_by_side(sample, args.show))
     measured = []
     steps = measure(
         STRATEGIES, sample.vectors, sample.queries, k=_K, oversampling=_OVERSAMPLING

@@ -2,18 +2,22 @@
 
 import argparse
 import logging
+import os
+import tempfile
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
 
 from .._advisor.candidates import make_index
+from .._neighbors.index import BinaryNeighbors
+from .._neighbors.row_ids import pack_ids
+from .._quantization.rotation import rotation_method
 from .._quantization.strategy import Strategy
-from ._options import ONE_A_ROW, Commands, add_metric, checked, keep_inputs
-from ._terminal import (
-    Bar,
-    InputError,
-    LoggedProgress,
-    load_vectors,
-    print_lines,
-    progress,
-)
+from .._utils.parallel import row_blocks
+from .._utils.stored_rows import StoredRows
+from ._inputs import add_inputs, load_vectors
+from ._options import ROTATIONS, Commands, add_metric, add_output, check_output
+from ._terminal import Bar, InputError, LoggedProgress, checked, print_lines, progress
 
 
 def add(commands: Commands) -> None:
@@ -21,32 +25,53 @@ def add(commands: Commands) -> None:
     encode = commands.add_parser(
         "encode",
         help="write an index of codes",
-        description="Encode the rows of a file of any size into an index file.",
+        description="Encode the rows of files of any size into one index file.",
     )
-    encode.add_argument("file", metavar="FILE.npy", help=ONE_A_ROW)
-    encode.add_argument("out", metavar="OUT", help="the index file")
-    bits = "of each coordinate (default: 2)"
+    add_inputs(encode)
+    add_output(encode, "the index file", required=True)
+    bits = "bits of each coordinate (default: 2)"
     encode.add_argument("--bits", type=int, choices=[1, 2], default=2, help=bits)
     cut = "what coordinates are compared with (default: mean)"
     encode.add_argument(
         "--threshold", choices=["mean", "zero"], default="mean", help=cut
     )
-    encode.add_argument("--rotate", action="store_true", help="rotate at random before")
+    encode.add_argument(
+        "--rotate",
+        choices=ROTATIONS,
+        metavar="METHOD",
+        help=(
+            "rotate at random first: haar, dct or hadamard; without a METHOD haar, or "
+            "hadamard where there are many coordinates"
+        ),
+    )
     encode.add_argument(
         "--lloyd-max",
         action="store_true",
         help="two bits with the levels of least squared error",
     )
     add_metric(encode)
-    kinds = "whether queries are coded or stay floats (default: codes)"
     encode.add_argument(
-        "--query", choices=["codes", "vectors"], default="codes", help=kinds
+        "--query",
+        choices=["codes", "vectors"],
+        default="codes",
+        help=(
+            "symmetric search, where queries are encoded too, or asymmetric search, "
+            "where they stay floats (default: codes)"
+        ),
     )
     encode.add_argument(
         "--oversampling",
         type=float,
         metavar="C",
         help="keep the vectors in the index, to rerank C candidates for each neighbor",
+    )
+    encode.add_argument(
+        "--like",
+        metavar="INDEX",
+        help=(
+            "take all settings, and what was learned, from this index: so that shards "
+            "can be merged"
+        ),
     )
     encode.set_defaults(run=run)
 
@@ -55,22 +80,91 @@ def run(args: argparse.Namespace) -> None:
     """Run the command."""
     if args.lloyd_max and args.bits == 1:
         raise InputError("--lloyd-max is for two bits: leave it out, or use --bits 2")
-    keep_inputs(args.out, args.file)
-    X = load_vectors(args.file, zeros=args.metric != "cosine")
-    levels = "lloyd_max" if args.lloyd_max else (1, 3)
-    strategy = Strategy(args.bits, args.query, args.rotate, args.threshold, levels)
-    index = make_index(
-        strategy, 10, metric=args.metric, oversampling=args.oversampling, n_jobs=-1
+    check_output(args.out, [*args.files, args.like], force=args.force)
+    like = None
+    if args.like is not None:
+        like = checked(BinaryNeighbors.load, args.like, mmap_mode="r")
+    metric = args.metric if like is None else like.metric
+    rows = load_vectors(
+        args.files,
+        column=args.column,
+        ids=args.ids,
+        skip_invalid=args.skip_invalid,
+        zeros=metric != "cosine",
     )
-    progress(f"learning from {len(X):,} rows")
-    with LoggedProgress(logging.DEBUG, Bar("encoding", len(X))):
-        checked(index.fit, X)
-    progress(f"writing {args.out}")
-    checked(index.save, args.out)
+    with tempfile.TemporaryDirectory(
+        prefix=f".{os.path.basename(args.out)}.", dir=os.path.dirname(args.out) or "."
+    ) as folder:
+        index = _encode(args, rows, like, folder)
+        progress(f"writing {args.out}")
+        checked(index.save, args.out)
     kept = index.vector_bytes_per_row_
     print_lines(
         [
-            f"{args.out}: {len(X):,} rows, {strategy.words}, {index.bytes_per_row_} "
-            "bytes a row" + (f" and {kept} of the vector" if kept else "")
+            f"{args.out}: {len(rows):,} rows, {_words(args, index)}, "
+            f"{index.bytes_per_row_} bytes per vector"
+            + (f" and {kept} of the vector itself" if kept else "")
         ]
     )
+
+
+def _encode(
+    args: argparse.Namespace,
+    rows: StoredRows,
+    like: BinaryNeighbors | None,
+    folder: str,
+) -> BinaryNeighbors:
+    """Return the index; vectors to keep lie in the folder if no file is that."""
+    index = _new_index(args, rows.shape[1]) if like is None else _alike(like)
+    index.set_params(n_jobs=-1 if rows.is_mapped else 1)
+    X = rows
+    if index.oversampling is not None and rows.array is None:
+        X = _as_one_file(rows, os.path.join(folder, "rows.npy"))
+    progress(f"learning from {len(rows):,} rows")
+    with LoggedProgress(logging.DEBUG, Bar("encoding", len(rows))):
+        checked(index.fit, X)
+    if like is not None:
+        index.quantizer, index.quantizer_ = like.quantizer, like.quantizer_
+    ids = rows.ids if rows.ids is not None else rows.row_numbers
+    if ids is not None:
+        index._ids = pack_ids(ids)
+    return index.set_params(n_jobs=None)
+
+
+def _new_index(args: argparse.Namespace, n_features: int) -> BinaryNeighbors:
+    rotation = args.rotate
+    if rotation in (None, "auto"):
+        rotation = rotation_method(n_features)
+    strategy = Strategy(
+        args.bits,
+        args.query,
+        args.rotate is not None,
+        args.threshold,
+        "lloyd_max" if args.lloyd_max else (1, 3),
+        rotation=rotation,
+    )
+    return make_index(strategy, 10, metric=args.metric, oversampling=args.oversampling)
+
+
+def _alike(like: BinaryNeighbors) -> BinaryNeighbors:
+    """Return an unfitted index that encodes with what another has learned."""
+    parameters = like.get_params(deep=False)
+    parameters["quantizer"] = FrozenEstimator(like.quantizer_)
+    return BinaryNeighbors(**parameters)
+
+
+def _as_one_file(rows: StoredRows, path: str) -> np.ndarray:
+    """Copy rows of several files into one, block by block."""
+    out = np.lib.format.open_memmap(path, "w+", rows.dtype, rows.shape)
+    bar = Bar("gathering", len(rows))
+    for part in row_blocks(len(rows), rows.shape[1] * 8, shares=8):
+        out[part] = rows[part]
+        bar.add(part.stop - part.start)
+    return out
+
+
+def _words(args: argparse.Namespace, index: BinaryNeighbors) -> str:
+    bits = index.codes_.bits
+    search = "symmetric" if index.query == "codes" else "asymmetric"
+    rotated = "" if args.rotate is None else ", rotated"
+    return f"{bits} bit{'s' * (bits > 1)}{rotated}, {search} search"

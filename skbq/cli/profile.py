@@ -8,8 +8,9 @@ import numpy as np
 
 from .._profiling.profiler import HeterogeneityProfiler
 from .._utils.parallel import row_blocks
-from ._options import ONE_A_ROW, Commands, checked, jsonable
-from ._terminal import Bar, InputError, load_vectors, print_lines
+from ._inputs import add_inputs, load_vectors
+from ._options import Commands, jsonable
+from ._terminal import Bar, InputError, checked, print_lines
 
 _SEED = 0
 # Columns of a text.
@@ -21,18 +22,24 @@ def add(commands: Commands) -> None:
     profile = commands.add_parser(
         "profile",
         help="measure what decides how well binary codes work",
-        description="Measure vectors of a file of any size, block by block.",
+        description="Measure vectors of files of any size, block by block.",
     )
-    profile.add_argument("file", metavar="FILE.npy", help=ONE_A_ROW)
+    add_inputs(profile)
     profile.add_argument("--json", action="store_true", help="print figures as JSON")
     profile.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    X = load_vectors(args.file, zeros=True)
+    X = load_vectors(
+        args.files,
+        column=args.column,
+        ids=args.ids,
+        skip_invalid=args.skip_invalid,
+        zeros=True,
+    )
     if len(X) < 2:
-        raise InputError(f"{args.file} has one row, of which nothing varies")
+        raise InputError(f"{args.files[0]} has one row, of which nothing varies")
     profiler = HeterogeneityProfiler(random_state=_SEED)
     bar = Bar("profiling", len(X))
     for rows in row_blocks(len(X), X.shape[1] * 8, shares=8):

@@ -1195,6 +1195,7 @@ def write_files(folder: Path) -> None:
     (folder / "damaged.skbq").write_bytes(damaged)
     (folder / "short.skbq").write_bytes(damaged[:100])
     (folder / "empty.npy").write_bytes(b"")
+    (folder / "folder").mkdir()
     (folder / "text.npy").write_text("1.0,2.0\n")
     (folder / "short.npy").write_bytes((folder / "good.npy").read_bytes()[:500])
     np.savez(folder / "several.npz", a=X, b=X)
@@ -1221,21 +1222,21 @@ class Command:
 
 _FILES = [
     ("no-such.npy", "cannot read no-such.npy", "a file that is there"),
-    (".", "cannot read|not a whole", "a file"),
+    ("folder", "folder without files", "a folder of files of these kinds"),
     ("empty.npy", "not a whole .npy file", "a file as `numpy.save` writes it"),
     ("text.npy", "not a whole .npy file", "a file as `numpy.save` writes it"),
     ("short.npy", "not a whole .npy file", "the whole file"),
-    ("several.npz", "several arrays", "one array, saved by `numpy.save`"),
+    ("several.npz", "several arrays", "`--column NAME`"),
     ("objects.npy", "not a whole .npy file|object", "an array of numbers"),
     ("vector.npy", "shape", "`X[None]`"),
     ("none.npy", "shape|no rows", "at least one row"),
-    ("nan.npy", "row 3 .*NaN", "leave such rows out"),
-    ("inf.npy", "row 3 .*infinity", "leave such rows out"),
+    ("nan.npy", "row 3 .*NaN", "`--skip-invalid`"),
+    ("inf.npy", "row 3 .*infinity", "`--skip-invalid`"),
     ("complex.npy", "complex", "`X.real`"),
     ("bytes.npy", "uint8", "`X.astype(numpy.float32)`, if these are vectors"),
     ("strings.npy", "<U1", "an array of numbers"),
 ]
-_READERS = ["advise {}", "profile {}", "encode {} out", "search good.skbq {}"]
+_READERS = ["advise {}", "profile {}", "encode {} -o out", "search good.skbq {}"]
 COMMANDS = [
     *(
         Command(reader.format(file), message, remedy)
@@ -1256,10 +1257,10 @@ COMMANDS = [
     Command("advise good.npy --export mongodb", "invalid choice", "a product listed"),
     Command("advise good.npy --queries wide.npy", "features", "queries as wide"),
     Command("advise good.npy --html no/such/report.html", "cannot write", "a folder"),
-    Command("encode good.npy out --bits 3", "invalid choice", "1 or 2"),
-    Command("encode good.npy out --bits 1 --lloyd-max", "two bits", "`--bits 2`"),
-    Command("encode good.npy out --oversampling 0.5", "oversampling", "1 or more"),
-    Command("encode good.npy no/such/out", "no folder|cannot write", "a folder"),
+    Command("encode good.npy -o out --bits 3", "invalid choice", "1 or 2"),
+    Command("encode good.npy -o out --bits 1 --lloyd-max", "two bits", "`--bits 2`"),
+    Command("encode good.npy -o out --oversampling 0.5", "oversampling", "1 or more"),
+    Command("encode good.npy -o no/such/out", "no folder|cannot write", "a folder"),
     Command("search no-such.skbq good.npy", "cannot read no-such", "an index"),
     Command("search good.npy good.npy", "no index of skbq", "an index"),
     Command("search short.skbq good.npy", "altered|cut short", "the whole index"),
@@ -1270,11 +1271,20 @@ COMMANDS = [
     Command(
         "search good.skbq good.npy --out no/such/rows.npy", "cannot write", "a folder"
     ),
-    Command("demo --query -1", "query", "from 0 to the last"),
-    Command("demo --query 1000000", "query", "from 0 to the last"),
+    Command("demo --show -1", "query", "from 0 to the last"),
+    Command("demo --show 1000000", "query", "from 0 to the last"),
+    Command("encode good.npy", "required: -o", "`-o OUT`"),
+    Command("encode good.npy -o good.npy --force", "is read", "another name"),
+    Command("encode good.npy -o good.skbq", "exists", "`--force`"),
+    Command("encode good.npy wide.npy -o out", "coordinates", "files of one width"),
+    Command("encode good.npy -o out --column e", "no columns", "no `--column`"),
+    Command("encode good.npy -o out --like good.npy", "no index", "an index"),
+    Command("search damaged.skbq good.npy", "checksum", "the whole index"),
+    Command("search good.skbq good.npy --oversampling 2", "keeps none", "see left"),
+    Command("search good.skbq good.npy --mask wide.npy", "must hold", "a mask"),
+    Command("merge good.skbq good.npy -o out", "no index", "indexes"),
     Command("profile", "required", "a file"),
     Command("frobnicate", "invalid choice", "`skbq --help`"),
-    Command("", "required", "`skbq --help`"),
 ]
 
 

@@ -1,0 +1,7 @@
+"""``python -m skbq`` is the command ``skbq``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
