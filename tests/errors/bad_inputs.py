@@ -1254,7 +1254,7 @@ COMMANDS = [
     Command("advise good.npy --max-bytes 0", "bytes", "an int of at least 1"),
     Command("advise good.npy --expected-rows -1", "rows", "an int of at least 1"),
     Command("advise good.npy --metric l2", "invalid choice", "one of the three"),
-    Command("advise good.npy --export mongodb", "invalid choice", "a product listed"),
+    Command("advise good.npy --export nothing", "invalid choice", "a product listed"),
     Command("advise good.npy --queries wide.npy", "features", "queries as wide"),
     Command("advise good.npy --html no/such/report.html", "cannot write", "a folder"),
     Command("encode good.npy -o out --bits 3", "invalid choice", "1 or 2"),
