@@ -189,8 +189,8 @@ def test_linked_scales_bend_the_score():
 def test_sample_corrects_similarities_that_are_not_normal():
     # Clusters: similarities of a few close pairs and of many far ones.
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((30, 48))
-    X = centres[rng.integers(30, size=3000)] + 0.5 * rng.standard_normal((3000, 48))
+    centers = rng.standard_normal((30, 48))
+    X = centers[rng.integers(30, size=3000)] + 0.5 * rng.standard_normal((3000, 48))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     codes = levels_of(ONE, X)
     measured = spearman_of_halves(X, X, codes, codes)

@@ -42,7 +42,7 @@ def citations(path):
         if token.type in (tokenize.COMMENT, tokenize.STRING):
             yield from re.findall(r"(?<!\w)\((\d\.\d{1,2})\)", token.string)
             for first, last in re.findall(
-                r"[Ee]quations? (\d\.\d{1,2})(?: to (\d\.\d{1,2}))?", token.string
+                r"(?i:equations?) (\d\.\d{1,2})(?: to (\d\.\d{1,2}))?", token.string
             ):
                 yield from filter(None, (first, last))
 

@@ -318,8 +318,8 @@ class TestPredictRecall:
         """Clusters of eight, a quarter of the rows seen: recall bends with depth."""
         rng = np.random.default_rng(5)
         spread = np.arange(1, 49) ** -0.3
-        centres = rng.normal(size=(1000, 48))
-        X = centres[rng.integers(0, 1000, 8150)] + 0.1 * rng.normal(size=(8150, 48))
+        centers = rng.normal(size=(1000, 48))
+        X = centers[rng.integers(0, 1000, 8150)] + 0.1 * rng.normal(size=(8150, 48))
         X *= spread
         X /= np.linalg.norm(X, axis=1, keepdims=True)
         pairs = X[:150] @ X[150:].T, np.sign(X[:150]) @ np.sign(X[150:]).T

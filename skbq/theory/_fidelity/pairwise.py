@@ -85,7 +85,7 @@ def pairwise_fidelity(
     own_score = np.einsum("nd,nd->n", left, q)
     own_similarity = np.einsum("nd,nd->n", f, f)
 
-    def mean(total: float, own: np.ndarray) -> float:
+    def mean(total: float | np.floating, own: np.ndarray) -> float:
         """Mean over pairs of different rows, given the sum over all pairs."""
         return float(total - own.sum()) / pairs  # eq. (1.15)
 

@@ -274,8 +274,7 @@ def oversampling_for(
     True
     """
     owner = "oversampling_for"
-    inside = {"low": 0.0, "high": 1.0, "closed_low": False, "closed_high": False}
-    target_recall = check_real(target_recall, "target_recall", owner, **inside)
+    target_recall = _check_share(target_recall, "target_recall", owner)
     check_real(max_oversampling, "max_oversampling", owner, low=1.0)
     similarities, scores = _check_pairs(similarities, scores)
     model = _recall_model(
@@ -289,10 +288,11 @@ def oversampling_for(
         low, high = _limits(recall, error, confidence)[0]
         return _Bounds(float(low), float(recall[0]), float(high))
 
-    safe, expected, hopeful = (
-        _smallest(lambda m, i=i: bounds(m)[i] >= target_recall, n_neighbors, most)
-        for i in range(3)
-    )
+    def smallest(limit: int) -> int | None:
+        """Fewest candidates whose low (0), expected (1) or high (2) value reaches."""
+        return _smallest(lambda m: bounds(m)[limit] >= target_recall, n_neighbors, most)
+
+    safe, expected, hopeful = smallest(0), smallest(1), smallest(2)
     best, middle, worst = (
         np.inf if m is None else m / n_neighbors for m in (hopeful, expected, safe)
     )
@@ -333,6 +333,13 @@ def _limits(recall: np.ndarray, error: np.ndarray, confidence: float) -> np.ndar
     half_width = ndtri(0.5 + confidence / 2) * error
     limits = np.stack([recall - half_width, recall + half_width], axis=1)
     return np.clip(limits, 0.0, 1.0)
+
+
+def _check_share(value: float, name: str, owner: str) -> float:
+    """Return a share strictly between 0 and 1."""
+    return check_real(
+        value, name, owner, low=0.0, high=1.0, closed_low=False, closed_high=False
+    )
 
 
 def _check_pairs(
@@ -379,8 +386,7 @@ def _recall_model(
     n_searched = n_rows if expected_rows is None else expected_rows
     check_int(n_searched, "expected_rows", owner, low=n_rows)
     check_int(n_neighbors, "n_neighbors", owner, low=1, high=n_rows)
-    inside = {"low": 0.0, "high": 1.0, "closed_low": False, "closed_high": False}
-    check_real(confidence, "confidence", owner, **inside)
+    _check_share(confidence, "confidence", owner)
     if n_searched == n_rows:
         return Measurement(similarities, scores, n_neighbors)
     if n_rows < _MIN_ROWS:
