@@ -209,6 +209,8 @@ def test_results_become_a_frame(advised):
     )
     with pytest.raises(KeyError):
         advised.results_["nothing_interval"]
+    with pytest.warns(FutureWarning, match="'center'"):
+        assert advised.recommended_["centre"] == advised.recommended_["center"]
 
 
 def test_speed_is_a_range(advised):

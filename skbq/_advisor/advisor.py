@@ -3,7 +3,7 @@
 import logging
 import warnings
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._neighbors.index import BinaryNeighbors
 from .._profiling.profiler import HeterogeneityProfiler
+from .._quantization.base import Quantizer
 from .._quantization.rotation import RandomRotation, rotation_method
 from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
@@ -185,6 +186,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
     warnings_: list[str]
     _advice: Advice
     _reference: np.ndarray
+    _last_step: Quantizer
 
     def __init__(
         self,
@@ -361,7 +363,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
     def _keep_for_drift(self, bench: Bench, rng: np.random.RandomState) -> None:
         """Keep rows, and the quantizer whose bits a check of drift compares."""
         chosen = self._advice.findings.choice.strategy
-        self._last_step = bench.rows.index(chosen).quantizer_
+        self._last_step = cast(Quantizer, bench.rows.index(chosen).quantizer_)
         self._rotation = bench.rows.rotation if chosen.rotated else None
         reference = bench.rows.vectors[:_DRIFT_ROWS]
         self._reference = scaled_rows(reference, self.metric).astype(np.float32)

@@ -106,11 +106,11 @@ class Bench:
         rotation: RandomRotation,
     ) -> "Bench":
         """Put plain arrays on the bench."""
-        sets = (
+        searched, sought = (
             VectorSet(_with_directions(x, metric), metric, rotation)
             for x in (rows, queries)
         )
-        return cls(*sets, n_neighbors)
+        return cls(searched, sought, n_neighbors)
 
     @property
     def metric(self) -> str:

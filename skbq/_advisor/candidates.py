@@ -1,6 +1,6 @@
 """Strategies that the advisor tries, what each weighs, and the index it makes."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from .._neighbors.index import BinaryNeighbors
 from .._quantization.strategy import LITERATURE, PLAIN_LEVELS, Strategy
@@ -50,7 +50,9 @@ def make_index(
     )
 
 
-def all_strategies(rotation: str = "haar") -> list[Strategy]:
+def all_strategies(
+    rotation: Literal["haar", "dct", "hadamard"] = "haar",
+) -> list[Strategy]:
     """List what is worth trying, the simplest first among those of equal memory.
 
     Parameters

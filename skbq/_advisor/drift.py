@@ -73,7 +73,7 @@ def compare_rows(
 ) -> DriftResult:
     """Test whether two samples of independent rows come from one distribution.
 
-    The statistic is the largest standardised difference of a mean among all
+    The statistic is the largest standardized difference of a mean among all
     coordinates' values, absolute deviations and bits. Its law is found by permuting
     rows between the samples, so that the level is right whatever the distribution and
     however coordinates depend on each other.

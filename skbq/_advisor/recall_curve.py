@@ -85,8 +85,10 @@ class Curve:
         """Return recall at an oversampling, or just below."""
         below = int(np.searchsorted(self.oversampling, oversampling + 1e-9))
         here = max(below - 1, 0)
-        sides = (float(side[here]) for side in (self.recall, self.low, self.high))
-        return Estimate(*sides, CONFIDENCE)
+        value, low, high = (
+            float(side[here]) for side in (self.recall, self.low, self.high)
+        )
+        return Estimate(value, low, high, CONFIDENCE)
 
     def at_most(self, other: "Curve") -> "Curve":
         """Bound recall by that on fewer rows, which is not lower."""

@@ -79,29 +79,44 @@ class Reranked:
         return cls(needed.safe, needed.hopeful, recall)
 
 
-def recommendation(advice: Advice) -> dict[str, Any]:
+class Recommended(dict[str, Any]):
+    """A recommendation, which still answers to a key of before version 0.2."""
+
+    def __missing__(self, key: str) -> Any:
+        if key != "centre":
+            raise KeyError(key)
+        warnings.warn(
+            "recommended_['centre'] is deprecated and will go in version 0.3: use "
+            "recommended_['center'].",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return self["center"]
+
+
+def recommendation(advice: Advice) -> Recommended:
     """Return the recommendation, with the keys that exports take."""
     choice = advice.findings.choice
     strategy, oversampling = choice.strategy, choice.oversampling
     code_bytes = advice.code_bytes(strategy)
     vectors = 0 if oversampling is None else advice.task.vector_bytes
-    return {
-        "strategy": strategy.words,
-        "center": strategy.threshold == "mean",
-        "rotate": strategy.rotated,
-        "rotation": strategy.rotation if strategy.rotated else None,
-        "bits": strategy.bits,
-        "query": strategy.query,
-        "levels": _numbers(strategy),
-        "oversampling": oversampling,
-        "metric": advice.task.metric,
-        "n_features": advice.task.n_features,
-        "n_neighbors": advice.task.n_neighbors,
-        "quantizer": strategy.make_quantizer(),
-        "bytes_per_row": code_bytes,
-        "bytes_per_row_with_vectors": code_bytes + vectors,
-        "suitable": choice.reached,
-    }
+    return Recommended(
+        strategy=strategy.words,
+        center=strategy.threshold == "mean",
+        rotate=strategy.rotated,
+        rotation=strategy.rotation if strategy.rotated else None,
+        bits=strategy.bits,
+        query=strategy.query,
+        levels=_numbers(strategy),
+        oversampling=oversampling,
+        metric=advice.task.metric,
+        n_features=advice.task.n_features,
+        n_neighbors=advice.task.n_neighbors,
+        quantizer=strategy.make_quantizer(),
+        bytes_per_row=code_bytes,
+        bytes_per_row_with_vectors=code_bytes + vectors,
+        suitable=choice.reached,
+    )
 
 
 def _numbers(strategy: Strategy) -> tuple[float, float] | None:

@@ -68,10 +68,10 @@ def relative_speeds(
         for _ in range(_ROUNDS)
     ]
     speeds = {}
-    for kind in searches:
-        if kind is not None:
-            ratios = [seconds[None] / seconds[kind] for seconds in rounds]
-            speeds[kind] = RelativeSpeed(
+    for name in searches:
+        if name is not None:
+            ratios = [seconds[None] / seconds[name] for seconds in rounds]
+            speeds[name] = RelativeSpeed(
                 float(np.median(ratios)), min(ratios), max(ratios)
             )
     return speeds

@@ -26,7 +26,7 @@ _ROUNDS = 3
 _MAX_HAAR = 1024
 
 
-def rotation_method(n_features: int) -> str:
+def rotation_method(n_features: int) -> Literal["haar", "hadamard"]:
     """Return the method to use for so many coordinates: "haar", or the fast one."""
     return "haar" if n_features <= _MAX_HAAR else "hadamard"
 

@@ -1,7 +1,7 @@
 """Strategies: ways to code vectors and to ask for their neighbors."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sklearn.pipeline import make_pipeline
 
@@ -41,7 +41,7 @@ class Strategy:
     threshold: str = "mean"
     levels: Any = PLAIN_LEVELS
     code_metric: str = "auto"
-    rotation: str = "haar"
+    rotation: Literal["haar", "dct", "hadamard"] = "haar"
 
     @property
     def name(self) -> str:

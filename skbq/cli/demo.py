@@ -95,10 +95,11 @@ def run(args: argparse.Namespace) -> None:
         print_lines([json.dumps([dataclasses.asdict(m) for m in measured], indent=1)])
     else:
         print_lines(_table(measured, sample))
-        given = sample.vectors, sample.queries
-        if args.data is not None:  # as advise holds rows out
-            given = load_vectors(args.data), None
-        print_lines(["", verdict(*given)])
+        if args.data is None:
+            line = verdict(sample.vectors, sample.queries)
+        else:  # advise holds rows out itself
+            line = verdict(load_vectors(args.data), None)
+        print_lines(["", line])
 
 
 def _glosses() -> _Sample:
