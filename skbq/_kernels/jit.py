@@ -59,7 +59,31 @@ def kernel(function: Callable[..., Any]) -> Any:
     file: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _SOURCES)
+        _outlive_damage(file)
     return compiled
+
+
+def _outlive_damage(file: Any) -> None:
+    """Make kept kernels that cannot be read count as not there.
+
+    numba would raise what unpickling raises, at every call from then on. What is not
+    there it compiles and keeps anew.
+    """
+    load_index, load_data = file._load_index, file._load_data
+
+    def index() -> Any:
+        try:
+            return load_index()
+        except Exception:  # unpickling damaged bytes raises anything
+            return {}
+
+    def data(name: str) -> Any:
+        try:
+            return load_data(name)
+        except Exception as error:
+            raise OSError(f"{name} is damaged") from error
+
+    file._load_index, file._load_data = index, data
 
 
 # Vectors stay in registers, and arrays uncounted, where calls are inlined.
