@@ -52,7 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader, as in `skbq demo | head`, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
+    except OSError as error:  # of stdout: those of files are InputErrors
+        _drop_output()
+        clear_progress()
+        reason = error.strerror or error
+        print(
+            f"skbq {args.command}: error: cannot write the output: {reason}",
+            file=sys.stderr,
+        )
+        return 2
     except Exception as error:
         if os.environ.get("SKBQ_DEBUG"):
             raise
@@ -64,6 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 1
     return 0
+
+
+def _drop_output() -> None:
+    """Let what Python still writes at its end go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
