@@ -132,7 +132,7 @@ def read_file(
         if array is None:
             raise FileError(f"{path} was altered: array {number} lies nowhere in it.")
         gap = bytes(whole[end : entry["offset"]])
-        if any(gap) or (verify and _checksum(array) != entry["crc32"]):
+        if any(gap) or (verify and _checksum(array) != entry.get("crc32")):
             raise FileError(
                 f"{path} was altered: array {number} does not match its checksum. "
                 "Save the index again, or get a fresh copy of the file."
