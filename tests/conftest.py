@@ -8,6 +8,9 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 import numpy as np
 import pytest
 
+# The laws assert for the tests that call them.
+pytest.register_assert_rewrite("laws", "adapters")
+
 
 @pytest.fixture
 def rng():

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from programs import ENVIRONMENT, run_python
 
 from skbq import BinaryNeighbors, BinaryQuantizer
 
@@ -63,13 +64,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_processes_after_threads(method, environment, tmp_path):
+def test_processes_after_threads(method, tmp_path):
     """A child that is forked or spawned after threads have run gives the same."""
     program = tmp_path / "program.py"
     program.write_text(DATA + FORKED)
     done = subprocess.run(
         [sys.executable, str(program), method],
-        env=environment,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         timeout=300,
@@ -88,12 +89,12 @@ def folder(tmp_path):
 SEARCH = [*COMMAND, "search", "rows.skbq", "rows.npy"]
 
 
-def test_reader_that_has_enough(folder, environment):
+def test_reader_that_has_enough(folder):
     """``skbq search ... | head -1``: far more lines than a pipe holds."""
     child = subprocess.Popen(
         SEARCH,
         cwd=folder,
-        env=environment,
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -108,12 +109,12 @@ def test_reader_that_has_enough(folder, environment):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")
-def test_output_that_is_full(folder, environment):
+def test_output_that_is_full(folder):
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             SEARCH,
             cwd=folder,
-            env=environment,
+            env=ENVIRONMENT,
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
@@ -123,13 +124,13 @@ def test_output_that_is_full(folder, environment):
     assert "No space left" in done.stderr.splitlines()[-1]
 
 
-def test_interrupted_command(folder, environment):
+def test_interrupted_command(folder):
     """Ctrl-C ends a command without a traceback, and leaves no file."""
     before = sorted(os.listdir(folder))
     child = subprocess.Popen(
         [*COMMAND, "advise", "rows.npy"],
         cwd=folder,
-        env=environment,
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -146,26 +147,26 @@ def test_interrupted_command(folder, environment):
 SMALL = DATA + "print(float(BinaryQuantizer().fit(X).cell_means_.sum()))"
 
 
-def test_damaged_cache_of_kernels(python, tmp_path):
+def test_damaged_cache_of_kernels(tmp_path):
     """Files of numba's cache that are cut short or overwritten are compiled anew."""
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    first = python(SMALL, **cache)
+    first = run_python(tmp_path, SMALL, **cache)
     assert first.returncode == 0, first.stderr
     files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
     assert files
     for path in files:
         path.write_bytes(path.read_bytes()[:40] if path.suffix == ".nbi" else b"x" * 99)
-    again = python(SMALL, **cache)
+    again = run_python(tmp_path, SMALL, **cache)
     assert again.returncode == 0, again.stderr
     assert again.stdout == first.stdout
 
 
-def test_shared_cache_of_kernels(environment, tmp_path):
+def test_shared_cache_of_kernels(tmp_path):
     """Processes that fill one cache at the same time all give the same."""
     children = [
         subprocess.Popen(
             [sys.executable, "-c", SMALL],
-            env={**environment, "NUMBA_CACHE_DIR": str(tmp_path)},
+            env={**ENVIRONMENT, "NUMBA_CACHE_DIR": str(tmp_path)},
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -202,14 +203,14 @@ print(int(found[1].sum()))
 )
 
 
-def test_python_options(python):
+def test_python_options(tmp_path):
     """Warnings as errors in development mode, and no docstrings and asserts, give the
     same; neither leaves files open."""
-    plain = python(WALK)
+    plain = run_python(tmp_path, WALK)
     assert plain.returncode == 0, plain.stderr
-    strict = python(WALK, options=["-X", "dev", "-W", "error"])
+    strict = run_python(tmp_path, WALK, options=["-X", "dev", "-W", "error"])
     assert strict.returncode == 0, strict.stderr
     assert "Warning" not in strict.stderr
-    bare = python(WALK, PYTHONOPTIMIZE="2")
+    bare = run_python(tmp_path, WALK, PYTHONOPTIMIZE="2")
     assert bare.returncode == 0, bare.stderr
     assert plain.stdout == strict.stdout == bare.stdout

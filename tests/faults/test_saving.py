@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from programs import ENVIRONMENT, run_python
 
 from skbq import BinaryNeighbors
 
@@ -42,13 +43,13 @@ def check_whole(path, sizes=(1000, 3000)):
     assert_array_equal(index.kneighbors(X[:9], 1)[1][:, 0], range(9))
 
 
-def test_killed_at_any_time(saved, environment):
+def test_killed_at_any_time(saved):
     """Killed while it saves over and over, at moments that are drawn at random."""
     rng = random.Random(0)
     program = [sys.executable, "-c", SAVE_FOREVER]
     for _ in range(2):
         child = subprocess.Popen(
-            program, cwd=saved.parent, env=environment, stdout=subprocess.PIPE
+            program, cwd=saved.parent, env=ENVIRONMENT, stdout=subprocess.PIPE
         )
         assert child.stdout.readline() == b"ready\n"
         time.sleep(rng.uniform(0, 0.2))
@@ -71,11 +72,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits files by setrlimit")
-def test_no_room(saved, python):
+def test_no_room(saved):
     """A disk that is full after 100,000 bytes, for a program and for a command."""
     before = saved.read_bytes()
     np.save(saved.parent / "rows.npy", X)
-    done = python(
+    done = run_python(
+        saved.parent,
         LIMITED + "try:\n"
         "    index.save('index.skbq')\n"
         "except OSError as error:\n"

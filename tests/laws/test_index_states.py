@@ -30,6 +30,8 @@ from skbq import BinaryNeighbors, BinaryQuantizer, RandomRotation, TwoBitQuantiz
 # States are small: quantizers that learned from few rows are meant.
 pytestmark = pytest.mark.filterwarnings("ignore:The quantizer learned from")
 
+# Cases are small on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:The quantizer learned from:UserWarning")
 SEEDS = st.integers(0, 2**32 - 1)
 PROFILE = chosen_profile()
 

@@ -10,6 +10,8 @@ from laws import LAWS, cases
 from peers import peers
 from profiles import chosen_profile, law_settings
 
+# Cases are small on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:The quantizer learned from:UserWarning")
 SETTINGS = law_settings(chosen_profile().examples)
 
 
@@ -17,18 +19,23 @@ def test_laws_are_many_and_said_once():
     assert len({law.name for law in LAWS}) == len({law.text for law in LAWS}) >= 20
 
 
+def hold(law, adapters, settings):
+    """Try a law on cases, each with one of the adapters."""
+
+    @settings
+    @given(st.sampled_from(adapters), cases())
+    def holds(adapter, case):
+        law.check(adapter, case)
+
+    holds()
+
+
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.name)
 def test_law(law):
     concerned = [adapter for adapter in SKBQ if law.concerns(adapter)]
     if not concerned:
         pytest.skip("no way of skbq that this law concerns")
-
-    @SETTINGS
-    @given(st.sampled_from(concerned), cases())
-    def holds(adapter, case):
-        law.check(adapter, case)
-
-    holds()
+    hold(law, concerned, SETTINGS)
 
 
 TABLE = Path(__file__).parents[2] / "benchmarks" / "results" / "laws.md"
@@ -51,10 +58,4 @@ def test_peer_keeps_what_the_docs_say(peer):
     assert kept
     for law in LAWS:
         if law.text in kept:
-
-            @law_settings(10)
-            @given(cases())
-            def holds(case, law=law):
-                law.check(peer, case)
-
-            holds()
+            hold(law, [peer], law_settings(10))
