@@ -82,7 +82,7 @@ class Faiss:
 
 
 def rabitq(rows: np.ndarray, bits: int, query_bits: int) -> Faiss:
-    """RaBitQ after a random rotation, as its paper asks; it centres by itself."""
+    """RaBitQ after a random rotation, as its paper asks; it centers by itself."""
     d = rows.shape[1]
     code = faiss.IndexRaBitQ(d, faiss.METRIC_INNER_PRODUCT, bits)
     code.qb = query_bits if bits == 1 else 4  # no matter for 2 bits, and fast
@@ -110,16 +110,16 @@ def product_quantizer(rows: np.ndarray, per_byte: int, rotate: bool = False) -> 
 
 
 def centred_product_quantizer(rows: np.ndarray, per_byte: int) -> Scored:
-    """PQ of centred rows, the product with the centre kept exactly (4 bytes a row).
+    """PQ of centered rows, the product with the center kept exactly (4 bytes a row).
 
     The codes are those of PQ, which moves with its rows; what is gained is that the
-    part of a query along the centre does not multiply their errors.
+    part of a query along the center does not multiply their errors.
     """
-    centre = rows.mean(axis=0)
-    made = product_quantizer(rows - centre, per_byte)
+    center = rows.mean(axis=0)
+    made = product_quantizer(rows - center, per_byte)
     restored = made.index.reconstruct_n(0, len(rows))[:, : rows.shape[1]]
-    along = rows @ centre
-    return Scored(lambda q: (q - centre) @ restored.T + along, made.bytes_per_row + 4)
+    along = rows @ center
+    return Scored(lambda q: (q - center) @ restored.T + along, made.bytes_per_row + 4)
 
 
 class IterativeRotation(TransformerMixin, BaseEstimator):
@@ -176,18 +176,18 @@ def turboquant(rows: np.ndarray, bits: int, sketch: bool) -> Scored:
 def optimized_scalar(rows: np.ndarray, bits: int, query_bits: int) -> Scored:
     """Elasticsearch's BBQ (1 bit) and Lucene's relative of 2 bits.
 
-    Rows and queries are centred by the mean of all rows (a segment) and rounded to
+    Rows and queries are centered by the mean of all rows (a segment) and rounded to
     steps between two limits of each vector's own, as Lucene's OptimizedScalarQuantizer
     does. The score is the inner product of what the codes restore, and exact in what
-    the centre adds; 14 bytes a row are kept for that.
+    the center adds; 14 bytes a row are kept for that.
     """
-    centre = rows.mean(axis=0)
-    restored = restore(rows - centre, bits)
-    along = rows @ centre
+    center = rows.mean(axis=0)
+    restored = restore(rows - center, bits)
+    along = rows @ center
 
     def scores(queries: np.ndarray) -> np.ndarray:
-        # <q, centre> is the same for all rows of a query.
-        return restore(queries - centre, query_bits) @ restored.T + along
+        # <q, center> is the same for all rows of a query.
+        return restore(queries - center, query_bits) @ restored.T + along
 
     return Scored(scores, -(-bits * rows.shape[1] // 8) + 14)
 
@@ -307,7 +307,7 @@ def other_codes(bits: int) -> Codes:
         if bits == 1
         else "Lucene OSQ, 4-bit queries": lambda rows: optimized_scalar(rows, bits, 4),
         "faiss PQ": lambda rows: product_quantizer(rows, per_byte),
-        "faiss PQ, centred": lambda rows: centred_product_quantizer(rows, per_byte),
+        "faiss PQ, centered": lambda rows: centred_product_quantizer(rows, per_byte),
         "faiss OPQ": lambda rows: product_quantizer(rows, per_byte, rotate=True),
     }
     if bits == 2:
@@ -468,11 +468,11 @@ reranking (thresholds aside); it may recommend the other number of bits.
 Bytes are those for each row; codebooks of PQ (256 d numbers) and rotations (d x d) are
 not counted, nor are vectors for reranking. PQ learns in {PQ_ITERATIONS} iterations, OPQ
 its rotation in {OPQ_ROUNDS} rounds on {OPQ_ROWS:,} rows, ITQ in {ITQ_ROUNDS} on 4 d
-rows. "PQ, centred" keeps the product of each row with the mean exactly. RaBitQ gets a
+rows. "PQ, centered" keeps the product of each row with the mean exactly. RaBitQ gets a
 random rotation first; with 2 bits faiss compares float queries in any case.
 sentence-transformers sorts its candidates by the float query's product with their bits,
 which needs no vectors and is its "alone" here. Levels of TurboQuant are fixed and its
-rows not centred, as published. Codes of Elasticsearch, Lucene, TurboQuant and
+rows not centered, as published. Codes of Elasticsearch, Lucene, TurboQuant and
 sentence-transformers are written here in numpy after their publications and sources;
 those of faiss are its own."""
 

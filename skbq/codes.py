@@ -924,7 +924,7 @@ def pack_codes(
 
 
 def empty_codes(n_samples: int, like: CodeArray) -> CodeArray:
-    """Return an uninitialised array of codes, of the kind of ``like``."""
+    """Return an uninitialized array of codes, of the kind of ``like``."""
     array = np.empty((n_samples, like.shape[1]), like.dtype)
     return with_layout(array, _known(like.layout))
 

@@ -59,8 +59,9 @@ def rank_correlation_of_pairs(a: np.ndarray, b: np.ndarray) -> RankCorrelation:
     of matrices; a jackknife over ten blocks of each 0.0130, but by 17 %, as it rests on
     ten values a side.
     """
-    z_a, z_b = (_standardized_ranks(side) for side in (a, b))
-    value = correlation(z_a.ravel(), z_b.ravel())
+    ranks = [rankdata(side).ravel() for side in (a, b)]
+    value = correlation(*ranks)
+    z_a, z_b = (_standardized(side).reshape(a.shape) for side in ranks)
     influence = z_a * z_b - value / 2 * (z_a**2 + z_b**2)
     variance = sum(
         influence.mean(axis=axis).var() / a.shape[1 - axis] for axis in (0, 1)
@@ -68,7 +69,6 @@ def rank_correlation_of_pairs(a: np.ndarray, b: np.ndarray) -> RankCorrelation:
     return RankCorrelation(value, float(variance**0.5))
 
 
-def _standardized_ranks(values: np.ndarray) -> np.ndarray:
-    ranks = rankdata(values).reshape(values.shape)
-    spread = ranks.std()
-    return (ranks - ranks.mean()) / (spread if spread > 0 else np.nan)
+def _standardized(values: np.ndarray) -> np.ndarray:
+    spread = values.std()
+    return (values - values.mean()) / (spread if spread > 0 else np.nan)
