@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skbq._neighbors.brute_force import rerank
 from skbq._utils.similarity import (
     distances,
     distances_of_pairs,
@@ -122,6 +123,24 @@ def test_zero_vectors(pairs):
     assert_allclose(distances_of_pairs(X, Y, everything, "cosine"), expected, atol=1e-8)
     assert_array_equal(distances(Y, X, "cosine")[1], 1)
     assert_array_equal(distances_of_pairs(X, Y, everything, "cosine")[:, 2], 1)
+
+
+@pytest.mark.parametrize("k", [1, 4, 30])
+def test_reranking_keeps_the_lower_of_equal_rows(rng, k):
+    X = rng.integers(-2, 3, (40, 3)).astype(np.float32)  # most distances tie
+    candidates = np.array([rng.permutation(40)[:25] for _ in range(9)])
+    candidates[2, 5:] = -1
+    candidates[3] = -1
+    for metric in METRICS:
+        found, rows = rerank(X, X[:9] + 1, candidates, metric, k)
+        for q in range(9):
+            some = np.sort(candidates[q][candidates[q] >= 0])
+            near = distances_to(X[some], X[q] + 1, metric)
+            order = np.argsort(near, kind="stable")[:k]
+            assert_array_equal(rows[q, : len(order)], some[order])
+            assert_array_equal(found[q, : len(order)], near[order])
+            assert_array_equal(rows[q, len(order) :], -1)
+            assert_array_equal(found[q, len(order) :], np.inf)
 
 
 def test_similarities(pairs):

@@ -35,6 +35,7 @@ from .exact_distances import Bounds, Queries
 from .memory import aligned_copy, read_only
 from .mixed_depths import fill_tables
 from .popcount import scan_planes, scan_words
+from .query_tables import number_lines, sum_lines
 from .result_heap import Allowed, Found
 from .rounded_tables import ROUNDED_GROUP, rounded
 from .table_lookup import scan_bounded, scan_exact
@@ -235,7 +236,7 @@ def between_codes(
     return TableScan(
         rows,
         bits,
-        aligned_copy(_line_costs(multiples, bits)),
+        _exact_tables(multiples, bits),
         read_only(_numbers(query_bytes, bits)),
         WholeUnits(unit, padding * multiples[0], largest),
     )
@@ -281,12 +282,16 @@ def from_vectors(
     padded = np.zeros((len(values), 8 * codes.shape[1]), np.float32)
     padded[:, : values.shape[1]] = values
     sign = _most_common_sign(scale)
-    of_line = sign * _line_values(pair, bits)
+    entries = np.ascontiguousarray(sign * _line_values(pair, bits).T)
+    order = _line_order(padded.shape[1], bits)
 
     def products(some: slice) -> np.ndarray:
-        return _by_line(padded[some].astype(np.float64), bits) @ of_line.T
+        block = padded[some]
+        tables = np.empty((len(block), len(order), ENTRIES))
+        sum_lines(block, entries, order, tables)
+        return tables
 
-    tables, bounds = rounded(products, len(values), count_lines(rows.shape[1], bits))
+    tables, bounds = rounded(products, len(values), len(order))
     return BoundedScan(
         rows,
         bits,
@@ -400,25 +405,31 @@ def _line_values(levels: np.ndarray, bits: int) -> np.ndarray:
     return np.where(signs, 1, -1) * levels[strong]
 
 
-def _by_line(values: np.ndarray, bits: int) -> np.ndarray:
-    """Sort coordinates by line: (n, d) to (n, n_lines, coordinates of a line).
+@lru_cache
+def _line_order(d: int, bits: int) -> np.ndarray:
+    """Return the coordinates of each line, (n_lines, coordinates of a line).
 
-    Beyond d, which is a multiple of 8, stand zeros.
+    Beyond d, which is a multiple of 8, stands -1.
     """
-    n, d = values.shape
     cycle = 8 * CYCLE_BYTES
-    padded = np.zeros((n, -(-d // cycle) * cycle), values.dtype)
-    padded[:, :d] = values
-    cycles = padded.reshape(n, -1, cycle)[:, :, np.array(LINES[bits])]
-    return cycles.reshape(n, -1, len(LINES[bits][0]))
+    numbers = np.full(-(-d // cycle) * cycle, -1)
+    numbers[:d] = np.arange(d)
+    order = numbers.reshape(-1, cycle)[:, np.array(LINES[bits])]
+    return read_only(order.reshape(-1, len(LINES[bits][0])))
 
 
 def _numbers(codes: np.ndarray, bits: int) -> np.ndarray:
     """Return the numbers of codes in their lines, (n, n_lines), uint8."""
-    planes = [codes] if bits == 1 else [codes[:, 1::2], codes[:, ::2]]
-    digits = [_by_line(np.unpackbits(plane, axis=1), bits) for plane in planes]
-    together = np.concatenate(digits, axis=2)
-    return together @ (1 << np.arange(together.shape[2])[::-1]).astype(np.uint8)
+    order = _line_order(codes.shape[1] // bits * 8, bits)
+    out = np.empty((len(codes), len(order)), np.uint8)
+    number_lines(codes, bits, order, out)
+    return out
+
+
+@lru_cache
+def _exact_tables(costs: tuple[float, ...], bits: int) -> np.ndarray:
+    """Return :func:`_line_costs` as a kernel takes them."""
+    return aligned_copy(_line_costs(costs, bits))
 
 
 @lru_cache

@@ -39,7 +39,7 @@ class Found(NamedTuple):
 
 
 @inlined
-def _sift_down(distances, rows, first, size):
+def sift_down(distances, rows, first, size):
     """Restore the order of the heap that starts at ``first`` after its top changed."""
     distance, row = distances[first], rows[first]
     parent = 0
@@ -70,7 +70,7 @@ def sort_heaps(found):
             last = first + size
             distances[first], distances[last] = distances[last], distances[first]
             rows[first], rows[last] = rows[last], rows[first]
-            _sift_down(distances, rows, first, size)
+            sift_down(distances, rows, first, size)
 
 
 @inlined
@@ -87,7 +87,7 @@ def take(distance, row, q, allowed, found):
             found.distances[place], found.rows[place] = distance, row
     else:
         found.distances[first], found.rows[first] = distance, row
-        _sift_down(found.distances, found.rows, first, stop - first)
+        sift_down(found.distances, found.rows, first, stop - first)
         found.limits[q] = min(found.limits[q], found.distances[first])
     found.counts[q] += 1
 

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from .jit import inlined, kernel
+from .result_heap import sift_down, sort_heaps
 
 
 @kernel
@@ -134,6 +135,25 @@ def _cosine_distance(rows, r, y, product, square, own):
     return distance
 
 
+@inlined
+def _distance(rows, r, y, own, metric):
+    """Compute the exact distance of a row to a query, whose squared norm is ``own``."""
+    if metric == _EUCLIDEAN:
+        square = _squared_difference(rows, r, y, 1.0, 1.0)
+        if _LEAST < square < _MOST:
+            return np.sqrt(square)
+        return _scaled_distance(rows[r], y, metric)
+    product, square = _products(rows, r, y)
+    fits = _LEAST < own < _MOST or own == 0.0
+    if not (fits and _LEAST < square < _MOST):
+        return _scaled_distance(rows[r], y, metric)
+    if metric == _INNER_PRODUCT:
+        return -product
+    if own == 0.0:
+        return 1.0
+    return _cosine_distance(rows, r, y, product, square, own)
+
+
 @kernel
 def pair_distances(rows, queries, which, metric, out):
     """Compute the exact distances of queries to rows of their own.
@@ -152,28 +172,33 @@ def pair_distances(rows, queries, which, metric, out):
     for q in range(queries.shape[0]):
         y = queries[q]
         own = _squared_length(y)
-        fits = _LEAST < own < _MOST or own == 0.0
         for i in range(which.shape[1]):
-            r = which[q, i]
-            if r < 0:
-                out[q, i] = np.inf
-                continue
-            if metric == _EUCLIDEAN:
-                square = _squared_difference(rows, r, y, 1.0, 1.0)
-                if _LEAST < square < _MOST:
-                    out[q, i] = np.sqrt(square)
-                else:
-                    out[q, i] = _scaled_distance(rows[r], y, metric)
-                continue
-            product, square = _products(rows, r, y)
-            if not (fits and _LEAST < square < _MOST):
-                out[q, i] = _scaled_distance(rows[r], y, metric)
-            elif metric == _INNER_PRODUCT:
-                out[q, i] = -product
-            elif own == 0.0:
-                out[q, i] = 1.0
-            else:
-                out[q, i] = _cosine_distance(rows, r, y, product, square, own)
+            out[q, i] = np.inf
+            if which[q, i] >= 0:
+                out[q, i] = _distance(rows, which[q, i], y, own, metric)
+
+
+@kernel
+def keep_nearest(distances, rows, found):
+    """Keep the nearest of some rows, equal distances in order of rows.
+
+    Parameters
+    ----------
+    distances : float64 array (n_queries, n)
+    rows : int64 array (n_queries, n)
+        Row numbers, each once for a query; -1: none.
+    found : Found
+        Filled.
+    """
+    for q in range(rows.shape[0]):
+        first, stop = found.starts[q], found.starts[q + 1]
+        for i in range(rows.shape[1]):
+            d, r = distances[q, i], rows[q, i]
+            top, last = found.distances[first], found.rows[first]
+            if r >= 0 and (d < top or (d == top and r < last)):
+                found.distances[first], found.rows[first] = d, r
+                sift_down(found.distances, found.rows, first, stop - first)
+    sort_heaps(found)
 
 
 @kernel

@@ -23,6 +23,7 @@ from .._kernels.dispatch import (
 from .._kernels.memory import read_only
 from .._kernels.mixed_depths import square_norms
 from .._kernels.result_heap import Allowed, Found
+from .._kernels.vector_ops import keep_nearest
 from .._utils.parallel import (
     count_jobs,
     even_slices,
@@ -262,14 +263,7 @@ def _nearest_in_parts(
     def search(part: slice) -> Neighbors:
         n = queries.stop - queries.start
         distances, rows = np.full((n, k), np.inf), np.full((n, k), -1)
-        found = Found(
-            distances.reshape(-1),
-            rows.reshape(-1),
-            np.arange(n + 1) * k,
-            np.full(n, np.inf),
-            np.zeros(n, np.int64),
-            False,
-        )
+        found = _empty_heaps(distances, rows)
         scan.run(part, eligible.part(part, queries), found)
         if scan.units is not None:
             distances = scan.units.distances(distances)
@@ -278,6 +272,19 @@ def _nearest_in_parts(
         return Neighbors(distances, rows)
 
     return run_threads(search, row_parts)
+
+
+def _empty_heaps(distances: np.ndarray, rows: np.ndarray) -> Found:
+    """Return heaps that fill C-ordered arrays of infinity and -1, (n_queries, k)."""
+    n, k = rows.shape
+    return Found(
+        distances.reshape(-1),
+        rows.reshape(-1),
+        np.arange(n + 1) * k,
+        np.full(n, np.inf),
+        np.zeros(n, np.int64),
+        False,
+    )
 
 
 def _merge(parts: list[Neighbors], k: int) -> Neighbors:
@@ -457,17 +464,14 @@ def rerank(
     -------
     neighbors : Neighbors
     """
-    neighbors = Neighbors(
-        np.full((len(queries), k), np.inf), np.full((len(queries), k), -1)
-    )
+    distances = np.full((len(queries), k), np.inf)
+    rows = np.full((len(queries), k), -1)
 
     def search(part: slice) -> None:
-        rows = np.sort(candidates[part], axis=1)  # ties: the lower row
-        distances = distances_of_pairs(vectors, queries[part], rows, metric)
-        order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-        for kept, values in zip(neighbors, (distances, rows), strict=True):
-            best = np.take_along_axis(values, order, axis=1)
-            kept[part, : order.shape[1]] = best
+        some = candidates[part]
+        near = distances_of_pairs(vectors, queries[part], some, metric)
+        found = _empty_heaps(distances[part], rows[part])
+        keep_nearest(near, read_only(some), found)
 
     map_slices(search, len(queries), n_jobs)
-    return neighbors
+    return Neighbors(distances, rows)

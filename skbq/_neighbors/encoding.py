@@ -105,8 +105,10 @@ class Encoder:
         -------
         encoded : EncodedRows
         """
-        filling = _Filling(self, len(X), corrections, like)
         blocks = _blocks(*X.shape)
+        if len(blocks) == 1 and not corrections:  # as a single query is
+            return EncodedRows(self.encode(self.see(X)), None)
+        filling = _Filling(self, len(X), corrections, like)
         filling.put(blocks[0], X[blocks[0]])
 
         def fill(part: slice) -> None:
