@@ -158,7 +158,7 @@ class FileClass:
         Whether a fitted object as a whole makes sense.
     """
 
-    kind: type
+    kind: Any
     learned: Mapping[str, Rule] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
     fits: Callable[[Any], bool] = lambda estimator: True
@@ -317,7 +317,7 @@ def check_estimator(estimator: Any, stored: FileClass) -> None:
 
 
 def check_index(
-    kind: type, codes: CodeArray, attributes: Mapping[str, Any], n_features: int
+    kind: Any, codes: CodeArray, attributes: Mapping[str, Any], n_features: int
 ) -> None:
     """Refuse codes and attributes that no index of a class could have.
 

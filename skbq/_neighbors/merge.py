@@ -50,7 +50,9 @@ def merge_files(paths: Sequence[str], out: str) -> int:
     ids = [part.attributes.get("_ids") for part in parts]
     attributes["_ids"] = join_ids(ids, counts)
     plain = np.concatenate([np.asarray(part.codes) for part in parts])
-    codes = with_layout(plain, first.codes.layout)
+    layout = first.codes.layout
+    assert layout is not None
+    codes = with_layout(plain, layout)
     write_index(out, BinaryNeighbors, IndexState(codes, attributes))
     return len(codes)
 

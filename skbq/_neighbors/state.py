@@ -86,7 +86,7 @@ def from_state(state: Any, arrays: list[np.ndarray]) -> Any:
     return estimator
 
 
-def _defaults(kind: type) -> dict[str, Any]:
+def _defaults(kind: Any) -> dict[str, Any]:
     """Return default parameters, for files older than a parameter."""
     parameters = signature(kind).parameters
     return {n: p.default for n, p in parameters.items() if p.default is not p.empty}

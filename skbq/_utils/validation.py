@@ -182,9 +182,7 @@ def _refuse_non_finite(X: np.ndarray, name: str) -> None:
     )
 
 
-def faulty_rows(
-    X: np.ndarray, faulty: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
+def faulty_rows(X: np.ndarray, faulty: Callable[[np.ndarray], Any]) -> np.ndarray:
     """Return the numbers of the rows for which ``faulty(block)`` is true."""
     found = [
         rows.start + np.flatnonzero(faulty(X[rows]))

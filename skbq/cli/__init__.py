@@ -91,8 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="skbq", description="Binary quantization of embeddings.")
     parser.add_argument("--version", action="version", version=f"skbq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in _COMMANDS:
-        command.add(commands)
+    for module in _COMMANDS:
+        module.add(commands)
     for command in commands.choices.values():
         command.add_argument("-q", "--quiet", action="store_true", help="no progress")
     return parser

@@ -117,7 +117,7 @@ def _encode(
     """Return the index; vectors to keep lie in the folder if no file is that."""
     index = _new_index(args, rows.shape[1]) if like is None else _alike(like)
     index.set_params(n_jobs=-1 if rows.is_mapped else 1)
-    X = rows
+    X: StoredRows | np.ndarray = rows
     if index.oversampling is not None and rows.array is None:
         X = _as_one_file(rows, os.path.join(folder, "rows.npy"))
     progress(f"learning from {len(rows):,} rows")

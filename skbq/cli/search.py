@@ -3,7 +3,7 @@
 import argparse
 import csv
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -173,7 +173,7 @@ def _write(path: str, batches: list[_Batch], names: _Names) -> None:
         if path.endswith(".npy"):
             np.save(path, rows)
         elif path.endswith(".npz"):
-            arrays = {"rows": rows}
+            arrays: dict[str, Any] = {"rows": rows}
             arrays["distances"] = np.concatenate([b.distances for b in batches])
             if names.rows is not None:
                 ids = ids_of(names.rows, rows.clip(0).ravel())

@@ -874,7 +874,7 @@ def advisor_rows() -> list[Row]:
             "engine",
             "one of `skbq.exports.ENGINES`",
             type=[None, 3],
-            value=["mongodb"],
+            value=["nothing"],
         ),
         *_parameters("exports.export", export, "bits", "1 or 2", value=[0, 3]),
         *_parameters(
