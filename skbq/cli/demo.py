@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .._advisor import QuantizationAdvisor
 from ..datasets import load_wordnet_minilm
@@ -194,7 +195,7 @@ def _table(measured: list[Measurement], sample: _Sample) -> Iterator[str]:
     )
 
 
-def verdict(X: np.ndarray, queries: np.ndarray | None) -> str:
+def verdict(X: ArrayLike, queries: np.ndarray | None) -> str:
     """Say in a line what ``skbq advise`` recommends for the same vectors.
 
     Parameters
