@@ -510,8 +510,8 @@ class CodeArray(np.ndarray):
         """The levels of two bits or of mixed depths; None for one bit."""
         return None if self.layout is None else self.layout.levels
 
-    @property
-    def strides(self) -> "_Strides":
+    @property  # type: ignore[misc]
+    def strides(self) -> "_Strides":  # type: ignore[override]
         """As :attr:`numpy.ndarray.strides`.
 
         joblib.hash sees nothing of an array but its bytes, type, shape and strides:
@@ -603,6 +603,8 @@ class CodeArray(np.ndarray):
 class _Strides(tuple):
     """Strides of codes; pickled, as joblib.hash does, together with the layout."""
 
+    layout: CodeLayout | None
+
     def __new__(cls, strides: tuple[int, ...], layout: CodeLayout | None) -> Self:
         """Keep the layout beside the strides."""
         self = super().__new__(cls, strides)
@@ -690,7 +692,7 @@ def fill_bytes(counts: Mapping[int, int], n_bytes: int, n_axes: int) -> np.ndarr
     return np.concatenate([filled, np.zeros(n_axes - len(filled), np.int64)])
 
 
-def with_layout(array: np.ndarray, layout: CodeLayout) -> CodeArray:
+def with_layout(array: np.ndarray, layout: CodeLayout | None) -> CodeArray:
     """Wrap an array that is known to hold codes; :func:`as_codes` checks any other."""
     codes = array.view(CodeArray)
     codes.layout = layout

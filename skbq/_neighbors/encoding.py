@@ -211,8 +211,8 @@ class _Filling:
     """Codes and corrections that are filled block by block.
 
     The first block decides the kind of the codes and of the corrections: those of codes
-    of mixed depth are float16, which changes recall by less than .002
-    (``benchmarks/corrections.py``).
+    of mixed depth are float16, which changed recall by .003 at most on five sets
+    (``benchmarks/results/corrections.md``).
     """
 
     def __init__(
@@ -225,7 +225,7 @@ class _Filling:
         if corrections and not isinstance(encoder.last, CorrectingEncoder):
             check_has_thresholds(encoder.last)
         self._encoder, self._n_rows, self._like = encoder, n_rows, like
-        self._unit = None if like is None else like.unit
+        self._unit = 1.0 if like is None else like.unit
         self._wanted = corrections
         self._codes: Any = None
         self._corrections: Any = None
@@ -272,7 +272,7 @@ class _Filling:
         self._codes = empty_codes(self._n_rows, like=codes)
         if not self._wanted:
             return
-        if self._unit is None:
+        if self._like is None:
             self._unit = choose_unit(seen, self._encoder.mean, self._encoder.metric)
 
     def _kind_of(self, first: Corrections) -> Corrections:

@@ -123,7 +123,7 @@ class VectorEncoder(
         """Return how many threads are worth while to encode so many rows."""
         return 1
 
-    def _check_own_codes(self, X: object) -> None:
+    def _check_own_codes(self, X: Any) -> None:
         """Refuse what is no codes that this estimator, fitted, makes."""
         check_is_fitted(self)
         name = type(self).__name__

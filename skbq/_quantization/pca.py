@@ -5,7 +5,8 @@ unequal variances are made as unequal as they can be (principal axes), bits are 
 them (:mod:`.allocation`), and a rotation mixes only coordinates of equally many bits.
 """
 
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from scipy.linalg import eigh, qr
@@ -23,6 +24,8 @@ from ..codes import CodeArray, MixedDepths, code_width, with_layout
 from .allocation import ROUNDING, allocate, normal_levels
 from .base import CorrectingEncoder, EncodedBlock
 from .rotation import RandomRotation
+
+RotationMethod = Literal["haar", "hadamard", "dct"]
 
 # Bytes of the corrections that asymmetric search keeps of a row.
 CORRECTION_BYTES = 4
@@ -165,9 +168,9 @@ class PCAQuantizer(CorrectingEncoder):
         bits: float = 1.0,
         *,
         n_bytes: int | None = None,
-        exponent: float | str = "auto",
+        exponent: float | Literal["auto"] = "auto",
         max_depth: int = 4,
-        rotation: str | None = "haar",
+        rotation: RotationMethod | None = "haar",
         random_state: Any = None,
     ) -> None:
         self.bits = bits
@@ -446,11 +449,14 @@ def _find_leading_axes(rows: np.ndarray, mean: np.ndarray) -> Axes:
 
 
 def _group_rotations(
-    depths: np.ndarray, method: str | None, random_state: np.random.RandomState
-) -> Any:
+    depths: np.ndarray,
+    method: RotationMethod | None,
+    random_state: np.random.RandomState,
+) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function that rotates columns within groups of equal depth."""
 
     def rotate(columns: np.ndarray) -> np.ndarray:
+        assert method is not None
         out = np.array(columns)
         for depth in np.unique(depths)[::-1]:
             (group,) = np.nonzero(depths == depth)
@@ -481,9 +487,10 @@ def _encode_projected(
 ) -> CodeArray:
     """Encode rows that were projected; fill ``along`` with their products <q, a>."""
     codes = np.empty((len(z), layout.width), np.uint8)
-    first, levels = np.zeros(9, np.int64), []
+    first = np.zeros(9, np.int64)
+    levels: list[np.ndarray] = []
     for depth, of in layout.levels.items():
-        first[depth] = sum(map(len, levels))
+        first[depth] = sum(len(other) for other in levels)
         levels.append(of)
     depths = Depths(
         layout.depths.astype(np.int64),
@@ -528,11 +535,15 @@ class _Trial:
         np.fill_diagonal(found, np.inf)
         return found
 
-    def best(self, n_bits: int, max_depth: int, rotation: str | None) -> float:
+    def best(
+        self, n_bits: int, max_depth: int, rotation: RotationMethod | None
+    ) -> float:
         """Return the exponent with the highest recall; of equal ones that nearest 1."""
         if len(self._z) < _FEWEST_TRIAL_ROWS:
             return 1.0
-        method = None if rotation is None else "hadamard"  # as good, and fast
+        method: RotationMethod | None = None
+        if rotation is not None:
+            method = "hadamard"  # as good, and fast
         recalls: dict[bytes, float] = {}
         chosen, highest = 1.0, -1.0
         for exponent in _EXPONENTS:
@@ -544,7 +555,7 @@ class _Trial:
                 chosen, highest = exponent, recalls[key]
         return chosen
 
-    def _recall(self, depths: np.ndarray, method: str | None) -> float:
+    def _recall(self, depths: np.ndarray, method: RotationMethod | None) -> float:
         axes = self._axes._replace(variances=self._axes.variances / self._unit**2)
         layout = _make_layout(axes, depths, method is not None)
         random_state = np.random.RandomState(self._seed)
