@@ -46,6 +46,7 @@ neighbors = np.array([
     [i for (i,) in connection.execute(statement, $bound).fetchall()]
     for q, code in zip(queries, query_codes)
 ])
+connection.close()
 """
 _DISTANCES = {
     "cosine": "array_cosine_distance",

@@ -53,6 +53,7 @@ neighbors = np.array([
     [i for (i,) in connection.execute(statement, $bound)]
     for $asked in $queries
 ])
+connection.close()
 """
 _BITS = """\
 def bit_strings(X):

@@ -11,10 +11,13 @@ CREATE VIRTUAL TABLE items USING vec0($columns);"""
 _INSERT = """\
 INSERT INTO items ($names) VALUES ($values);"""
 _QUERY = """\
-WITH candidates AS (
+WITH candidates AS MATERIALIZED (
   SELECT $kept FROM items WHERE code MATCH vec_bit($code) AND k = $candidates
 )
 SELECT id FROM candidates ORDER BY $distance LIMIT $k;"""
+_QUERY_ONCE = """\
+SELECT id FROM items
+WHERE code MATCH vec_bit($code) AND k = $candidates ORDER BY distance;"""
 
 _IMPORTS = """\
 import sqlite3  # pysqlite3 instead, where sqlite3 cannot load extensions
@@ -43,6 +46,7 @@ neighbors = np.array([
     [i for (i,) in connection.execute(statement, $bound)]
     for q, code in zip(np.asarray(queries, dtype="<f4"), query_codes)
 ])
+connection.close()
 """
 _DISTANCES = {
     "cosine": "vec_distance_cosine(embedding, {q})",
@@ -80,14 +84,13 @@ def _write(plan: Plan) -> Snippets:
     marks = {"id": "?", "code": "vec_bit(?)", "embedding": "?", "square": "?"}
     columns = ", ".join(types[n] for n in names)
     shared = {"columns": columns, "names": ", ".join(names)}
-    kept = ", ".join(n for n in names if n != "code") if reranks else "id, distance"
+    kept = ", ".join(n for n in names if n != "code")
     asked = "CAST(readfile('query.json') AS TEXT)"
 
     def query(code: str, q: str) -> str:
-        distance = (
-            _DISTANCES[plan.strategy.metric].format(q=q) if reranks else "distance"
-        )
-        return fill(plan, _QUERY, kept=kept, code=code, distance=distance)
+        template = _QUERY if reranks else _QUERY_ONCE
+        distance = _DISTANCES[plan.strategy.metric].format(q=q)
+        return fill(plan, template, kept=kept, code=code, distance=distance)
 
     return Snippets(
         fill(plan, _SCHEMA, **shared),
