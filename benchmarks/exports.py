@@ -115,7 +115,7 @@ def page(engine, rows):
     for title, part in parts:
         if part:  # plain text: lexers know no shell within SQL
             yield f"### {title}\n\n```text\n{part}\n```\n"
-    yield f"### All of it in Python\n\n```python\n{answer.python}\n```\n"
+    yield f"### All of it in Python\n\n```{{code-block}} python\n{answer.python}\n```\n"
     for title, lines in (
         (f"Done by {engine}", answer.applied_by_engine),
         ("To be done by you", answer.applied_by_user),
