@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline
 from skbq import (
     BinaryNeighbors,
     BinaryQuantizer,
+    PCAQuantizer,
     QuantizationAdvisor,
     RandomRotation,
     TwoBitQuantizer,
@@ -288,13 +289,20 @@ def our_codes(bits: int) -> Codes:
             "lloyd_max, axes": best,
             "lloyd_max, rotated": rotated(best),
         }
-    return {
+    codes: Codes = {
         f"skbq {name}, {kind} queries": (
             lambda rows, q=quantizer, query=query: Skbq(rows, q, query)
         )
         for query, kind in (("codes", "coded"), ("vectors", "float"))
         for name, quantizer in quantizers.items()
     }
+    # Of as many bytes as the others' float queries, which keep 8 of corrections.
+    codes["skbq PCAQuantizer, float queries"] = lambda rows: Skbq(
+        rows,
+        PCAQuantizer(n_bytes=-(-bits * rows.shape[1] // 8) + 8, random_state=SEED),
+        "vectors",
+    )
+    return codes
 
 
 def other_codes(bits: int) -> Codes:
