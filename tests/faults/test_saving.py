@@ -83,12 +83,14 @@ def test_no_room(saved):
         "except OSError as error:\n"
         "    print('OSError', error)\n"
         "sys.exit(main(sys.argv[1:]))",
-        *("encode", "rows.npy", "index.skbq", "--oversampling", "2"),
+        *("encode", "rows.npy", "-o", "index.skbq", "--force", "--oversampling", "2"),
     )
     assert done.stdout.startswith("OSError")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("skbq encode: error: ")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("skbq encode: error: ")
+    assert "arguments" not in last
     assert saved.read_bytes() == before
     assert sorted(os.listdir(saved.parent)) == ["index.skbq", "rows.npy"]
 
