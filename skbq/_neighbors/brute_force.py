@@ -66,7 +66,8 @@ class NearRows(NamedTuple):
 class Comparison(Protocol):
     """What is compared: rows of codes with queries."""
 
-    codes: CodeArray
+    @property
+    def codes(self) -> CodeArray: ...
 
     @property
     def n_queries(self) -> int: ...

@@ -254,6 +254,7 @@ class _Filling:
         self._codes[block] = codes
         if self._wanted:
             unit = self._unit
+            assert unit is not None
             some = Corrections.empty(len(codes), encoder.metric, unit)
             if sums is None:
                 sums = sum_codes(codes, seen, encoder.mean, unit)

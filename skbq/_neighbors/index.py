@@ -113,8 +113,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     ``query="vectors"`` an estimate of ``metric``; with ``oversampling`` exactly
     ``metric``. "cosine" is 1 - cosine similarity, "inner_product" is -<x, y>.
 
-    The quantizer learns from all rows, or from 131,072 of them drawn at random (always
-    the same ones) where there are more.
+    The quantizer learns from all rows, or from a random sample of them (always the
+    same) where they are more than 131,072 or hold more than 2^24 numbers.
 
     Equal distances go to the lower row, whatever the batch, the order or ``n_jobs``.
 
@@ -126,7 +126,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     are the quantizer's thresholds, q the code's values, f = <a, a> / <q, a> and
     b = <a, c>, it is ``<x, y> ~ f <q, y - c> + b + <c, y>``. Steps before the
     quantizer should keep inner products, as a rotation does: what is estimated is the
-    metric after them. With o the cosine of a and q, the estimate's error is below
+    metric after them. Bounds are refused where they do not. With o the cosine of a and
+    q, the estimate's error is below
     ``1.9 |a| |y - c| sqrt((1 - o^2) / (o^2 (d - 1)))`` for all but a few in a hundred
     pairs (those of a normal law beyond 1.9) after a random rotation, for which the
     bound is derived [1]_; without one it is a guide only.
@@ -173,7 +174,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     # Fitting.
 
     # What strings ``oversampling`` may be.
-    _oversampling_options = ("bound",)
+    _oversampling_options: tuple[str, ...] = ("bound",)
 
     def _reranks(self, *, vectors: bool) -> float | str | None:
         """Return what ``oversampling`` stands for, where vectors or codes are given."""
@@ -409,7 +410,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         )
         index = cls()
         index._rows = _take_rows(codes, attributes)
-        vars(index).update(attributes)
+        index.__dict__.update(attributes)
         return index
 
     # Queries.
@@ -858,8 +859,9 @@ def _take_rows(codes: CodeArray, attributes: dict[str, Any]) -> IndexedRows:
             _, last = split_quantizer(attributes["quantizer_"])
             shift = (1 - np.square(last.thresholds_).sum()) / 2
             columns = columns[0], (columns[1] + shift).astype(np.float32)
-        corrections = Corrections(
-            *columns[:2], norms, unit or 1.0, distortion, *rounding
+        scale, offset = columns[:2]
+        corrections = Corrections(  # type: ignore[call-arg]
+            scale, offset, norms, unit or 1.0, distortion, *rounding
         )
     vectors, removed = attributes.pop("_vectors"), attributes.pop("_removed")
     return IndexedRows(codes, corrections, vectors, removed)

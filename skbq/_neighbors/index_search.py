@@ -195,6 +195,7 @@ class IndexSearch:
         if queries.codes is not None:
             return queries.codes
         assert self.encoder is not None
+        assert queries.vectors is not None
         return self.encoder.encode_rows(queries.vectors, n_jobs=self.n_jobs).codes
 
     @property
@@ -204,6 +205,7 @@ class IndexSearch:
 
     def _center(self, queries: Queries) -> CenteredQueries:
         assert self.encoder is not None
+        assert queries.vectors is not None
         return self.encoder.center(queries.vectors, self._corrections.unit)
 
     def _nearest(
@@ -276,6 +278,7 @@ class IndexSearch:
     ) -> list[np.ndarray]:
         """Return all rows that may be nearer than the k-th distance found so far."""
         constants = stage.constants
+        assert constants is not None
         y = stage.comparison.queries  # type: ignore[attr-defined]
         farthest = np.max(found, axis=1)
         limits = start_estimates(farthest, self.metric, self._corrections.unit)

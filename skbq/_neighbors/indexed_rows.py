@@ -68,6 +68,7 @@ class IndexedRows:
         capacity, codes = self._capacity, self.codes
         plain = extend(capacity, "codes", np.asarray(codes), np.asarray(encoded.codes))
         removed, kept = self.removed, self.vectors
+        assert codes.layout is not None
         if kept is not None:
             assert vectors is not None
             kept = extend(capacity, "vectors", kept, vectors)

@@ -121,7 +121,7 @@ class BinaryNeighborsTransformer(
             metric=metric,
             query=query,
             code_metric=code_metric,
-            oversampling=oversampling,
+            oversampling=oversampling,  # type: ignore[arg-type]
             n_jobs=n_jobs,
         )
         self.mode = mode
