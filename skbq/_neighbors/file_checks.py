@@ -303,7 +303,8 @@ def check_estimator(estimator: Any, stored: FileClass) -> None:
     values = dict(vars(estimator))
     learned = {key: values.pop(key) for key in stored.learned if key in values}
     _check_parameters(stored.kind, values)
-    if len(values) < len(stored.kind._get_param_names()):
+    names = stored.kind._get_param_names()
+    if len(values) < len(names):
         raise DamagedError(f"{name} lacks a parameter")
     if stored.learned and not learned:
         return  # not fitted

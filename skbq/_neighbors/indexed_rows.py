@@ -75,6 +75,7 @@ class IndexedRows:
         if removed is not None:
             none = np.zeros(len(encoded.codes), bool)
             removed = extend(capacity, "removed", removed, none)
+        assert codes.layout is not None
         return replace(
             self,
             codes=with_layout(plain, codes.layout),

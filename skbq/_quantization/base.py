@@ -214,7 +214,7 @@ class Quantizer(VectorEncoder):
         self._fit_more(check_vectors(self, X, reset=True), first=True)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> CodeArray:  # type: ignore[override]
+    def fit_transform(self, X: Any, y: Any = None) -> CodeArray:
         """Learn from vectors and encode them, each once.
 
         Parameters

@@ -21,6 +21,8 @@ from .._utils.validation import DocLinkMixin, check_vectors, float_dtype, float_
 # Rows at a time: 768 coordinates of them stay in a second-level cache.
 _BLOCK_ROWS = 256
 _ROUNDS = 3
+
+RotationMethod = Literal["haar", "dct", "hadamard"]
 # Up to that many coordinates a Haar rotation is drawn within a second; a fast one does
 # as well from a few dozen coordinates on (see the Notes of RandomRotation).
 _MAX_HAAR = 1024
@@ -105,7 +107,7 @@ class RandomRotation(
 
     def __init__(
         self,
-        method: Literal["haar", "dct", "hadamard"] = "haar",
+        method: RotationMethod = "haar",
         *,
         random_state: RandomState = None,
     ) -> None:

@@ -94,7 +94,7 @@ def distances(
     if metric == "cosine":
         queries, rows = (unit_norm(x, np.float64) for x in (queries, rows))
     y = np.asarray(queries, np.float64)
-    out = np.empty((len(y), len(rows)), dtype)
+    out: np.ndarray = np.empty((len(y), len(rows)), dtype)
     shift = np.zeros(y.shape[1])
     if metric != "inner_product":
         shift = rows.mean(axis=0, dtype=np.float64)

@@ -227,7 +227,7 @@ def check_lengths(X: np.ndarray, metric: str) -> None:
     """
     if metric != "cosine" or X.dtype.kind == "i":
         return
-    zero = faulty_rows(X, lambda block: ~block.any(axis=1))
+    zero = faulty_rows(X, lambda block: np.logical_not(block.any(axis=1)))
     if zero.size:
         raise ValueError(
             "X has rows of zeros, whose cosine to anything is undefined: "
