@@ -860,7 +860,7 @@ def _take_rows(codes: CodeArray, attributes: dict[str, Any]) -> IndexedRows:
             shift = (1 - np.square(last.thresholds_).sum()) / 2
             columns = columns[0], (columns[1] + shift).astype(np.float32)
         scale, offset = columns[:2]
-        corrections = Corrections(  # type: ignore[call-arg]
+        corrections = Corrections(
             scale, offset, norms, unit or 1.0, distortion, *rounding
         )
     vectors, removed = attributes.pop("_vectors"), attributes.pop("_removed")

@@ -127,7 +127,7 @@ class BinaryNeighborsTransformer(
         self.mode = mode
         self.symmetric = symmetric
 
-    _oversampling_options = ("auto", "bound")  # type: ignore[assignment]
+    _oversampling_options = ("auto", "bound")
 
     def _reranks(self, *, vectors: bool) -> float | str | None:
         if self.oversampling != "auto":
