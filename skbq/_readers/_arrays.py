@@ -2,12 +2,14 @@
 
 import json
 import zipfile
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import numpy as np
 
 from .._utils.stored_rows import Part
 from ._parts import (
+    Stored,
     array_part,
     as_ids,
     check_dtype,
@@ -68,11 +70,13 @@ def _map_member(path: str, member: zipfile.ZipInfo) -> np.ndarray:
         )
         shape, is_fortran, dtype = read(file)
         offset = file.tell()
-    order: Any = "F" if is_fortran else "C"
+    order: Literal["F", "C"] = "F" if is_fortran else "C"
     return np.memmap(path, dtype, "r", offset, shape, order)
 
 
-def _ids(path: str, group: Any, names: Any, ids: str) -> np.ndarray:
+def _ids(
+    path: str, group: Mapping[str, Stored], names: Iterable[str], ids: str
+) -> np.ndarray:
     return as_ids(group[choose(path, names, ids, "arrays")][:])
 
 
@@ -80,7 +84,7 @@ def read_h5(path: str, column: str | None, ids: str | None) -> Part:
     """Read a data set of an HDF5 file; of ANN benchmarks, the one that is searched."""
     h5py = need("h5py", "HDF5")
     file = h5py.File(path, "r")
-    found: dict[str, Any] = {}
+    found: dict[str, Stored] = {}
     file.visititems(
         lambda name, item: found.update({name: item} if hasattr(item, "dtype") else {})
     )

@@ -1,18 +1,32 @@
 """What readers share: parts of arrays, missing libraries, small floats."""
 
 import importlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 
 from .._utils.stored_rows import Part
 
+
+class Stored(Protocol):
+    """An array, in memory or in a file, that is read where it is sliced."""
+
+    @property
+    def dtype(self) -> np.dtype: ...
+    @property
+    def ndim(self) -> int: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
+
+
 # Rows of a file without chunks of its own that are converted at a time.
 _CHUNK_BYTES = 2**24
 
 
-def need(library: str, kind: str) -> Any:
+def need(library: str, kind: str) -> ModuleType:
     """Import an optional library.
 
     Raises
@@ -51,7 +65,10 @@ def array_part(path: str, array: np.ndarray, ids: np.ndarray | None = None) -> P
 
 
 def converted_part(
-    path: str, array: Any, convert: Any, ids: np.ndarray | None = None
+    path: str,
+    array: Stored,
+    convert: Callable[[slice], np.ndarray],
+    ids: np.ndarray | None = None,
 ) -> Part:
     """Return rows that become float32 as they are read."""
     n, d = array.shape[:2]
@@ -115,7 +132,7 @@ def no_columns(path: str, column: str | None, ids: str | None) -> None:
             raise ValueError(f"{path} has no columns, so that {option} means nothing")
 
 
-def as_ids(values: Sequence[Any]) -> np.ndarray:
+def as_ids(values: Sequence[object] | np.ndarray) -> np.ndarray:
     """Return identifiers as int64, or as text."""
     array = np.asarray(values)
     if array.dtype.kind in "iu":

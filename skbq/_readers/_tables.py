@@ -3,8 +3,8 @@
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -12,7 +12,31 @@ from .._utils.containers import as_matrix
 from .._utils.stored_rows import Part
 from ._parts import array_part, as_ids, check_dtype, check_shape, choose, need
 
-# Arrow
+# Arrow, which has no types of its own
+
+
+class _Field(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> object: ...
+
+
+class _Schema(Protocol):
+    @property
+    def names(self) -> list[str]: ...
+    def __iter__(self) -> Iterator[_Field]: ...
+
+
+class _Column(Protocol):
+    def to_numpy(self) -> np.ndarray: ...
+    def to_pylist(self) -> list[object]: ...
+
+
+class _Table(Protocol):
+    @property
+    def columns(self) -> Sequence[_Column]: ...
+    def column(self, i: int, /) -> _Column: ...
 
 
 def read_parquet(path: str, column: str | None, ids: str | None) -> Part:
@@ -27,7 +51,7 @@ def read_parquet(path: str, column: str | None, ids: str | None) -> Part:
         file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)
     ]
 
-    def table(group: int, names: list[str]) -> Any:
+    def table(group: int, names: list[str]) -> _Table:
         return file.read_row_group(group, columns=names)
 
     return _of_arrow(path, file.schema_arrow, counts, table, column, ids)
@@ -60,9 +84,9 @@ def read_arrow(path: str, column: str | None, ids: str | None) -> Part:
 
 def _of_arrow(
     path: str,
-    schema: Any,
+    schema: _Schema,
     counts: list[int],
-    table: Any,
+    table: Callable[[int, list[str]], _Table],
     column: str | None,
     ids: str | None,
 ) -> Part:
@@ -117,7 +141,7 @@ def _of_arrow(
 _NUMBERS = {"halffloat", "float", "double", "int8", "int16", "int32", "int64"}
 
 
-def _list_columns(schema: Any) -> list[str]:
+def _list_columns(schema: _Schema) -> list[str]:
     return [
         field.name
         for field in schema
@@ -131,7 +155,7 @@ def _list_columns(schema: Any) -> list[str]:
 def read_jsonl(path: str, column: str | None, ids: str | None) -> Part:
     """Read lines that are vectors, or objects that hold one."""
 
-    def rows() -> Iterator[tuple[Any, Any]]:
+    def rows() -> Iterator[tuple[object, object]]:
         name = column
         with open(path, encoding="utf-8") as file:
             for number, line in enumerate(file):
@@ -160,7 +184,7 @@ def read_jsonl(path: str, column: str | None, ids: str | None) -> Part:
 def read_csv(path: str, column: str | None, ids: str | None) -> Part:
     """Read columns of numbers, or one column of JSON lists."""
 
-    def rows() -> Iterator[tuple[Any, Any]]:
+    def rows() -> Iterator[tuple[object, object]]:
         delimiter = "\t" if path.endswith(".tsv") else ","
         with open(path, encoding="utf-8", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter)
@@ -194,7 +218,7 @@ def _is_number(cells: list[str]) -> bool:
         return False
 
 
-def _spooled(path: str, rows: Iterator[tuple[Any, Any]], ids: str | None) -> Part:
+def _spooled(path: str, rows: Iterator[tuple[object, object]], ids: str | None) -> Part:
     """Write vectors of text to a temporary file, so that they can be read again."""
     kept = []
     with tempfile.TemporaryFile() as spool:
@@ -210,7 +234,7 @@ def _spooled(path: str, rows: Iterator[tuple[Any, Any]], ids: str | None) -> Par
     return array_part(path, array, None if ids is None else as_ids(kept))
 
 
-def _vector(path: str, value: Any, shape: tuple[int, int]) -> np.ndarray:
+def _vector(path: str, value: object, shape: tuple[int, int]) -> np.ndarray:
     try:
         vector = np.asarray(value, np.float32)
     except (ValueError, TypeError):
