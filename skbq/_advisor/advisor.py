@@ -3,9 +3,10 @@
 import logging
 import warnings
 from dataclasses import replace
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
@@ -17,6 +18,7 @@ from .._quantization.rotation import RandomRotation, rotation_method
 from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
 from .._utils.similarity import scaled_rows
+from .._utils.typing import RandomState
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..exports import Export, export_best
 from .bench import Bench, whole_data
@@ -195,7 +197,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         target_recall: float = 0.95,
         max_bytes: int | None = None,
         expected_rows: int | None = None,
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.metric = metric
         self.n_neighbors = n_neighbors
@@ -204,7 +206,13 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         self.expected_rows = expected_rows
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None, *, queries: Any = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        *,
+        queries: ArrayLike | None = None,
+    ) -> Self:
         """Measure strategies and choose one.
 
         Parameters
@@ -465,7 +473,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         answer.prepare.fit_mean(self.profile_.mean_)
         return replace(answer, example=self._reference)
 
-    def check_drift(self, X: Any, *, alpha: float = 0.01) -> DriftResult:
+    def check_drift(self, X: ArrayLike, *, alpha: float = 0.01) -> DriftResult:
         """Test whether new rows still fit the rows that the advice is for.
 
         Means and absolute deviations of all coordinates are compared, and the shares of
@@ -528,5 +536,5 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
             return self.report(format="html")
         return estimator_html_repr(self)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}

@@ -1,6 +1,7 @@
 """The advice as tables and mappings."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,7 @@ class Reranked:
 class Recommended(dict[str, Any]):
     """A recommendation, which still answers to a key of before version 0.2."""
 
-    def __missing__(self, key: str) -> Any:
+    def __missing__(self, key: str) -> object:
         if key != "centre":
             raise KeyError(key)
         warnings.warn(
@@ -192,7 +193,7 @@ def _columns(name: str, estimates: list[Estimate]) -> dict[str, np.ndarray]:
     }
 
 
-def _params(strategy: Strategy, metric: str) -> dict[str, Any]:
+def _params(strategy: Strategy, metric: str) -> dict[str, object]:
     return {
         "quantizer": strategy.make_quantizer(),
         "query": strategy.query,
@@ -200,7 +201,7 @@ def _params(strategy: Strategy, metric: str) -> dict[str, Any]:
     }
 
 
-def _objects(values: list[Any]) -> np.ndarray:
+def _objects(values: Sequence[object]) -> np.ndarray:
     out = np.empty(len(values), dtype=object)
     out[:] = values
     return out

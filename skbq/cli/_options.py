@@ -4,7 +4,7 @@ import argparse
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +14,14 @@ from ._terminal import InputError
 ROTATIONS = ["auto", "haar", "dct", "hadamard"]
 METRICS = ["cosine", "euclidean", "inner_product"]
 
-Commands = Any  # what add_subparsers gives
+
+class Commands(Protocol):
+    """What add_subparsers gives."""
+
+    def add_parser(
+        self, name: str, *, help: str, description: str
+    ) -> argparse.ArgumentParser:
+        """Add a command."""
 
 
 def add_neighbors(command: argparse.ArgumentParser) -> None:
@@ -108,7 +115,7 @@ def write_text(path: str, text: str) -> None:
         raise InputError(f"cannot write {path}: {error.strerror or error}") from None
 
 
-def jsonable(value: Any) -> Any:
+def jsonable(value: object) -> object:
     """Turn a value into what JSON has; numbers that are not finite become null."""
     if isinstance(value, dict):
         return {k: jsonable(v) for k, v in value.items()}

@@ -6,8 +6,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _BAR = 20
@@ -31,7 +32,7 @@ _FLAGS = {
 }
 
 
-def checked(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def checked(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a function of the library, whose refusals are the user's to read.
 
     Its warnings are not shown: reports hold those that matter.

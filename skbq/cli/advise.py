@@ -6,7 +6,8 @@ import logging
 import shlex
 from html import escape
 from pathlib import Path
-from typing import Any
+
+from numpy.typing import ArrayLike
 
 from .._advisor import QuantizationAdvisor
 from ..datasets import load_wordnet_minilm
@@ -129,7 +130,7 @@ def _check_folder(folder: str, engine: str | None) -> None:
         raise InputError(f"{folder} exists and is no empty folder: name a new one")
 
 
-def _load(args: argparse.Namespace) -> tuple[Any, Any]:
+def _load(args: argparse.Namespace) -> tuple[ArrayLike, ArrayLike | None]:
     """Return vectors and queries; None for queries to be held out."""
     options = {
         "column": args.column,
@@ -164,13 +165,13 @@ def _page(advisor: QuantizationAdvisor, name: str) -> str:
     )
 
 
-def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, Any]:
+def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, object]:
     results = advisor.results_
     table = [
         {name: jsonable(column[row]) for name, column in results.items()}
         for row in range(len(results["strategy"]))
     ]
-    found = {
+    found: dict[str, object] = {
         "recommended": {k: jsonable(v) for k, v in advisor.recommended_.items()},
         "recall": advisor.recall_,
         "recall_interval": jsonable(advisor.recall_interval_),

@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from .._advisor.candidates import make_index
+from .._neighbors.index import BinaryNeighbors
 from .._quantization.strategy import Strategy
 from .._utils.similarity import distances_of_pairs
 from .._utils.timing import timed
 from ..metrics import neighbor_recall
+
+Index: TypeAlias = BinaryNeighbors | NearestNeighbors
 
 # A search is repeated until this many seconds are over, and its fastest run counts.
 _TIMED_SECONDS = 0.3
@@ -96,7 +99,7 @@ def measure(
         return neighbor_recall(true, found)
 
     for strategy in strategies:
-        index: Any = (
+        index: Index = (
             make_index(strategy, k, oversampling=oversampling, n_jobs=-1)
             if isinstance(strategy, Strategy)
             else strategy.make_index(k)
@@ -144,5 +147,5 @@ def nearest_side_by_side(
     return by_floats, by_codes, one_bit.bytes_per_row_
 
 
-def _rows(index: Any, queries: np.ndarray) -> np.ndarray:
+def _rows(index: Index, queries: np.ndarray) -> np.ndarray:
     return index.kneighbors(queries, return_distance=False)

@@ -3,7 +3,7 @@
 import argparse
 import csv
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
@@ -167,14 +167,20 @@ def _lines(batch: _Batch, names: _Names) -> Iterator[list[str]]:
             yield [str(name), str(rank), str(row), f"{distance:.6g}"]
 
 
+class _Arrays(TypedDict):
+    rows: np.ndarray
+    distances: np.ndarray
+    ids: NotRequired[np.ndarray]
+
+
 def _write(path: str, batches: list[_Batch], names: _Names) -> None:
     rows = np.concatenate([batch.rows for batch in batches])
     try:
         if path.endswith(".npy"):
             np.save(path, rows)
         elif path.endswith(".npz"):
-            arrays: dict[str, Any] = {"rows": rows}
-            arrays["distances"] = np.concatenate([b.distances for b in batches])
+            distances = np.concatenate([b.distances for b in batches])
+            arrays: _Arrays = {"rows": rows, "distances": distances}
             if names.rows is not None:
                 ids = ids_of(names.rows, rows.clip(0).ravel())
                 arrays["ids"] = np.array(ids).reshape(rows.shape)
