@@ -1,7 +1,5 @@
 """Generators of embeddings whose statistics are known."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.optimize import brentq
@@ -10,6 +8,7 @@ from sklearn.utils import Bunch, check_random_state
 
 from .._utils.orthogonal import haar_directions
 from .._utils.params import check_int, check_real
+from .._utils.typing import RandomState
 
 Floats = NDArray[np.float64]
 
@@ -17,7 +16,7 @@ Floats = NDArray[np.float64]
 _BLOCK_ROWS = 16_384
 
 
-def _check_sizes(owner: str, n_samples: Any, n_features: Any) -> tuple[int, int]:
+def _check_sizes(owner: str, n_samples: object, n_features: object) -> tuple[int, int]:
     return (
         check_int(n_samples, "n_samples", owner, low=1),
         check_int(n_features, "n_features", owner, low=1),
@@ -34,7 +33,7 @@ def make_sphere(
     n_features: int = 768,
     *,
     dtype: DTypeLike = np.float64,
-    random_state: Any = None,
+    random_state: RandomState = None,
 ) -> NDArray[np.floating]:
     """Draw vectors uniformly from the unit sphere.
 
@@ -99,7 +98,7 @@ def make_low_rank_clusters(
     spread: float = 0.30,
     noise: float = 0.05,
     dtype: DTypeLike = np.float64,
-    random_state: Any = None,
+    random_state: RandomState = None,
 ) -> NDArray[np.floating]:
     """Draw unit vectors clustered in a low-dimensional subspace.
 
@@ -178,7 +177,7 @@ def make_low_rank_clusters(
     return X
 
 
-def _eigenvalues(spectrum: Any, d: int) -> Floats:
+def _eigenvalues(spectrum: float | ArrayLike, d: int) -> Floats:
     """Return the eigenvalues: an array as given, or a power law of mean 1."""
     if np.ndim(spectrum) == 0:
         exponent = check_real(spectrum, "spectrum", "make_gaussian", low=0.0)
@@ -194,7 +193,7 @@ def _eigenvalues(spectrum: Any, d: int) -> Floats:
     return values
 
 
-def _mean_vector(mean: Any, scales: Floats) -> Floats:
+def _mean_vector(mean: float | ArrayLike, scales: Floats) -> Floats:
     """Return the mean: an array as given, or a multiple of each coordinate's scale."""
     if np.ndim(mean) == 0:
         ratio = check_real(mean, "mean", "make_gaussian", low=-np.inf)
@@ -267,7 +266,7 @@ def make_gaussian(
     correlated: bool = True,
     return_model: bool = False,
     dtype: DTypeLike = np.float64,
-    random_state: Any = None,
+    random_state: RandomState = None,
 ) -> NDArray[np.floating] | Bunch:
     r"""Draw Gaussian vectors of chosen spectrum, heterogeneity and mean.
 

@@ -6,7 +6,6 @@ query for it, as console statements and as Python.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ._candidates import Candidate, check_recommendation
 from ._duckdb import DUCKDB
@@ -55,7 +54,7 @@ ENGINES = tuple(sorted(_ENGINES))
 """Names of the products that :func:`export` knows."""
 
 
-def export(recommendation: Mapping[str, Any], engine: str) -> Export:
+def export(recommendation: Mapping[str, object], engine: str) -> Export:
     """Give the settings of a product for one strategy, or the one most like it.
 
     An advisor's :meth:`~skbq.QuantizationAdvisor.export` is better: it knows the recall

@@ -1,13 +1,14 @@
 """Measured fidelity of an index beside the predicted one, and a verdict."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 from sklearn.utils import check_random_state
 
 from .._utils.estimate import Estimate
 from .._utils.similarity import EQUAL_NORMS, similarities
+from .._utils.typing import Metric, RandomState
 from ..theory import RowModel
 
 # A prediction that is off by less counts as holding, however narrow the interval.
@@ -83,8 +84,20 @@ class FidelityReport:
         )
 
 
+class CodeDistance(Protocol):
+    """What an index compares codes by."""
+
+    metric: Metric
+    query: str
+    code_metric: str
+
+
 def predict_index(
-    index: Any, quantizer: Any, vectors: np.ndarray, seen: np.ndarray, seed: Any
+    index: CodeDistance,
+    quantizer: object,
+    vectors: np.ndarray,
+    seen: np.ndarray,
+    seed: RandomState,
 ) -> tuple[float, str]:
     """Predict the fidelity of an index from the moments of rows.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isqrt
-from typing import Any
+from typing import Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,11 +17,30 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from .._quantization.steps import apply_steps, split_quantizer
 from .._utils.params import check_int
 from .._utils.similarity import scaled_rows, similarities
-from .._utils.typing import RandomState
-from ._fidelity_report import FidelityReport, predict_index
+from .._utils.typing import Oversampling, RandomState
+from ._fidelity_report import CodeDistance, FidelityReport, predict_index
 from ._intervals import fidelity_estimate
 from ._ranking import ranking_fidelity
 from ._recall import recall_of_rows
+
+
+class _Index(CodeDistance, Protocol):
+    """What scorers ask of a BinaryNeighbors, which stands beside this room."""
+
+    quantizer: FrozenEstimator | None
+    oversampling: Oversampling
+
+    def set_params(self, **params: object) -> object: ...
+    def fit(self, X: ArrayLike) -> "_Index": ...
+    @overload
+    def kneighbors(
+        self, X: ArrayLike, n_neighbors: int
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+    @overload
+    def kneighbors(
+        self, *, n_neighbors: int, return_distance: Literal[False]
+    ) -> np.ndarray: ...
+
 
 # Rows whose two halves shape the law of similarities.
 _FEWEST_TO_PREDICT = 40
@@ -299,7 +318,7 @@ class NeighborRecallScorer:
 
 def _frozen_index(
     estimator: BaseEstimator, scorer: object
-) -> tuple[Callable[[ArrayLike], Any], Any]:
+) -> tuple[Callable[[ArrayLike], ArrayLike], _Index]:
     """Return what a fitted index does before its search, and an unfitted search.
 
     The search learns nothing when fitted again: it is given codes, or its quantizer

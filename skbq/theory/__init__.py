@@ -3,8 +3,6 @@
 Nothing here is an estimator. Quantizers come in through their ``step_function``.
 """
 
-from typing import Any
-
 from .._utils.deprecation import renamed_object
 from ._closed_forms import (
     MagnitudeGain,
@@ -82,6 +80,6 @@ _RENAMED = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Find objects by the names that they had before release 0.2."""
     return renamed_object(__name__, name, _RENAMED)

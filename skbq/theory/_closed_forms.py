@@ -5,7 +5,7 @@ For readers. ``kruskal`` is called by :func:`spearman_from_pearson` and
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,9 +49,21 @@ def effective_dimension(covariance: ArrayLike) -> float:
     return float(np.trace(covariance) ** 2 / square) if square > 0 else float("nan")
 
 
+@overload
+def rotated_fidelity(
+    eta: float, dimension_ratio: float, *, query: str = "codes"
+) -> float: ...
+
+
+@overload
 def rotated_fidelity(
     eta: ArrayLike, dimension_ratio: ArrayLike, *, query: str = "codes"
-) -> Any:
+) -> float | np.ndarray: ...
+
+
+def rotated_fidelity(
+    eta: ArrayLike, dimension_ratio: ArrayLike, *, query: str = "codes"
+) -> float | np.ndarray:
     """Fidelity (Pearson) of a centered code after a random rotation.
 
     Parameters
@@ -334,7 +346,15 @@ def scale_correlation(covariance: ArrayLike) -> float:
     return rank_correlation(scale, linked)
 
 
-def bit_agreement(cosine: ArrayLike) -> Any:
+@overload
+def bit_agreement(cosine: float) -> float: ...
+
+
+@overload
+def bit_agreement(cosine: ArrayLike) -> float | np.ndarray: ...
+
+
+def bit_agreement(cosine: ArrayLike) -> float | np.ndarray:
     """Probability that two vectors agree in a sign bit after a random rotation.
 
     Parameters
@@ -381,5 +401,5 @@ def _mean_and_scale(mean: ArrayLike, scale: ArrayLike) -> tuple[np.ndarray, np.n
     return mean, scale
 
 
-def _scalar(values: np.ndarray) -> Any:
+def _scalar(values: np.ndarray) -> float | np.ndarray:
     return float(values) if values.ndim == 0 else values

@@ -4,7 +4,7 @@ For readers: nothing of skbq calls it.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,18 @@ from ._closed_forms import kruskal
 _FEWEST_SETS = 3
 
 
+@overload
+def scaling_law(
+    off_diagonal_ratio: float,
+    snr_mean: float,
+    snr_std: float,
+    *,
+    rho_0: float,
+    strength: float,
+) -> float: ...
+
+
+@overload
 def scaling_law(
     off_diagonal_ratio: ArrayLike,
     snr_mean: ArrayLike,
@@ -24,7 +36,17 @@ def scaling_law(
     *,
     rho_0: float,
     strength: float,
-) -> Any:
+) -> float | np.ndarray: ...
+
+
+def scaling_law(
+    off_diagonal_ratio: ArrayLike,
+    snr_mean: ArrayLike,
+    snr_std: ArrayLike,
+    *,
+    rho_0: float,
+    strength: float,
+) -> float | np.ndarray:
     """Fidelity (Spearman) by the two-parameter scaling law of mean-field type.
 
     Parameters
