@@ -18,13 +18,14 @@ Mixed depths
 Bits that belong to no coordinate (padding) are 0.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeGuard
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["CodeArray", "MixedDepths", "as_codes"]
 
@@ -44,7 +45,7 @@ def code_width(n_features: int) -> int:
     return -(-n_features // 8)
 
 
-def check_levels(levels: Any, where: str) -> tuple[float, float]:
+def check_levels(levels: object, where: str) -> tuple[float, float]:
     """Return a pair of magnitudes as floats, 0 <= low < high.
 
     Raises
@@ -52,9 +53,12 @@ def check_levels(levels: Any, where: str) -> tuple[float, float]:
     ValueError
         If ``levels`` is anything else.
     """
-    is_pair = isinstance(levels, tuple | list | np.ndarray) and len(levels) == 2
-    if is_pair and all(
-        isinstance(x, Real) and not isinstance(x, bool | np.bool_) for x in levels
+    if (
+        isinstance(levels, tuple | list | np.ndarray)
+        and len(levels) == 2
+        and all(
+            isinstance(x, Real) and not isinstance(x, bool | np.bool_) for x in levels
+        )
     ):
         low, high = float(levels[0]), float(levels[1])
         if 0 <= low < high < np.inf:
@@ -204,9 +208,9 @@ class MixedDepths:
     def __init__(
         self,
         n_features: int,
-        depths: Any,
-        levels: Mapping[int, Any],
-        scales: Any = None,
+        depths: ArrayLike,
+        levels: Mapping[int, ArrayLike],
+        scales: ArrayLike | None = None,
     ) -> None:
         self.n_features = _check_n_features(n_features)
         self.depths = _check_depths(depths)
@@ -368,7 +372,7 @@ class MixedDepths:
     def __hash__(self) -> int:
         return hash(self._key())
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         names = ("n_features", "depths", "levels", "scales")
         return {name: self.__dict__[name] for name in names}
 
@@ -379,7 +383,7 @@ class MixedDepths:
 CodeLayout = OneBit | TwoBits | MixedDepths
 
 
-def _check_n_features(n_features: Any) -> int:
+def _check_n_features(n_features: object) -> int:
     if (
         not isinstance(n_features, Integral)
         or isinstance(n_features, bool | np.bool_)
@@ -392,7 +396,7 @@ def _check_n_features(n_features: Any) -> int:
     return int(n_features)
 
 
-def _check_depths(depths: Any) -> np.ndarray:
+def _check_depths(depths: ArrayLike) -> np.ndarray:
     array = np.asarray(depths)
     if (
         array.ndim != 1
@@ -407,7 +411,7 @@ def _check_depths(depths: Any) -> np.ndarray:
     return array.astype(np.uint8)
 
 
-def _check_depth_levels(levels: Mapping[int, Any], depth: int) -> np.ndarray:
+def _check_depth_levels(levels: Mapping[int, ArrayLike], depth: int) -> np.ndarray:
     of = np.asarray(levels.get(depth, ()), np.float64)
     if of.shape != (2**depth,) or not (
         np.isfinite(of).all() and (np.diff(of) > 0).all()
@@ -425,7 +429,7 @@ def _check_depth_levels(levels: Mapping[int, Any], depth: int) -> np.ndarray:
     return of
 
 
-def _check_scales(scales: Any, n_values: int) -> np.ndarray:
+def _check_scales(scales: ArrayLike | None, n_values: int) -> np.ndarray:
     array = np.ones(n_values, np.float32)
     if scales is not None:
         array = np.array(scales, np.float32)
@@ -484,7 +488,7 @@ class CodeArray(np.ndarray):
 
     layout: CodeLayout | None
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Refuse to be made: a view of an array of codes keeps its layout."""
         raise TypeError(
             "CodeArray cannot be called, since an array alone does not say what its "
@@ -492,7 +496,7 @@ class CodeArray(np.ndarray):
             "as_codes(array, layout=codes.layout)."
         )
 
-    def __array_finalize__(self, obj: Any) -> None:
+    def __array_finalize__(self, obj: object) -> None:
         self.layout = getattr(obj, "layout", None)
 
     @property
@@ -501,12 +505,12 @@ class CodeArray(np.ndarray):
         return 0 if self.layout is None else self.layout.n_features
 
     @property
-    def bits(self) -> Any:
+    def bits(self) -> float:
         """Bits per coordinate: 1 or 2, of mixed depths their mean."""
         return _known(self.layout).bits
 
     @property
-    def levels(self) -> Any:
+    def levels(self) -> tuple[float, float] | dict[int, np.ndarray] | None:
         """The levels of two bits or of mixed depths; None for one bit."""
         return None if self.layout is None else self.layout.levels
 
@@ -575,22 +579,26 @@ class CodeArray(np.ndarray):
         return result if same_columns and is_codes(result) else result.view(np.ndarray)
 
     def __array_ufunc__(
-        self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any
-    ) -> Any:
+        self, ufunc: np.ufunc, method: str, *inputs: object, **kwargs: object
+    ) -> object:
         if "out" in kwargs:
             kwargs["out"] = _plain(kwargs["out"])
         return getattr(ufunc, method)(*_plain(inputs), **_plain(kwargs))
 
     def __array_function__(
-        self, func: Callable, types: Any, args: Any, kwargs: Any
-    ) -> Any:
+        self,
+        func: Callable,
+        types: Iterable[type],
+        args: Iterable[object],
+        kwargs: Mapping[str, object],
+    ) -> object:
         return func(*_plain(args), **_plain(kwargs))
 
     def __reduce__(self) -> tuple:
         # joblib memory-maps plain arrays only, so the bits travel as one.
         return with_layout, (np.asarray(self), self.layout)
 
-    def __reduce_ex__(self, protocol: Any) -> tuple:
+    def __reduce_ex__(self, protocol: object) -> tuple:
         return self.__reduce__()
 
     def __copy__(self) -> Self:
@@ -632,7 +640,7 @@ def _in_planes(layout: CodeLayout | None) -> OneBit | TwoBits:
 
 
 def _as_plain_method(name: str) -> Callable:
-    def method(self: CodeArray, *args: Any, **kwargs: Any) -> Any:
+    def method(self: CodeArray, *args: object, **kwargs: object) -> object:
         return getattr(self.view(np.ndarray), name)(*args, **kwargs)
 
     method.__name__ = name
@@ -707,7 +715,7 @@ def wrap_codes(
     return with_layout(array, layout)
 
 
-def is_codes(X: Any) -> bool:
+def is_codes(X: object) -> TypeGuard[CodeArray]:
     """Tell whether ``X`` is an array of codes and still has their shape."""
     return (
         isinstance(X, CodeArray)
@@ -720,7 +728,7 @@ def is_codes(X: Any) -> bool:
 
 
 def as_codes(
-    array: Any,
+    array: ArrayLike,
     n_features: int | None = None,
     levels: tuple[float, float] | None = None,
     *,
@@ -795,7 +803,7 @@ def as_codes(
 
 
 def _as_codes_of(
-    array: Any, layout: CodeLayout, n_features: Any, levels: Any
+    array: ArrayLike, layout: CodeLayout, n_features: object, levels: object
 ) -> CodeArray:
     if not isinstance(layout, CodeLayout):
         raise TypeError(
@@ -827,7 +835,7 @@ def _as_codes_of(
     return with_layout(array, layout)
 
 
-def _packed_bits(array: Any, n_features: int, *, one_bit: bool) -> np.ndarray:
+def _packed_bits(array: ArrayLike, n_features: int, *, one_bit: bool) -> np.ndarray:
     """Return packed bits of any kind as uint8 or, for two bits, as uint16."""
     array = _plain_array(array, code_width(n_features))
     if array.dtype in _BITS_OF_DTYPE:
@@ -853,7 +861,7 @@ def _packed_bits(array: Any, n_features: int, *, one_bit: bool) -> np.ndarray:
     )
 
 
-def _plain_array(array: Any, width: int) -> np.ndarray:
+def _plain_array(array: ArrayLike, width: int) -> np.ndarray:
     """Return an array of numbers; rows of bytes as uint8."""
     if isinstance(array, bytes | bytearray | memoryview):
         plain = np.frombuffer(array, np.uint8)

@@ -4,8 +4,14 @@ from typing import Literal, NamedTuple
 
 from .._neighbors.index import BinaryNeighbors
 from .._quantization.strategy import LITERATURE, PLAIN_LEVELS, Strategy
+from .._utils.typing import Levels
 from ..codes import code_width
 
+# Levels worth trying, by bits.
+_LEVELS_OF: tuple[tuple[int, tuple[Levels, ...]], ...] = (
+    (1, (PLAIN_LEVELS,)),
+    (2, (PLAIN_LEVELS, "lloyd_max")),
+)
 # Bytes of a correction of a row, a float32 number.
 _CORRECTION_BYTES = 4
 
@@ -62,7 +68,7 @@ def all_strategies(
     """
     listed = [
         Strategy(bits, query, rotated, threshold, levels, rotation=rotation)
-        for bits, levels_of in ((1, [PLAIN_LEVELS]), (2, [PLAIN_LEVELS, "lloyd_max"]))
+        for bits, levels_of in _LEVELS_OF
         for query in ("codes", "vectors")
         for rotated in (False, True)
         for levels in levels_of

@@ -5,9 +5,12 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
+
+# A compiled function is called as the function that it was made of.
+_Function = TypeVar("_Function", bound=Callable)
 
 # The instruction set that the tests force: see ``vectors``.
 FORCED = os.environ.get("SKBQ_KERNEL")
@@ -47,7 +50,7 @@ _CACHE = _can_cache()
 _SOURCES = _hash_sources()
 
 
-def kernel(function: Callable[..., Any]) -> Any:
+def kernel(function: _Function) -> _Function:
     """Compile a function at its first call, or take it from numba's cache.
 
     Threads share a kernel (nogil); parallelism is that of Python's threads, never
@@ -71,13 +74,13 @@ def _outlive_damage(file: Any) -> None:
     """
     load_index, load_data = file._load_index, file._load_data
 
-    def index() -> Any:
+    def index() -> object:
         try:
             return load_index()
         except Exception:  # unpickling damaged bytes raises anything
             return {}
 
-    def data(name: str) -> Any:
+    def data(name: str) -> object:
         try:
             return load_data(name)
         except Exception as error:
@@ -87,4 +90,4 @@ def _outlive_damage(file: Any) -> None:
 
 
 # Vectors stay in registers, and arrays uncounted, where calls are inlined.
-inlined: Any = numba.njit(nogil=True, forceinline=True)
+inlined: Callable[[_Function], _Function] = numba.njit(nogil=True, forceinline=True)

@@ -129,7 +129,8 @@ class EstimateComparison:
             return from_vectors_by_nibble(
                 codes, y, nibbles, self.offset, self.scale, least
             )
-        return from_vectors(codes, y, codes.levels, self.offset, self.scale, least)
+        levels = None if layout is None else layout.levels
+        return from_vectors(codes, y, levels, self.offset, self.scale, least)
 
 
 def compare_directions(codes: CodeArray, queries: CodeArray) -> EstimateComparison:
@@ -139,8 +140,8 @@ def compare_directions(codes: CodeArray, queries: CodeArray) -> EstimateComparis
     norms = np.empty(len(codes))
     layout = codes.layout
     assert isinstance(layout, MixedDepths)
-    arrays = (codes, layout.line_coordinates, layout.line_values)
-    square_norms(*map(read_only, arrays), norms)
+    coordinates, values = layout.line_coordinates, layout.line_values
+    square_norms(read_only(codes), read_only(coordinates), read_only(values), norms)
     return EstimateComparison(
         codes,
         (-1 / np.sqrt(norms)).astype(np.float32),

@@ -1,10 +1,11 @@
 """From vectors to what an index keeps: codes, and corrections for float queries."""
 
 import logging
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sklearn import config_context
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from .._quantization.base import CorrectingEncoder, VectorEncoder
@@ -53,7 +54,7 @@ class Encoder:
     metric : {"cosine", "euclidean", "inner_product"}
     """
 
-    def __init__(self, quantizer: Any, metric: str) -> None:
+    def __init__(self, quantizer: BaseEstimator, metric: str) -> None:
         self.metric = metric
         self.before, self.last = split_quantizer(quantizer)
 
@@ -121,7 +122,7 @@ class Encoder:
 
 
 def fit_encode(
-    quantizer: Any,
+    quantizer: BaseEstimator,
     X: np.ndarray,
     metric: str,
     *,
@@ -148,10 +149,9 @@ def fit_encode(
     numbers = _sample_numbers(*X.shape)
     sample = _scaled_sample(X, numbers, metric)
     with config_context(transform_output="default"):
-        seen, codes = fit_steps(quantizer, sample)
+        seen, result = fit_steps(quantizer, sample)
     encoder = Encoder(quantizer, metric)
-    if codes is not None:
-        _check_result(codes, encoder.last)
+    codes = None if result is None else _check_result(result, encoder.last)
     filling = _Filling(encoder, len(X), corrections)
     for block in _blocks(*sample.shape):
         rows = block if numbers is None else numbers[block]
@@ -159,7 +159,7 @@ def fit_encode(
         filling.put(rows, sample[block], seen[block], made)
     if numbers is None:
         return filling.encoded
-    del sample, seen, codes
+    del sample, seen, result, codes
     others = np.delete(np.arange(len(X)), numbers)
     blocks = _blocks(len(others), X.shape[1])
 
@@ -171,7 +171,7 @@ def fit_encode(
     return filling.encoded
 
 
-def _check_result(codes: Any, quantizer: Any) -> CodeArray:
+def _check_result(codes: object, quantizer: BaseEstimator) -> CodeArray:
     if not is_codes(codes):
         raise TypeError(
             "The quantizer of BinaryNeighbors must turn vectors into codes, "
@@ -227,13 +227,13 @@ class _Filling:
         self._encoder, self._n_rows, self._like = encoder, n_rows, like
         self._unit = 1.0 if like is None else like.unit
         self._wanted = corrections
-        self._codes: Any = None
-        self._corrections: Any = None
+        self._codes: CodeArray | None = None
+        self._corrections: Corrections | None = None
         self._distortions = [0.0]
 
     def put(
         self,
-        block: Any,
+        block: slice | np.ndarray,
         X: np.ndarray,
         seen: np.ndarray | None = None,
         codes: CodeArray | None = None,
@@ -250,7 +250,7 @@ class _Filling:
         elif codes is None:
             codes = encoder.encode(seen)
         if self._codes is None:
-            self._prepare(codes, seen)
+            self._codes = self._prepare(codes, seen)
         self._codes[block] = codes
         if self._wanted:
             unit = self._unit
@@ -262,32 +262,34 @@ class _Filling:
                 sums *= np.array([[unit * unit], [unit], [unit * unit], [unit * unit]])
             correct_codes(sums, encoder.metric, some)
             if self._corrections is None:
-                self._corrections = self._kind_of(some).with_room(self._n_rows)
+                kind = self._kind_of(some, codes)
+                self._corrections = kind.with_room(self._n_rows)
             self._corrections.fill(block, some)
             if encoder.before is not None:
                 change = measure_distortion(rows, seen, encoder.metric)
                 self._distortions.append(change)
         _log.debug("encoded %d rows", len(codes), extra={"rows": len(codes)})
 
-    def _prepare(self, codes: CodeArray, seen: np.ndarray) -> None:
-        self._codes = empty_codes(self._n_rows, like=codes)
-        if not self._wanted:
-            return
-        if self._like is None:
+    def _prepare(self, codes: CodeArray, seen: np.ndarray) -> CodeArray:
+        """Choose the unit, and return room for all codes."""
+        if self._wanted and self._like is None:
             self._unit = choose_unit(seen, self._encoder.mean, self._encoder.metric)
+        return empty_codes(self._n_rows, like=codes)
 
-    def _kind_of(self, first: Corrections) -> Corrections:
+    def _kind_of(self, first: Corrections, codes: CodeArray) -> Corrections:
         """Return what corrections are kept as, given those of the first block."""
         if self._like is not None:
             return self._like
-        is_mixed = isinstance(self._codes.layout, MixedDepths)
+        is_mixed = isinstance(codes.layout, MixedDepths)
         return first.shortened() if is_mixed else first
 
     @property
     def encoded(self) -> EncodedRows:
         """What was filled."""
+        assert self._codes is not None
         if not self._wanted:
             return EncodedRows(self._codes, None)
         kept = self._corrections
+        assert kept is not None
         corrections = kept.with_columns(kept.columns, max(self._distortions))
         return EncodedRows(self._codes, corrections)

@@ -33,7 +33,7 @@ def to_state(value: Any, arrays: list[np.ndarray]) -> Any:
         return {"array": len(arrays) - 1}
     if isinstance(value, MixedDepths):
         state = value.__getstate__()
-        levels = list(map(list, state["levels"].items()))
+        levels = list(map(list, value.levels.items()))
         return {"layout": to_state([*{**state, "levels": levels}.values()], arrays)}
     stored = CLASSES.get(type(value).__name__)
     if stored is not None and stored.kind is type(value):

@@ -2,9 +2,10 @@
 
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -17,6 +18,7 @@ from .._kernels.memory import read_only
 from .._kernels.vector_ops import add_to_cells
 from .._utils.parallel import even_slices, fixed_blocks, row_blocks, run_threads
 from .._utils.params import check_option
+from .._utils.typing import Threshold, VectorsLike
 from .._utils.validation import (
     BLOCK_ROWS,
     DocLinkMixin,
@@ -88,7 +90,7 @@ class VectorEncoder(
 
     n_features_in_: int
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         # No output setting wraps codes in a frame.
         super().__init_subclass__(auto_wrap_output_keys=None, **kwargs)
 
@@ -96,7 +98,7 @@ class VectorEncoder(
     def _encode(self, block: np.ndarray) -> CodeArray:
         """Encode a block of float rows in C order."""
 
-    def transform(self, X: Any) -> CodeArray:
+    def transform(self, X: VectorsLike) -> CodeArray:
         """Encode vectors.
 
         Parameters
@@ -123,7 +125,7 @@ class VectorEncoder(
         """Return how many threads are worth while to encode so many rows."""
         return 1
 
-    def _check_own_codes(self, X: Any) -> None:
+    def _check_own_codes(self, X: object) -> None:
         """Refuse what is no codes that this estimator, fitted, makes."""
         check_is_fitted(self)
         name = type(self).__name__
@@ -187,7 +189,7 @@ class Quantizer(VectorEncoder):
     """
 
     _bits: int
-    threshold: Any
+    threshold: Threshold
 
     @abstractmethod
     def _check_parameters(self) -> None:
@@ -197,7 +199,7 @@ class Quantizer(VectorEncoder):
     def _learn(self, X: np.ndarray) -> None:
         """Learn what else than ``thresholds_`` the code needs."""
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: VectorsLike, y: object = None) -> Self:
         """Learn thresholds and reconstruction values.
 
         Parameters
@@ -214,7 +216,7 @@ class Quantizer(VectorEncoder):
         self._fit_more(check_vectors(self, X, reset=True), first=True)
         return self
 
-    def fit_transform(self, X: Any, y: Any = None) -> CodeArray:
+    def fit_transform(self, X: VectorsLike, y: object = None) -> CodeArray:
         """Learn from vectors and encode them, each once.
 
         Parameters
@@ -271,13 +273,14 @@ class Quantizer(VectorEncoder):
 
     def _learn_cell_means(self, X: np.ndarray) -> CodeArray:
         cells = self._cell_counts, self._cell_sums
-        codes: Any = None
+        codes: CodeArray | None = None
         for rows, block in float_blocks(X):
             some = self._encode(block)
             codes = empty_codes(len(X), like=some) if codes is None else codes
             codes[rows] = some
             plain = read_only(code_bytes(some))
             add_to_cells(plain, self._bits, read_only(block), *cells)
+        assert codes is not None
         means = self._cell_sums / np.maximum(self._cell_counts, 1)
         # From the threshold outwards, an empty cell takes the value before it.
         half = self._bits
@@ -335,7 +338,7 @@ def check_threshold(quantizer: Quantizer) -> None:
 
 
 def model_thresholds(
-    threshold: Any, mean: np.ndarray, scale: np.ndarray
+    threshold: Threshold, mean: ArrayLike, scale: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the model's mean and scale as float64 and the threshold it leads to.
 

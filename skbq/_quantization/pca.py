@@ -6,7 +6,7 @@ them (:mod:`.allocation`), and a rotation mixes only coordinates of equally many
 """
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from scipy.linalg import eigh, qr
@@ -19,6 +19,7 @@ from .._kernels.mixed_depths import Depths, center_rows, encode_rows
 from .._kernels.projection import PANEL, as_panels, project
 from .._utils.parallel import fixed_blocks, one_blas_thread
 from .._utils.params import check_int, check_option, check_real
+from .._utils.typing import RandomState, VectorsLike
 from .._utils.validation import BLOCK_ROWS, check_vectors, float_rows
 from ..codes import CodeArray, MixedDepths, code_width, with_layout
 from .allocation import ROUNDING, allocate, normal_levels
@@ -171,7 +172,7 @@ class PCAQuantizer(CorrectingEncoder):
         exponent: float | Literal["auto"] = "auto",
         max_depth: int = 4,
         rotation: RotationMethod | None = "haar",
-        random_state: Any = None,
+        random_state: RandomState = None,
     ) -> None:
         self.bits = bits
         self.n_bytes = n_bytes
@@ -180,7 +181,7 @@ class PCAQuantizer(CorrectingEncoder):
         self.rotation = rotation
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: VectorsLike, y: object = None) -> Self:
         """Learn axes and levels, and how many bits each axis gets.
 
         Parameters
@@ -360,7 +361,7 @@ class PCAQuantizer(CorrectingEncoder):
         )
 
     @available_if(_refuse_chunks)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: VectorsLike, y: object = None) -> Self:
         """Refuse: see :meth:`fit`."""
         raise NotImplementedError
 
@@ -529,7 +530,9 @@ class _Trial:
         self._true = self._distances(self._z, self._z[: self._n_queries], 1.0)
         self._limits = np.partition(self._true, self._k - 1, axis=1)[:, [self._k - 1]]
 
-    def _distances(self, values: np.ndarray, y: np.ndarray, f: Any) -> np.ndarray:
+    def _distances(
+        self, values: np.ndarray, y: np.ndarray, f: float | np.ndarray
+    ) -> np.ndarray:
         """Return squared distances less the queries' norms; infinity to itself."""
         found = self._squares - 2 * f * (y @ values.T).astype(np.float64)
         np.fill_diagonal(found, np.inf)

@@ -1,12 +1,14 @@
 """Quantizers: one or two bits for each coordinate of a vector."""
 
-from typing import Any, Self
+from typing import Literal, Self, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import erf
 from sklearn.utils.metaestimators import available_if
 
 from .._utils.params import check_option
+from .._utils.typing import Levels, Threshold, VectorsLike
 from ..codes import CodeArray, check_levels, pack_codes
 from .base import (
     Quantizer,
@@ -15,6 +17,8 @@ from .base import (
     column_sums,
     model_thresholds,
 )
+
+_Fitted = TypeVar("_Fitted", bound=Quantizer)
 
 # The four-level quantizer of least squared error for a standard normal coordinate
 # (Max 1960, "Quantizing for minimum distortion", table I; Lloyd 1982).
@@ -92,7 +96,7 @@ class BinaryQuantizer(Quantizer):
 
     _bits = 1
 
-    def __init__(self, threshold: Any = "mean") -> None:
+    def __init__(self, threshold: Threshold = "mean") -> None:
         self.threshold = threshold
 
     def _check_parameters(self) -> None:
@@ -108,7 +112,7 @@ class BinaryQuantizer(Quantizer):
         return not _is(self.threshold, "median")
 
     @available_if(_can_learn_in_chunks)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: VectorsLike, y: object = None) -> Self:
         """Learn from a chunk of rows; not for ``threshold="median"``.
 
         Parameters
@@ -124,7 +128,9 @@ class BinaryQuantizer(Quantizer):
         """
         return _fit_chunk(self, X)
 
-    def step_function(self, mean: Any, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+    def step_function(
+        self, mean: ArrayLike, scale: ArrayLike
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Describe the code of Gaussian coordinates as a step function.
 
         Parameters
@@ -228,7 +234,10 @@ class TwoBitQuantizer(Quantizer):
     _bits = 2
 
     def __init__(
-        self, threshold: Any = "mean", magnitude: str = "row", levels: Any = (1, 3)
+        self,
+        threshold: Threshold = "mean",
+        magnitude: Literal["row", "coordinate"] = "row",
+        levels: Levels = (1, 3),
     ) -> None:
         self.threshold = threshold
         self.magnitude = magnitude
@@ -295,7 +304,7 @@ class TwoBitQuantizer(Quantizer):
         return not (_is(self.threshold, "median") or moving)
 
     @available_if(_can_learn_in_chunks)
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: VectorsLike, y: object = None) -> Self:
         """Learn from a chunk of rows.
 
         Not for ``threshold="median"``, nor for ``threshold="mean"`` together with
@@ -314,7 +323,9 @@ class TwoBitQuantizer(Quantizer):
         """
         return _fit_chunk(self, X)
 
-    def step_function(self, mean: Any, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+    def step_function(
+        self, mean: ArrayLike, scale: ArrayLike
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Describe the code of Gaussian coordinates as a step function.
 
         For ``magnitude="row"`` the row's threshold is replaced by the value around
@@ -341,7 +352,9 @@ class TwoBitQuantizer(Quantizer):
         """
         mean, scale, level = model_thresholds(self.threshold, mean, scale)
         lloyd_max = _is(self.levels, "lloyd_max")
-        low, high = _LLOYD_MAX_LEVELS if lloyd_max else self.levels
+        low, high = check_levels(
+            _LLOYD_MAX_LEVELS if lloyd_max else self.levels, type(self).__name__
+        )
         if self.magnitude == "row":
             size = _mean_deviation(mean - level, scale)
             limit = np.full_like(mean, size[self._counted(size)].mean())
@@ -354,11 +367,11 @@ class TwoBitQuantizer(Quantizer):
         return thresholds, np.array([-high, -low, low, high], dtype=np.float64)
 
 
-def _is(value: Any, option: str) -> bool:
+def _is(value: object, option: str) -> bool:
     return isinstance(value, str) and value == option
 
 
-def _fit_chunk(quantizer: Quantizer, X: Any) -> Any:
+def _fit_chunk(quantizer: _Fitted, X: VectorsLike) -> _Fitted:
     first = not hasattr(quantizer, "thresholds_")
     quantizer._fit_more(check_vectors(quantizer, X, reset=first), first=first)
     return quantizer

@@ -3,7 +3,6 @@
 from typing import Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy.fft import dct, idct
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
@@ -15,7 +14,7 @@ from .._utils.orthogonal import haar_directions
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
 from .._utils.row_products import row_products
-from .._utils.typing import RandomState
+from .._utils.typing import RandomState, VectorsLike
 from .._utils.validation import DocLinkMixin, check_vectors, float_dtype, float_rows
 
 # Rows at a time: 768 coordinates of them stay in a second-level cache.
@@ -114,7 +113,7 @@ class RandomRotation(
         self.method = method
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: None = None) -> Self:
+    def fit(self, X: VectorsLike, y: object = None) -> Self:
         """Draw the rotation; of X only the number of coordinates matters.
 
         Parameters
@@ -145,7 +144,7 @@ class RandomRotation(
             self.orders_ = np.array(orders, np.int64)
         return self
 
-    def transform(self, X: ArrayLike) -> np.ndarray:
+    def transform(self, X: VectorsLike) -> np.ndarray:
         """Rotate vectors.
 
         Parameters
@@ -160,7 +159,7 @@ class RandomRotation(
         """
         return self._rotated(X, backward=False)
 
-    def inverse_transform(self, X: ArrayLike) -> np.ndarray:
+    def inverse_transform(self, X: VectorsLike) -> np.ndarray:
         """Rotate vectors back.
 
         Parameters
@@ -186,7 +185,7 @@ class RandomRotation(
             return self.rotation_.copy()
         return self._rounds(np.eye(self.n_features_in_), backward=False)
 
-    def _rotated(self, X: ArrayLike, *, backward: bool) -> np.ndarray:
+    def _rotated(self, X: VectorsLike, *, backward: bool) -> np.ndarray:
         check_is_fitted(self)
         X = check_vectors(self, X, reset=False)
         if self.rotation_ is not None:

@@ -1,7 +1,5 @@
 """The steps of a quantizer that is a Pipeline: what comes before its last one."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import config_context
@@ -14,7 +12,7 @@ from .base import CorrectingEncoder
 
 def split_quantizer(
     quantizer: BaseEstimator,
-) -> tuple[Pipeline | TransformerMixin | None, Any]:
+) -> tuple[Pipeline | TransformerMixin | None, BaseEstimator]:
     """Part a fitted quantizer into what comes before its last step, and that step."""
     if isinstance(quantizer, FrozenEstimator):
         return split_quantizer(quantizer.estimator)
@@ -37,7 +35,7 @@ def apply_steps(
         return np.asarray(before.transform(rows))
 
 
-def fit_steps(quantizer: Any, rows: np.ndarray) -> tuple[np.ndarray, Any]:
+def fit_steps(quantizer: BaseEstimator, rows: np.ndarray) -> tuple[np.ndarray, object]:
     """Fit a quantizer, and return what its last step saw and what that made of it.
 
     So that rows pass each step once, fitted or not.
@@ -69,7 +67,7 @@ def fit_steps(quantizer: Any, rows: np.ndarray) -> tuple[np.ndarray, Any]:
     return fit_steps(quantizer[-1], rows)
 
 
-def rows_learned_from(quantizer: Any) -> int | None:
+def rows_learned_from(quantizer: BaseEstimator | None) -> int | None:
     """Return how many rows a fitted quantizer rests on.
 
     None where it learned nothing from them, or was given frozen.

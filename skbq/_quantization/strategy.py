@@ -1,10 +1,11 @@
 """Strategies: ways to code vectors and to ask for their neighbors."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
+from .._utils.typing import Levels
 from .quantizers import BinaryQuantizer, TwoBitQuantizer
 from .rotation import RandomRotation
 
@@ -38,8 +39,8 @@ class Strategy:
     bits: int
     query: str = "codes"
     rotated: bool = False
-    threshold: str = "mean"
-    levels: Any = PLAIN_LEVELS
+    threshold: Literal["mean", "zero"] = "mean"
+    levels: Levels = PLAIN_LEVELS
     code_metric: str = "auto"
     rotation: Literal["haar", "dct", "hadamard"] = "haar"
 
@@ -68,7 +69,9 @@ class Strategy:
         """What it asks of a user beyond the plain code: larger for more."""
         return 2 * self.rotated + (self.bits == 2 and self.levels != PLAIN_LEVELS)
 
-    def make_quantizer(self, *, rotate: bool = True) -> Any:
+    def make_quantizer(
+        self, *, rotate: bool = True
+    ) -> BinaryQuantizer | TwoBitQuantizer | Pipeline:
         """Make the unfitted quantizer; without its rotation if not ``rotate``."""
         quantizer = (
             BinaryQuantizer(self.threshold)

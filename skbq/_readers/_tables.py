@@ -112,7 +112,7 @@ def _of_arrow(
         try:
             if len(names) > 1:
                 return np.stack([c.to_numpy() for c in found.columns], axis=1)
-            return as_matrix(found)
+            return as_matrix(found)  # type: ignore[return-value]
         except ValueError as error:
             raise ValueError(f"{path}, from row {start}: {error}") from None
 

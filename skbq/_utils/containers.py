@@ -7,15 +7,21 @@ where that library has been imported already.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from .typing import VectorsLike
+
+# An object of a library that is not imported here, and so without a type.
+_Container: TypeAlias = Any
 
 # Floats of ml_dtypes, which numpy holds as bytes without a meaning ("V").
 _SMALL_FLOATS = ("bfloat16", "float8_", "float6_", "float4_")
 
 
-def as_matrix(X: Any) -> Any:
+def as_matrix(X: VectorsLike) -> VectorsLike:
     """Return a column of vectors as an array; anything else as it came.
 
     Parameters
@@ -55,7 +61,7 @@ def as_matrix(X: Any) -> Any:
     return X
 
 
-def stack_rows(rows: Sequence[Any] | np.ndarray) -> np.ndarray:
+def stack_rows(rows: Sequence[ArrayLike] | np.ndarray) -> np.ndarray:
     """Stack vectors of equal length.
 
     Returns
@@ -82,7 +88,7 @@ def stack_rows(rows: Sequence[Any] | np.ndarray) -> np.ndarray:
     return np.stack(vectors)
 
 
-def _of_list(X: Sequence[Any]) -> Any:
+def _of_list(X: Sequence[ArrayLike]) -> VectorsLike:
     """Make a list of numbers an array; if its rows differ, say which does."""
     try:
         array = np.asarray(X)
@@ -92,7 +98,7 @@ def _of_list(X: Sequence[Any]) -> Any:
     return array if array.dtype.kind in "biufc" else X
 
 
-def _of_tensor(X: Any) -> np.ndarray:
+def _of_tensor(X: _Container) -> np.ndarray:
     try:
         X = X.detach()
         return np.asarray(X.float() if "bfloat16" in str(X.dtype) else X)
@@ -106,7 +112,7 @@ def _of_tensor(X: Any) -> np.ndarray:
 # pandas
 
 
-def _of_pandas(X: Any) -> Any:
+def _of_pandas(X: _Container) -> VectorsLike:
     if X.ndim == 1:
         return _objects(X) if _holds_vectors_pandas(X) else X
     if not hasattr(X, "columns") or not len(X):
@@ -119,25 +125,25 @@ def _of_pandas(X: Any) -> Any:
     return _objects(columns[0])
 
 
-def _objects(series: Any) -> np.ndarray:
+def _objects(series: _Container) -> np.ndarray:
     return np.asarray(series.array, dtype=object)
 
 
-def _holds_vectors_pandas(series: Any) -> bool:
+def _holds_vectors_pandas(series: _Container) -> bool:
     if series.dtype.kind != "O":
         return False
     present = series.dropna()
     return len(present) > 0 and _is_vector(present.iloc[0])
 
 
-def _is_vector(value: Any) -> bool:
+def _is_vector(value: object) -> bool:
     return isinstance(value, list | tuple | np.ndarray | bytes)
 
 
 # polars
 
 
-def _of_polars(X: Any) -> Any:
+def _of_polars(X: _Container) -> VectorsLike:
     if hasattr(X, "collect"):
         raise TypeError("X is a LazyFrame of polars: pass X.collect().")
     if hasattr(X, "get_columns"):
@@ -159,14 +165,14 @@ def _of_polars(X: Any) -> Any:
     return X.explode().to_numpy().reshape(len(X), -1)
 
 
-def _holds_vectors_polars(series: Any) -> bool:
+def _holds_vectors_polars(series: _Container) -> bool:
     return type(series.dtype).__name__ in ("List", "Array", "Binary")
 
 
 # Arrow
 
 
-def _of_arrow(X: Any) -> Any:
+def _of_arrow(X: _Container) -> VectorsLike:
     if hasattr(X, "column_names"):
         held = [i for i, c in enumerate(X.columns) if _holds_vectors_arrow(c)]
         if not held:
@@ -188,11 +194,11 @@ def _of_arrow(X: Any) -> Any:
     return values.reshape(len(X), -1)
 
 
-def _holds_vectors_arrow(array: Any) -> bool:
+def _holds_vectors_arrow(array: _Container) -> bool:
     return str(array.type).startswith(("list", "large_list", "fixed_size", "binary"))
 
 
-def _arrow_lengths(chunk: Any) -> np.ndarray:
+def _arrow_lengths(chunk: _Container) -> np.ndarray:
     fixed = getattr(chunk.type, "list_size", None)
     if fixed is not None:
         return np.full(len(chunk), fixed)

@@ -83,8 +83,8 @@ def renamed_object(module: str, old_name: str, names: dict[str, str]) -> Any:
 
 
 def renamed_key(
-    mapping: Mapping[str, Any], name: str, old_name: str, owner: str
-) -> dict[str, Any]:
+    mapping: Mapping[str, _Value], name: str, old_name: str, owner: str
+) -> dict[str, _Value]:
     """Return a copy of a mapping in which a key has its new name.
 
     Warns

@@ -6,7 +6,6 @@ Estimators call these at the top of ``fit`` and of the query methods, since
 
 from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ def _interval(
 
 
 def check_int(
-    value: Any,
+    value: object,
     name: str,
     owner: object,
     *,
@@ -51,7 +50,7 @@ def check_int(
 
 
 def check_real(
-    value: Any,
+    value: object,
     name: str,
     owner: object,
     *,
@@ -80,7 +79,7 @@ def check_real(
     return number
 
 
-def check_n_jobs(value: Any, owner: object) -> None:
+def check_n_jobs(value: object, owner: object) -> None:
     """Refuse a number of threads that is neither None nor an int other than 0.
 
     Raises
@@ -97,7 +96,7 @@ def check_n_jobs(value: Any, owner: object) -> None:
 
 
 def check_option(
-    value: Any, name: str, owner: object, options: Sequence[str], also: str = ""
+    value: object, name: str, owner: object, options: Sequence[str], also: str = ""
 ) -> str:
     """Return ``value`` if it is one of the strings ``options``.
 

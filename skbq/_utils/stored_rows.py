@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from .parallel import cache_blocks
 
@@ -70,7 +71,7 @@ class StoredRows:
         self.shape = (n, parts[0].shape[1])
         self.dtype = parts[0].dtype
         self._lock = Lock()
-        self._chunk: tuple[int, int, Any] = (-1, -1, None)
+        self._chunk: tuple[int, int, np.ndarray] = (-1, -1, np.empty(0))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -116,7 +117,7 @@ class StoredRows:
         part = int(np.searchsorted(self._starts, row, "right")) - 1
         return self._parts[part].name, row - int(self._starts[part])
 
-    def __getitem__(self, key: Any) -> np.ndarray:
+    def __getitem__(self, key: slice | tuple | ArrayLike) -> np.ndarray:
         if isinstance(key, tuple):
             return self[key[0]][(slice(None), *key[1:])]
         if isinstance(key, int | np.integer):
@@ -137,7 +138,9 @@ class StoredRows:
             rows if self.row_numbers is None else self.row_numbers[rows]
         )
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> np.ndarray:
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def min(self, axis: int) -> np.ndarray:

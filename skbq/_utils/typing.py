@@ -1,18 +1,52 @@
-"""Types that several rooms name: what a quantizer has to offer."""
+"""Types that several rooms name: options, what goes in, what a quantizer offers."""
 
-from typing import Any, Literal, Protocol, get_args
+from collections.abc import Sequence
+from typing import Literal, Protocol, Self, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.floating[Any]]
+Floats: TypeAlias = NDArray[np.floating]
+# Vectors as public methods take them. Frames of pandas and polars, Arrow tables,
+# tensors, rows in files and arrays of codes are among these: all have ``__array__``.
+VectorsLike: TypeAlias = ArrayLike | Sequence[ArrayLike]
+# What JSON holds.
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 # What vectors are compared by, everywhere.
 Metric = Literal["cosine", "euclidean", "inner_product"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+# What is compared with the indexed codes, and how two codes are compared.
+Query = Literal["codes", "vectors"]
+CodeMetric = Literal["auto", "hamming", "penalty", "dot"]
+# What an edge of a graph weighs: 1, or its distance.
+GraphMode = Literal["connectivity", "distance"]
+# What each coordinate is compared with: numbers, or where they come from.
+Threshold = Literal["mean", "median", "zero"] | ArrayLike
+# Values of a weak and of a strong coordinate of two bits.
+Levels = tuple[float, float] | Literal["lloyd_max"]
 # How many times as many candidates as neighbors are reranked; None: no reranking.
 Oversampling = float | Literal["bound"] | None
 # What scikit-learn's check_random_state takes.
 RandomState = int | np.random.RandomState | None
+
+
+class VectorQuantizer(Protocol):
+    """An estimator that turns vectors into codes, as an index takes it.
+
+    A quantizer, or a Pipeline or FrozenEstimator that ends in one.
+    """
+
+    def get_params(self, deep: bool = True) -> dict[str, object]:
+        """Return the parameters, for ``sklearn.base.clone``."""
+        ...
+
+    def fit(self, X: VectorsLike, y: None = None) -> Self:
+        """Learn from vectors."""
+        ...
+
+    def transform(self, X: VectorsLike) -> np.ndarray:
+        """Return the codes of vectors."""
+        ...
 
 
 class StepQuantizer(Protocol):

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -12,6 +12,7 @@ from ..codes import is_codes
 from .containers import as_matrix, name_rows
 from .parallel import cache_blocks, fixed_blocks
 from .stored_rows import StoredRows
+from .typing import VectorsLike
 
 # Rows converted to floats at a time: a block of 768 coordinates stays in the cache.
 BLOCK_ROWS = 256
@@ -40,7 +41,7 @@ class DocLinkMixin:
 
 
 def check_vectors(
-    estimator: BaseEstimator, X: Any, *, reset: bool, min_samples: int = 1
+    estimator: BaseEstimator, X: VectorsLike, *, reset: bool, min_samples: int = 1
 ) -> np.ndarray:
     """Let vectors in: the one door of every estimator that takes floats.
 
@@ -64,7 +65,7 @@ def check_vectors(
         For integers that look like packed bits.
     """
     name = type(estimator).__name__
-    if not reset and _is_plain(estimator, X) and len(X) >= min_samples:
+    if not reset and _is_plain(X, estimator) and len(X) >= min_samples:
         _refuse_non_finite(X, name)
         return X
     if is_codes(X):
@@ -81,7 +82,7 @@ def check_vectors(
     refuse_unsigned(X, name)
     _refuse_bytes(X, name)
     stored = X if isinstance(X, StoredRows) else None
-    X = validate_data(
+    rows = validate_data(
         estimator,
         X if stored is None else _stand_in(stored),
         reset=reset,
@@ -91,19 +92,19 @@ def check_vectors(
     )
     if stored is not None:
         _refuse_few(stored, min_samples, name)
-        X = stored if stored.array is None else stored.array
-    refuse_unsigned(X, name)
-    if X.dtype.kind not in "bif":
+        rows = stored if stored.array is None else stored.array
+    refuse_unsigned(rows, name)
+    if rows.dtype.kind not in "bif":
         raise ValueError(
-            f"{name} takes numbers. Got an array of dtype {X.dtype} instead."
+            f"{name} takes numbers. Got an array of dtype {rows.dtype} instead."
         )
-    _refuse_non_finite(X, name)
-    if looks_packed(X):
-        warnings.warn(_PACKED.format(name=name, dtype=X.dtype), stacklevel=3)
-    return X.astype(np.float32) if X.dtype.kind == "b" else X
+    _refuse_non_finite(rows, name)
+    if looks_packed(rows):
+        warnings.warn(_PACKED.format(name=name, dtype=rows.dtype), stacklevel=3)
+    return rows.astype(np.float32) if rows.dtype.kind == "b" else rows
 
 
-def _is_plain(estimator: BaseEstimator, X: Any) -> bool:
+def _is_plain(X: object, estimator: BaseEstimator) -> TypeGuard[np.ndarray]:
     """Tell whether X needs no other check than for NaN and infinity.
 
     That is so for floats of the width that the estimator knows, if it knows no names.
@@ -154,7 +155,7 @@ def looks_packed(X: np.ndarray) -> bool:
     return bool(inside and np.mean(values > 127) > _PACKED_SHARE)
 
 
-def _refuse_bytes(X: Any, name: str) -> None:
+def _refuse_bytes(X: object, name: str) -> None:
     """Refuse rows of bytes, and words without a type that numpy knows."""
     packed = isinstance(X, np.ndarray) and X.dtype.kind in "SV"
     if isinstance(X, list | tuple | np.ndarray) and len(X):
@@ -182,7 +183,9 @@ def _refuse_non_finite(X: np.ndarray, name: str) -> None:
     )
 
 
-def faulty_rows(X: np.ndarray, faulty: Callable[[np.ndarray], Any]) -> np.ndarray:
+def faulty_rows(
+    X: np.ndarray, faulty: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     """Return the numbers of the rows for which ``faulty(block)`` is true."""
     found = [
         rows.start + np.flatnonzero(faulty(X[rows]))
@@ -191,7 +194,7 @@ def faulty_rows(X: np.ndarray, faulty: Callable[[np.ndarray], Any]) -> np.ndarra
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
-def refuse_unsigned(X: Any, name: str) -> None:
+def refuse_unsigned(X: object, name: str) -> None:
     """Refuse unsigned integers that do not say what they are.
 
     Raises
