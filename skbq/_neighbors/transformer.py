@@ -10,8 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils.typing import Oversampling
 from .index import BinaryNeighbors
 
-# Candidates reranked for each edge: over the shipped embeddings it finds 0.98 of the
-# true neighbors of the default code.
+# Candidates reranked for each edge.
 _AUTO_OVERSAMPLING = 4.0
 
 
