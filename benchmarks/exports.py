@@ -93,8 +93,8 @@ def page(engine, rows):
     yield "## Promised and measured\n"
     if rows is None:
         yield (
-            "This engine was not run: its settings were checked key by key, as said "
-            "above. Measure recall once in place.\n"
+            "This engine was not run; above is said what its settings were compared "
+            "with. Measure recall once in place.\n"
         )
     else:
         yield "| set | metric | strategy | recall promised | measured |"

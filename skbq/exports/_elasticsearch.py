@@ -100,9 +100,9 @@ ELASTICSEARCH = Engine(
     "elasticsearch",
     (_HNSW, _DISK),
     _write,
-    "Key by key against the types of elasticsearch-py 9.5.1 and 'Dense vector field "
-    "type' of Elasticsearch 9.5 (2026-11), not on a server. https://www.elastic.co/docs/"
-    "reference/elasticsearch/mapping-reference/dense-vector",
+    "Key by key against the types of elasticsearch-py 9.5.1 and an older version of "
+    "the page 'Dense vector field type' (2026-11), not on a server. "
+    "https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/dense-vector",
     largest=4096,
     smallest=65,
     shell="sh",

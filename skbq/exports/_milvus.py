@@ -78,14 +78,16 @@ MILVUS = Engine(
         ),
     ),
     _write,
-    "The program runs with pymilvus 3.0.2 on milvus-lite, which searches exactly; "
-    "settings checked key by key against the engine's source (knowhere) and "
-    "'IVF_RABITQ' of Milvus 2.6 (2026-11), not on a server. https://milvus.io/docs/ivf-rabitq.md",
+    "The program runs with pymilvus 3.0.2 on milvus-lite, which searches exactly. The "
+    "settings follow 'IVF_RABITQ' of Milvus 2.6 and, where it differs, reports of what "
+    "the engine does (2026-11); its source was not read, and no server was run. "
+    "https://milvus.io/docs/ivf-rabitq.md",
     largest=32_768,
     notes=(
         "Queries stay floats: rbq_bits_query is left out. Where speed matters, set it "
-        "to 4 to 8, never to 1 (recall of .30 was measured for .96). Its documentation "
-        "calls it rbq_query_bits, which the engine ignores without a word.",
+        "to 4 to 8, never to 1, which is reported to lose most of the recall. Its "
+        "documentation calls it rbq_query_bits, which the engine ignores without a "
+        "word.",
         "milvus-lite (a file instead of a server) accepts these settings but searches "
         "exactly: it shows no loss of recall.",
     ),

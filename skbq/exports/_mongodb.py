@@ -97,8 +97,9 @@ MONGODB = Engine(
         ),
     ),
     _write,
-    "Key by key against 'Vector Quantization' and '$vectorSearch' of MongoDB Vector "
-    "Search (2026-11), and the client's calls against pymongo 4.20.1, not on a server. "
+    "Against excerpts of 'Vector Quantization' and '$vectorSearch' of MongoDB Vector "
+    "Search (2026-11), not the whole pages, and the client's calls against pymongo "
+    "4.20.1; not run on a server. "
     "https://www.mongodb.com/docs/vector-search/about/vector-quantization/",
     largest=8192,
     shell="js",

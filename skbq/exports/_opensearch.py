@@ -88,8 +88,8 @@ OPENSEARCH = Engine(
         ),
     ),
     _write,
-    "Key by key against 'Faiss scalar quantization' of OpenSearch 3.9 and 'k-NN query' "
-    "(2026-11), not on a server. https://docs.opensearch.org/latest/vector-search/"
+    "Key by key against the page 'Faiss scalar quantization' of OpenSearch (2026-11), "
+    "not on a server. https://docs.opensearch.org/latest/vector-search/"
     "optimizing-storage/faiss-scalar-quantization/",
     largest=16_000,
     shell="sh",

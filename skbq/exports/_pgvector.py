@@ -4,7 +4,7 @@ from ._engine import Engine, Method, Plan, Snippets
 from ._snippet import fill, program
 
 # Rows that an HNSW scan looks at: at least these, that many for each candidate, and
-# the most that hnsw.ef_search may be. Measured so that the graph loses less than .005.
+# the most that hnsw.ef_search may be. Set once and kept, not measured on their own.
 _EF_LEAST, _EF_TIMES, _EF_MOST = 200, 4, 1000
 
 _SCHEMA = """\

@@ -91,8 +91,9 @@ QDRANT = Engine(
     "qdrant",
     (_BINARY, _TURBO),
     _write,
-    "Run on Qdrant's own core (qdrant-edge-py 0.9.0) in skbq's tests; requests checked "
-    "with the models of qdrant-client 1.20.0 (2026-11). "
+    "Run on Qdrant's own core (qdrant-edge-py 0.9.0) in skbq's tests. For "
+    "the requests, the models of qdrant-client 1.20.0 were read, and the program "
+    "builds them (2026-11). "
     "https://qdrant.tech/documentation/manage-data/quantization/",
     largest=65_535,
     shell="sh",

@@ -10,8 +10,8 @@ matches = index.search(prepare.codes(queries), min($candidates, len(vectors)))
 candidates = np.atleast_2d(matches.keys).astype(int)
 $rerank
 """
-# Nodes that a search visits at least, and for each candidate: measured so that the
-# graph loses less than .005 of recall.
+# Nodes that a search visits at least, and for each candidate. Set once and kept, not
+# measured on their own.
 _EXPANSION = 256
 _TIMES = 4
 

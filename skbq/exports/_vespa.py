@@ -123,8 +123,9 @@ VESPA = Engine(
         ),
     ),
     _write,
-    "Key by key against 'Binarizing vectors' and 'Rank features' of Vespa 8 (2026-11), "
-    "and the client's calls against pyvespa 1.2.9, not on a server. "
+    "Against excerpts of 'Binarizing vectors' and 'Rank features' of Vespa 8, not the "
+    "whole pages, and the client's calls against pyvespa 1.2.9 (2026-11); not run on a "
+    "server. "
     "https://docs.vespa.ai/en/rag/binarizing-vectors.html",
     largest=100_000,
     shell="sh",

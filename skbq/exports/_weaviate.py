@@ -112,8 +112,9 @@ WEAVIATE = Engine(
     "weaviate",
     (_BQ, _RQ),
     _write,
-    "Key by key against the classes of weaviate-client 4.24.1 and 'Rotational "
-    "Quantization (RQ)' of Weaviate 1.39 (2026-11), not on a server. "
+    "Against the classes of weaviate-client 4.24.1 and excerpts of 'Rotational "
+    "Quantization (RQ)' of Weaviate 1.39 (2026-11), not the whole page; not run on a "
+    "server. "
     "https://docs.weaviate.io/weaviate/configuration/compression/rq-compression",
     largest=65_535,
     shell="sh",
