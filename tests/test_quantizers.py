@@ -50,8 +50,19 @@ class TestBits:
         for quantizer in (BinaryQuantizer(threshold), TwoBitQuantizer(threshold)):
             quantizer.fit(X)
             positive, _ = quantizer.transform(X).unpack_bits()
-            thresholds = quantizer.thresholds_.astype(dtype)
-            assert_array_equal(positive, naive.signs(X, thresholds))
+            assert_array_equal(positive, naive.signs(X, quantizer.thresholds_))
+
+    @pytest.mark.parametrize("threshold", [0.1, 0.3, 1 / 3, -0.1, 0.7, 1e-8])
+    def test_equal_values_of_any_float_get_the_same_bit(self, threshold):
+        """Rounding the threshold would turn over the value that it is rounded to."""
+        near = np.float32(threshold)
+        values = [np.nextafter(near, -np.inf), near, np.nextafter(near, np.inf)]
+        X = np.array(values, np.float32)[:, np.newaxis]
+        for quantizer in (BinaryQuantizer(threshold), TwoBitQuantizer(threshold)):
+            quantizer.fit([[0.0], [1.0]])
+            for rows in (X, X.astype(np.float64)):
+                positive, _ = quantizer.transform(rows).unpack_bits()
+                assert_array_equal(positive, X.astype(np.float64) > threshold)
 
     def test_learned_thresholds(self, X):
         assert_allclose(BinaryQuantizer().fit(X).thresholds_, X.mean(axis=0), atol=1e-6)

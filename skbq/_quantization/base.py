@@ -271,6 +271,16 @@ class Quantizer(VectorEncoder):
         means = self._value_sums / self.n_samples_seen_
         return np.where(constant, self._lowest, means)
 
+    def _above(self, block: np.ndarray) -> np.ndarray:
+        """Tell which coordinates of a block are above their thresholds.
+
+        A float32 value is compared as the equal float64 value is: x > t holds for the
+        same x if t is rounded down, but not if it is rounded up.
+        """
+        limits = self.thresholds_.astype(block.dtype)
+        below = np.nextafter(limits, -np.inf, dtype=block.dtype)
+        return block > np.where(limits > self.thresholds_, below, limits)
+
     def _learn_cell_means(self, X: np.ndarray) -> CodeArray:
         cells = self._cell_counts, self._cell_sums
         codes: CodeArray | None = None

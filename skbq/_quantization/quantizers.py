@@ -106,7 +106,7 @@ class BinaryQuantizer(Quantizer):
         pass
 
     def _encode(self, block: np.ndarray) -> CodeArray:
-        return pack_codes(block > self.thresholds_.astype(block.dtype))
+        return pack_codes(self._above(block))
 
     def _can_learn_in_chunks(self) -> bool:
         return not _is(self.threshold, "median")
@@ -287,8 +287,8 @@ class TwoBitQuantizer(Quantizer):
         return live
 
     def _encode(self, block: np.ndarray) -> CodeArray:
+        positive = self._above(block)
         deviation = block - self.thresholds_.astype(block.dtype)
-        positive = deviation > 0
         size = np.abs(deviation, out=deviation)
         if self.magnitude_thresholds_ is None:
             live = getattr(self, "_live", None)
