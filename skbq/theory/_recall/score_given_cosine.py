@@ -423,8 +423,11 @@ def _asymmetric(pair: _PairModel) -> Callable[[float], _Moments]:
 def _corrected(pair: _PairModel) -> Callable[[float], _Moments]:
     """Mean and variance of the corrected estimate of the cosine: eq. (5.17)."""
     m = _asymmetric_moments(pair)
-    share = (m.noise - m.along**2 / pair.square) / m.gain**2
-    return lambda c: _Moments(c, (1 - c * c) * share)
+    size, total = np.sqrt(pair.square), (pair.scale**2).sum()
+    free = (m.noise - m.along**2 / pair.square) / m.gain**2
+    # What the query's own length and the row's code share: 0 for equal variances.
+    shared = float(m.along / (m.gain * size) - size / total) ** 2
+    return lambda c: _Moments(c, (1 - c * c) * (free + c * c * shared))
 
 
 _MODELS: dict[str, Callable[[_PairModel], Callable[[float], _Moments]]] = {
