@@ -297,6 +297,7 @@ BAD = [
     (text("c0,c1\n1,x", "a.csv"), {}, "row 0 is no list of numbers"),
     (lambda path: np.save(path / "a.npy", np.ones(3)), {}, r"has shape \(3,\)"),
     (lambda path: np.save(path / "a.npy", np.ones((3, 3), "u1")), {}, "holds uint8"),
+    (lambda path: np.save(path / "a.npy", np.ones((3, 3), "u2")), {}, "bfloat16 in"),
     (lambda path: np.save(path / "a.npy", np.ones((3, 3))), {"ids": "i"}, "no columns"),
     *(
         (truncated(name), {}, "whole|Truncated|truncated")

@@ -102,6 +102,11 @@ def check_dtype(path: str, dtype: np.dtype) -> None:
         raise ValueError(
             f"{path} holds {dtype}, but embeddings are floats or signed integers; save "
             "X.astype(numpy.float32) if these are vectors"
+            + (
+                ", X.view(ml_dtypes.bfloat16) if they are bfloat16 in uint16"
+                if dtype == np.uint16
+                else ""
+            )
         )
 
 
