@@ -8,9 +8,9 @@ entry does not name is refused.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer
@@ -20,12 +20,13 @@ from .._quantization.pca import PCAQuantizer
 from .._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
 from .._quantization.rotation import RandomRotation
 from .._quantization.steps import split_quantizer
+from .._utils.typing import METRICS
 from ..codes import CodeArray, MixedDepths, check_levels, code_width
 
 # A rule tells whether a value is right in an object of ``sizes``: "d" coordinates and,
 # in an index, "n" rows and so many "corrections" for each.
 Sizes = Mapping[str, int]
-Rule = Callable[[Any, Sizes], bool]
+Rule = Callable[[object, Sizes], bool]
 
 
 # Rules
@@ -34,7 +35,7 @@ Rule = Callable[[Any, Sizes], bool]
 def whole(low: int, high: int = 2**62) -> Rule:
     """Accept ints from low to high."""
 
-    def rule(value: Any, sizes: Sizes) -> bool:
+    def rule(value: object, sizes: Sizes) -> bool:
         return isinstance(value, int) and value is not True and low <= value <= high
 
     return rule
@@ -43,9 +44,10 @@ def whole(low: int, high: int = 2**62) -> Rule:
 def number(low: float, high: float = np.inf) -> Rule:
     """Accept finite numbers from low to high."""
 
-    def rule(value: Any, sizes: Sizes) -> bool:
-        is_number = isinstance(value, int | float)
-        return is_number and bool(np.isfinite(value)) and low <= value <= high
+    def rule(value: object, sizes: Sizes) -> bool:
+        if not isinstance(value, int | float):
+            return False
+        return bool(np.isfinite(value)) and low <= value <= high
 
     return rule
 
@@ -55,7 +57,7 @@ def array(
 ) -> Rule:
     """Accept arrays of some kinds of number and a shape, which names sizes or any."""
 
-    def rule(value: Any, sizes: Sizes) -> bool:
+    def rule(value: object, sizes: Sizes) -> bool:
         if not isinstance(value, np.ndarray) or value.ndim != len(shape):
             return False
         expected = [sizes.get(s, s) if isinstance(s, str) else s for s in shape]
@@ -71,27 +73,29 @@ def optional(rule: Rule) -> Rule:
     return lambda value, sizes: value is None or rule(value, sizes)
 
 
-def width(value: Any, sizes: Sizes) -> bool:
+def width(value: object, sizes: Sizes) -> bool:
     """Accept the number of coordinates, which all parts of an index share."""
     return value == sizes["d"] and isinstance(value, int)
 
 
-def coordinates(value: Any, sizes: Sizes) -> bool:
+def coordinates(value: object, sizes: Sizes) -> bool:
     """Accept the numbers of some coordinates, ascending."""
-    is_array = isinstance(value, np.ndarray) and value.dtype == np.int64
-    if not is_array or value.ndim != 1 or value.size == 0:
+    if not isinstance(value, np.ndarray) or value.dtype != np.int64:
+        return False
+    if value.ndim != 1 or value.size == 0:
         return False
     inside = value[0] >= 0 and value[-1] < sizes["d"]
     return bool(inside and (np.diff(value) > 0).all())
 
 
-def names(value: Any, sizes: Sizes) -> bool:
+def names(value: object, sizes: Sizes) -> bool:
     """Accept one name for each coordinate."""
-    is_array = isinstance(value, np.ndarray) and value.dtype == object
-    return is_array and value.shape == (sizes["d"],)
+    if not isinstance(value, np.ndarray) or value.dtype != object:
+        return False
+    return value.shape == (sizes["d"],)
 
 
-def levels(value: Any, sizes: Sizes) -> bool:
+def levels(value: object, sizes: Sizes) -> bool:
     """Accept two magnitudes in order."""
     try:
         return check_levels(value, "a file") == value
@@ -119,13 +123,17 @@ def _permutations(value: np.ndarray) -> bool:
     return bool((np.sort(value, axis=1) == np.arange(value.shape[1])).all())
 
 
-def _row_ids(value: Any, sizes: Sizes) -> bool:
+def _row_ids(value: object, sizes: Sizes) -> bool:
     """Accept numbers, or text and where each ends: see ``row_ids``."""
     if not isinstance(value, tuple):
+        if not isinstance(value, np.ndarray):
+            return False
         return array("i8", "any")(value, sizes) and len(value) <= sizes["n"]
-    if len(value) != 2 or not array("u1", "any")(value[0], sizes):
+    if len(value) != 2 or not all(isinstance(part, np.ndarray) for part in value):
         return False
     text, ends = value
+    if not array("u1", "any")(text, sizes):
+        return False
     rising = array(
         "i8", "any", check=lambda e: bool((np.diff(e, prepend=0) >= 0).all())
     )
@@ -158,10 +166,10 @@ class FileClass:
         Whether a fitted object as a whole makes sense.
     """
 
-    kind: Any
+    kind: type[BaseEstimator]
     learned: Mapping[str, Rule] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
-    fits: Callable[[Any], bool] = lambda estimator: True
+    fits: Callable[[BaseEstimator], bool] = lambda estimator: True
 
 
 _ANY_INPUT: dict[str, Rule] = {"n_features_in_": width, "feature_names_in_": names}
@@ -183,7 +191,7 @@ def _quantizer_rules(n_cells: int) -> dict[str, Rule]:
     }
 
 
-def _rotation_fits(rotation: Any) -> bool:
+def _rotation_fits(rotation: RandomRotation) -> bool:
     learned = [
         getattr(rotation, f"{name}_") for name in ("rotation", "signs", "orders")
     ]
@@ -197,7 +205,7 @@ def _rotation_fits(rotation: Any) -> bool:
     )
 
 
-def _pipeline_fits(pipeline: Any) -> bool:
+def _pipeline_fits(pipeline: Pipeline) -> bool:
     steps = pipeline.steps
     # A memory is a folder of pickles.
     plain = isinstance(steps, list) and bool(steps) and pipeline.memory is None
@@ -210,7 +218,7 @@ def _pipeline_fits(pipeline: Any) -> bool:
     )
 
 
-def _pca_fits(quantizer: Any) -> bool:
+def _pca_fits(quantizer: PCAQuantizer) -> bool:
     layout, panels = quantizer.layout_, quantizer._panels
     enough = len(panels) == -(-layout.n_values // panels.shape[2])
     same_width = layout.n_features == quantizer.n_features_in_
@@ -275,7 +283,7 @@ INDEX: dict[str, Rule] = {
     "_n_features_out": whole(1),  # of the transformer
     "bytes_per_row_": whole(1),
     "vector_bytes_per_row_": whole(0),
-    "_metric": lambda value, sizes: value in ("cosine", "euclidean", "inner_product"),
+    "_metric": lambda value, sizes: value in METRICS,
     "_corrections": optional(array("f2 f4", "corrections", "n", check=_finite)),
     "_rounding": lambda value, sizes: (
         isinstance(value, tuple) and len(value) == 3 and all(map(np.isfinite, value))
@@ -292,7 +300,7 @@ class DamagedError(ValueError):
     """Something in a file is not what it must be; the text says what."""
 
 
-def check_estimator(estimator: Any, stored: FileClass) -> None:
+def check_estimator(estimator: BaseEstimator, stored: FileClass) -> None:
     """Refuse an estimator that its class could not have made.
 
     Raises
@@ -318,7 +326,10 @@ def check_estimator(estimator: Any, stored: FileClass) -> None:
 
 
 def check_index(
-    kind: Any, codes: CodeArray, attributes: Mapping[str, Any], n_features: int
+    kind: type[BaseEstimator],
+    codes: CodeArray,
+    attributes: Mapping[str, object],
+    n_features: int,
 ) -> None:
     """Refuse codes and attributes that no index of a class could have.
 
@@ -353,21 +364,21 @@ def check_index(
         raise DamagedError("codes are not those of the quantizer")
 
 
-def _check_parameters(kind: Any, values: Mapping[str, Any]) -> None:
+def _check_parameters(kind: type[BaseEstimator], values: Mapping[str, object]) -> None:
     unknown = set(values) - set(kind._get_param_names())
     if unknown:
         raise DamagedError(f"{kind.__name__} has no {min(unknown)}")
 
 
 def _check_rules(
-    values: Mapping[str, Any], rules: Mapping[str, Rule], sizes: Sizes, name: str
+    values: Mapping[str, object], rules: Mapping[str, Rule], sizes: Sizes, name: str
 ) -> None:
     for key, value in values.items():
         if not rules[key](value, sizes):
             raise DamagedError(f"{key} of {name} is not what it must be")
 
 
-def _check_widths(estimator: Any, n_features: int) -> None:
+def _check_widths(estimator: BaseEstimator | None, n_features: int) -> None:
     """Refuse steps of other widths: those in files keep the number of coordinates."""
     if isinstance(estimator, Pipeline):
         for _, step in estimator.steps:

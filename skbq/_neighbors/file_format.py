@@ -28,10 +28,13 @@ import re
 import struct
 import tempfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, TypedDict
 
 import numpy as np
+
+from .._utils.typing import JSON
 
 _MAGIC = b"SKBQ\0\0\0\0"
 _VERSION = 2
@@ -46,13 +49,30 @@ _LONGEST_HEADER = 2**22
 _CHUNK = 2**24
 
 
+class _Entry(TypedDict):
+    """Where an array is in a file."""
+
+    dtype: str
+    shape: list[int]
+    offset: int
+    crc32: int
+
+
+class _Header(TypedDict):
+    """What stands before the arrays of a file; of the state only its maker knows."""
+
+    size: int
+    state: dict
+    arrays: list[_Entry]
+
+
 class FileError(ValueError):
     """A file that is no index, or was cut short or altered."""
 
 
 def write_file(
     path: str | os.PathLike,
-    state: Any,
+    state: Mapping[str, JSON],
     arrays: list[np.ndarray],
     *,
     mixed_depths: bool = False,
@@ -94,7 +114,7 @@ def write_file(
 
 def read_file(
     path: str | os.PathLike, *, mapped: bool = False, verify: bool = True
-) -> tuple[Any, list[np.ndarray]]:
+) -> tuple[dict, list[np.ndarray]]:
     """Read a file.
 
     Parameters
@@ -120,7 +140,7 @@ def read_file(
         size = os.fstat(file.fileno()).st_size
         header = _read_header(file, size, path)
         end = file.tell()
-        whole: Any
+        whole: np.ndarray | _mmap.mmap
         if mapped:
             whole = _mmap.mmap(file.fileno(), 0, access=_mmap.ACCESS_READ)
         else:
@@ -142,12 +162,12 @@ def read_file(
     return header["state"], arrays
 
 
-def _header(state: Any, arrays: list[np.ndarray]) -> tuple[bytes, int]:
+def _header(state: Mapping[str, JSON], arrays: list[np.ndarray]) -> tuple[bytes, int]:
     """Return the header and the size of the whole file.
 
     Offsets are in the header, whose length they depend on: it is padded.
     """
-    entries: list[dict] = [
+    entries: list[_Entry] = [
         {
             "dtype": array.dtype.str,
             "shape": list(array.shape),
@@ -171,7 +191,7 @@ def _header(state: Any, arrays: list[np.ndarray]) -> tuple[bytes, int]:
     return header.ljust(length), end
 
 
-def _read_header(file: Any, size: int, path: Any) -> dict:
+def _read_header(file: BinaryIO, size: int, path: str | os.PathLike) -> _Header:
     prefix = file.read(_PREFIX.size)
     if len(prefix) < _PREFIX.size or prefix[: len(_MAGIC)] != _MAGIC:
         raise FileError(
@@ -196,7 +216,7 @@ def _read_header(file: Any, size: int, path: Any) -> dict:
     return header
 
 
-def _parse(text: bytes) -> dict | None:
+def _parse(text: bytes) -> _Header | None:
     """Return the header, if it is made as :func:`_header` makes it."""
     try:
         header = json.loads(text)
@@ -207,7 +227,9 @@ def _parse(text: bytes) -> dict | None:
     return None
 
 
-def _array_at(whole: Any, entry: Any, start: int) -> np.ndarray | None:
+def _array_at(
+    whole: np.ndarray | _mmap.mmap, entry: _Entry, start: int
+) -> np.ndarray | None:
     """Return an array if its place is where the one before ended, but for alignment."""
     try:
         dtype, shape, offset = entry["dtype"], entry["shape"], entry["offset"]
@@ -230,7 +252,7 @@ def _little_endian(array: np.ndarray) -> np.ndarray:
 
 
 def _checksum(array: np.ndarray) -> int:
-    data: Any = array.reshape(-1).view(np.uint8)
+    data = array.reshape(-1).view(np.uint8).data
     checksum = 0
     for start in range(0, len(data), _CHUNK):
         checksum = zlib.crc32(data[start : start + _CHUNK], checksum)

@@ -13,7 +13,7 @@ and f = <a, a> / <q, a>, the product <a, b> is estimated by f <q, b> (RaBitQ, eq
 So each is ``offset + scale * <q, b>``, kept for each row, and a constant of the query.
 """
 
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -125,7 +125,7 @@ class Corrections(NamedTuple):
         columns = [np.empty(n_rows, column.dtype) for column in self.columns]
         return self.with_columns(columns)
 
-    def fill(self, rows: Any, given: "Corrections") -> None:
+    def fill(self, rows: slice | np.ndarray, given: "Corrections") -> None:
         """Take over float32 corrections of some rows.
 
         Raises
@@ -147,7 +147,7 @@ class Corrections(NamedTuple):
                 "what float16 corrections reach. Fit again with all rows."
             )
 
-    def of(self, rows: Any) -> Self:
+    def of(self, rows: slice | np.ndarray) -> Self:
         """Return those of some rows."""
         return self.with_columns([column[rows] for column in self.columns])
 
@@ -174,7 +174,7 @@ class CenteredQueries(NamedTuple):
     constants: np.ndarray
 
 
-def check_has_thresholds(quantizer: Any) -> None:
+def check_has_thresholds(quantizer: object) -> None:
     """Refuse a quantizer that float queries cannot be centered for."""
     if not hasattr(quantizer, "thresholds_"):
         raise TypeError(
@@ -306,8 +306,8 @@ def center_queries(
 
 
 def finish_estimates(
-    found: np.ndarray, constants: Any, metric: str, unit: float
-) -> Any:
+    found: np.ndarray, constants: np.ndarray | float, metric: str, unit: float
+) -> np.ndarray:
     """Turn what a scan found into distances: add what they lack."""
     distances = found + constants
     if metric == "euclidean":
@@ -315,7 +315,9 @@ def finish_estimates(
     return distances / (unit * unit) if metric == "inner_product" else distances
 
 
-def start_estimates(radius: Any, metric: str, unit: float) -> Any:
+def start_estimates(
+    radius: np.ndarray | float, metric: str, unit: float
+) -> np.ndarray | float:
     """Turn a distance into what estimates and their constants add up to."""
     if metric == "euclidean":
         return np.where(radius >= 0, np.square(radius * unit), -np.inf)

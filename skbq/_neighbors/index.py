@@ -3,9 +3,10 @@
 import os
 import warnings
 from numbers import Real
-from typing import Any, Self
+from typing import Literal, Self, get_args, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
@@ -14,17 +15,22 @@ from sklearn.utils.validation import check_is_fitted
 from .._quantization.quantizers import TwoBitQuantizer
 from .._quantization.steps import rows_learned_from, split_quantizer
 from .._utils.params import check_int, check_n_jobs, check_option, check_real
-from .._utils.typing import Oversampling
+from .._utils.typing import (
+    METRICS,
+    CodeMetric,
+    Oversampling,
+    VectorQuantizer,
+    VectorsLike,
+)
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..codes import CodeArray, MixedDepths, OneBit, describe_codes, is_codes
 from .encoding import EncodedRows, Encoder, fit_encode
 from .float_queries import Corrections
 from .index_search import IndexSearch
 from .indexed_rows import IndexedRows
-from .state import IndexState, read_index, write_index
+from .state import Attributes, IndexState, read_index, write_index
 
-_METRICS = ["cosine", "euclidean", "inner_product"]
-_CODE_METRICS = ["auto", "hamming", "penalty", "dot"]
+_CODE_METRICS = get_args(CodeMetric)
 # A quantizer that learned from fewer rows is warned about as rows are added to it:
 # thresholds learned from a handful of rows lose recall for all rows that follow.
 _FEW_ROWS = 10
@@ -154,7 +160,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         n_neighbors: int = 5,
         *,
         radius: float | None = None,
-        quantizer: Any = None,
+        quantizer: VectorQuantizer | None = None,
         metric: str = "cosine",
         query: str = "codes",
         code_metric: str = "auto",
@@ -179,7 +185,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         """Return what ``oversampling`` stands for, where vectors or codes are given."""
         return self.oversampling
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: VectorsLike, y: object = None) -> Self:
         """Index rows.
 
         Parameters
@@ -224,7 +230,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self._metric = self.metric
         return self
 
-    def partial_fit(self, X: Any, y: Any = None) -> Self:
+    def partial_fit(self, X: VectorsLike, y: object = None) -> Self:
         """Add rows; what the quantizer has learned stays as it is.
 
         Room is made for more rows than come, so that adding few at a time stays cheap.
@@ -310,14 +316,14 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         """Memory for each row's vector; 0 if vectors are not kept."""
         return self._rows.vector_bytes_per_row
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         # Capacity for more rows is not shared with copies.
         state = super().__getstate__()
         if "_rows" not in state:
             return state
         return {**state, "_rows": state["_rows"].without_capacity()}
 
-    def remove(self, rows: Any) -> Self:
+    def remove(self, rows: ArrayLike) -> Self:
         """Take rows out of the index; all others keep their numbers.
 
         A removed row is never found again. Its number is not given to another row, and
@@ -414,15 +420,70 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     # Queries.
 
+    @overload
     def kneighbors(
         self,
-        X: Any = None,
+        X: VectorsLike | None = None,
+        n_neighbors: int | None = None,
+        return_distance: Literal[True] = True,
+        *,
+        mask: ArrayLike | None = None,
+        return_bound: Literal[False] = False,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: VectorsLike | None = None,
+        n_neighbors: int | None = None,
+        *,
+        return_distance: Literal[False],
+        mask: ArrayLike | None = None,
+        return_bound: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: VectorsLike | None,
+        n_neighbors: int | None,
+        return_distance: Literal[False],
+        *,
+        mask: ArrayLike | None = None,
+        return_bound: Literal[False] = False,
+    ) -> np.ndarray: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: VectorsLike | None = None,
+        n_neighbors: int | None = None,
+        return_distance: Literal[True] = True,
+        *,
+        mask: ArrayLike | None = None,
+        return_bound: Literal[True],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+
+    @overload
+    def kneighbors(
+        self,
+        X: VectorsLike | None = None,
         n_neighbors: int | None = None,
         return_distance: bool = True,
         *,
-        mask: Any = None,
+        mask: ArrayLike | None = None,
         return_bound: bool = False,
-    ) -> Any:
+    ) -> np.ndarray | tuple[np.ndarray, ...]: ...
+
+    def kneighbors(
+        self,
+        X: VectorsLike | None = None,
+        n_neighbors: int | None = None,
+        return_distance: bool = True,
+        *,
+        mask: ArrayLike | None = None,
+        return_bound: bool = False,
+    ) -> np.ndarray | tuple[np.ndarray, ...]:
         """Find the nearest rows of each query.
 
         Parameters
@@ -462,15 +523,59 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             answer = (*answer, self._search.lower_bounds(X, neighbors))
         return answer if len(answer) > 1 else neighbors.rows
 
+    @overload
     def radius_neighbors(
         self,
-        X: Any = None,
+        X: VectorsLike | None = None,
+        radius: float | None = None,
+        return_distance: Literal[True] = True,
+        sort_results: bool = False,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: VectorsLike | None = None,
+        radius: float | None = None,
+        *,
+        return_distance: Literal[False],
+        sort_results: bool = False,
+        mask: ArrayLike | None = None,
+    ) -> np.ndarray: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: VectorsLike | None,
+        radius: float | None,
+        return_distance: Literal[False],
+        sort_results: bool = False,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> np.ndarray: ...
+
+    @overload
+    def radius_neighbors(
+        self,
+        X: VectorsLike | None = None,
         radius: float | None = None,
         return_distance: bool = True,
         sort_results: bool = False,
         *,
-        mask: Any = None,
-    ) -> Any:
+        mask: ArrayLike | None = None,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]: ...
+
+    def radius_neighbors(
+        self,
+        X: VectorsLike | None = None,
+        radius: float | None = None,
+        return_distance: bool = True,
+        sort_results: bool = False,
+        *,
+        mask: ArrayLike | None = None,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Find all rows within a radius of each query, boundary included.
 
         With ``oversampling`` every row is compared by its exact distance, since no
@@ -513,12 +618,12 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     def kneighbors_graph(
         self,
-        X: Any = None,
+        X: VectorsLike | None = None,
         n_neighbors: int | None = None,
         mode: str = "connectivity",
         *,
-        mask: Any = None,
-    ) -> Any:
+        mask: ArrayLike | None = None,
+    ) -> csr_array | csr_matrix:
         """Give the nearest rows of each query as a sparse graph.
 
         Parameters
@@ -549,13 +654,13 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     def radius_neighbors_graph(
         self,
-        X: Any = None,
+        X: VectorsLike | None = None,
         radius: float | None = None,
         mode: str = "connectivity",
         sort_results: bool = False,
         *,
-        mask: Any = None,
-    ) -> Any:
+        mask: ArrayLike | None = None,
+    ) -> csr_array | csr_matrix:
         """Give all rows within a radius of each query as a sparse graph.
 
         Parameters
@@ -611,7 +716,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         if self.radius is not None:
             check_radius(self.radius, self)
         check_n_jobs(self.n_jobs, self)
-        check_option(self.metric, "metric", self, _METRICS)
+        check_option(self.metric, "metric", self, METRICS)
         check_option(self.query, "query", self, ["codes", "vectors"])
         check_option(self.code_metric, "code_metric", self, _CODE_METRICS)
         if isinstance(self.oversampling, str):
@@ -672,7 +777,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self._check_bound(self.codes_, self._rows.corrections)
         _refuse_code_metric(self.codes_, self.code_metric)
 
-    def _check_n_neighbors(self, X: Any, n_neighbors: Any) -> int:
+    def _check_n_neighbors(self, X: VectorsLike | None, n_neighbors: object) -> int:
         given = self.n_neighbors if n_neighbors is None else n_neighbors
         k = check_int(given, "n_neighbors", self, low=1)
         n = self.n_samples_fit_
@@ -680,13 +785,14 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         sign = "<=" if X is not None else "<"
         if k > n - removed - (X is None):
             note = f" ({removed} of them removed)" if removed else ""
+            n_queries = n if X is None else len(X)  # type: ignore[arg-type]
             raise ValueError(
                 f"Expected n_neighbors {sign} n_samples_fit, but n_neighbors = {k}, "
-                f"n_samples_fit = {n}{note}, n_samples = {n if X is None else len(X)}."
+                f"n_samples_fit = {n}{note}, n_samples = {n_queries}."
             )
         return k
 
-    def _check_radius(self, radius: Any) -> float:
+    def _check_radius(self, radius: object) -> float:
         """Return the radius that was given, or the default where one makes sense."""
         given = self.radius if radius is None else radius
         if given is not None:
@@ -702,7 +808,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             f"{self.metric!r}."
         )
 
-    def _check_mask(self, mask: Any) -> np.ndarray | None:
+    def _check_mask(self, mask: ArrayLike | None) -> np.ndarray | None:
         """Return the rows that may be found, None for all."""
         if mask is None:
             return self._rows.mask(None)
@@ -727,7 +833,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         _refuse_mixed_depths(self.codes_, "return_bound=True")
         _refuse_distortion(kept, self.metric, "return_bound=True")
 
-    def _check_queries(self, X: Any) -> Any:
+    def _check_queries(self, X: VectorsLike | None) -> np.ndarray | None:
         if X is None:
             if self.query == "vectors" and self._rows.vectors is None:
                 raise ValueError(
@@ -742,7 +848,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         check_lengths(X, self.metric)
         return X
 
-    def _check_codes(self, X: Any) -> CodeArray:
+    def _check_codes(self, X: object) -> CodeArray:
         """Let codes in that are of the kind of the indexed ones."""
         if not is_codes(X):
             raise ValueError(
@@ -763,7 +869,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     # Graphs.
 
-    def _check_mode(self, mode: Any) -> None:
+    def _check_mode(self, mode: object) -> None:
         check_option(mode, "mode", self, ["connectivity", "distance"])
         vectors = getattr(self, "quantizer_", self) is not None
         floats = self.query == "vectors" or self._reranks(vectors=vectors) is not None
@@ -776,7 +882,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     def _graph(
         self, distances: np.ndarray, rows: np.ndarray, lengths: np.ndarray, mode: str
-    ) -> Any:
+    ) -> csr_array | csr_matrix:
         starts = np.concatenate([[0], np.cumsum(lengths)])
         values = np.maximum(distances, 0) if mode == "distance" else np.ones(len(rows))
         as_array = get_config().get("sparse_interface", "spmatrix") == "sparray"
@@ -824,7 +930,7 @@ def _refuse_no_codes(X: CodeArray) -> None:
         )
 
 
-def check_radius(radius: Any, owner: object) -> float:
+def check_radius(radius: object, owner: object) -> float:
     """Return one radius as float; infinity is let through.
 
     Raises
@@ -841,7 +947,7 @@ def check_radius(radius: Any, owner: object) -> float:
     return check_real(radius, "radius", owner, low=-np.inf)
 
 
-def _take_rows(codes: CodeArray, attributes: dict[str, Any]) -> IndexedRows:
+def _take_rows(codes: CodeArray, attributes: Attributes) -> IndexedRows:
     """Take the rows of a file out of its attributes."""
     counts = ("n_samples_fit_", "bytes_per_row_", "vector_bytes_per_row_")
     for count in (*counts, "_n_features_out"):

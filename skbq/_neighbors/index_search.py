@@ -7,7 +7,7 @@ Queries are taken block by block, so that what is computed of them fits scikit-l
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -88,7 +88,12 @@ class IndexSearch:
     n_jobs: int | None
 
     def kneighbors(
-        self, X: Any, k: int, mask: np.ndarray | None, *, clip: bool = False
+        self,
+        X: np.ndarray | None,
+        k: int,
+        mask: np.ndarray | None,
+        *,
+        clip: bool = False,
     ) -> Neighbors:
         """Return the k nearest rows of each query.
 
@@ -119,7 +124,7 @@ class IndexSearch:
         return found
 
     def radius_neighbors(
-        self, X: Any, radius: float, mask: np.ndarray | None
+        self, X: np.ndarray | None, radius: float, mask: np.ndarray | None
     ) -> NearRows:
         """Return all rows within a radius of each query, in order of rows."""
         near = join_near_rows(
@@ -132,7 +137,7 @@ class IndexSearch:
                 near.rows[row] = near.rows[row][:0]
         return near
 
-    def lower_bounds(self, X: Any, neighbors: Neighbors) -> np.ndarray:
+    def lower_bounds(self, X: np.ndarray | None, neighbors: Neighbors) -> np.ndarray:
         """Return what true distances are above, given estimates and their rows."""
         found, rows = neighbors
         bounds = np.empty_like(found)
@@ -148,25 +153,28 @@ class IndexSearch:
 
     # Blocks of queries.
 
-    def _count(self, X: Any) -> int:
+    def _count(self, X: np.ndarray | None) -> int:
         return len(self.rows) if X is None else len(X)
 
-    def _blocks(self, X: Any, extra: int) -> Iterator[slice]:
+    def _blocks(self, X: np.ndarray | None, extra: int) -> Iterator[slice]:
         """Cut the queries; each takes its values and so many bytes more."""
         width = 0 if X is None else X.shape[1]
         width = max(width, self.rows.codes.n_features)
         return row_blocks(self._count(X), _VALUE_BYTES * width + extra)
 
-    def _queries(self, X: Any, some: slice) -> Queries:
+    def _queries(self, X: np.ndarray | None, some: slice) -> Queries:
         if X is None:
             vectors = self.rows.vectors
             kept = None if vectors is None else vectors[some]
             return Queries(kept, self.rows.codes[some])
         if self.encoder is None:
+            assert isinstance(X, CodeArray)
             return Queries(None, X[some])
         return Queries(X[some], None)
 
-    def _eligible(self, X: Any, some: slice, mask: np.ndarray | None) -> Eligible:
+    def _eligible(
+        self, X: np.ndarray | None, some: slice, mask: np.ndarray | None
+    ) -> Eligible:
         own = np.arange(some.start, some.stop) if X is None else None
         return Eligible(own, mask)
 
@@ -269,7 +277,7 @@ class IndexSearch:
 
     # The second stage of ``oversampling="bound"``.
 
-    def _deviation(self, rows: Any) -> np.ndarray:
+    def _deviation(self, rows: slice | np.ndarray) -> np.ndarray:
         kept = self._corrections.of(rows)
         return estimate_deviation(self.rows.codes[rows], kept, self.metric)
 

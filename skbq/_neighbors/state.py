@@ -2,16 +2,21 @@
 
 import os
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
+from .._utils.typing import JSON
 from ..codes import CodeArray, MixedDepths, is_codes, with_layout, wrap_codes
 from .file_checks import CLASSES, DamagedError, check_estimator, check_index
 from .file_format import FileError, read_file, write_file
 
+# What an estimator learned and how it was made, by name: whatever files take.
+Attributes: TypeAlias = dict[str, Any]
 
-def to_state(value: Any, arrays: list[np.ndarray]) -> Any:
+
+def to_state(value: object, arrays: list[np.ndarray]) -> JSON:
     """Turn a value into JSON; its arrays are appended to ``arrays``.
 
     Raises
@@ -46,7 +51,9 @@ def to_state(value: Any, arrays: list[np.ndarray]) -> Any:
     )
 
 
-def _estimator_state(estimator: Any, arrays: list[np.ndarray]) -> dict:
+def _estimator_state(
+    estimator: BaseEstimator, arrays: list[np.ndarray]
+) -> dict[str, JSON]:
     attributes = {
         name: to_state(value, arrays)
         for name, value in vars(estimator).items()
@@ -55,7 +62,7 @@ def _estimator_state(estimator: Any, arrays: list[np.ndarray]) -> dict:
     return {"class": type(estimator).__name__, "attributes": attributes}
 
 
-def from_state(state: Any, arrays: list[np.ndarray]) -> Any:
+def from_state(state: object, arrays: list[np.ndarray]) -> Any:
     """Undo :func:`to_state`.
 
     Raises
@@ -77,7 +84,7 @@ def from_state(state: Any, arrays: list[np.ndarray]) -> Any:
         n_features, depths, levels, scales = from_state(state["layout"], arrays)
         return MixedDepths(n_features, depths, dict(levels), scales)
     stored = CLASSES[state["class"]]
-    estimator = stored.kind.__new__(stored.kind)
+    estimator = stored.kind.__new__(stored.kind)  # type: ignore[call-overload]
     vars(estimator).update(_defaults(stored.kind))
     vars(estimator).update(
         (name, from_state(value, arrays)) for name, value in state["attributes"].items()
@@ -86,13 +93,13 @@ def from_state(state: Any, arrays: list[np.ndarray]) -> Any:
     return estimator
 
 
-def _defaults(kind: Any) -> dict[str, Any]:
+def _defaults(kind: type[BaseEstimator]) -> dict[str, object]:
     """Return default parameters, for files older than a parameter."""
     parameters = signature(kind).parameters
     return {n: p.default for n, p in parameters.items() if p.default is not p.empty}
 
 
-def layout_state(codes: CodeArray, arrays: list[np.ndarray]) -> dict[str, Any]:
+def layout_state(codes: CodeArray, arrays: list[np.ndarray]) -> dict[str, JSON]:
     """Turn what the bits of an index mean into JSON, beside ``n_features``."""
     if isinstance(codes.layout, MixedDepths):
         return {"layout": to_state(codes.layout, arrays)}
@@ -103,11 +110,11 @@ class IndexState(NamedTuple):
     """What a file holds of an index: its codes, and all else by name."""
 
     codes: CodeArray
-    attributes: dict[str, Any]
+    attributes: Attributes
 
 
 def read_index(
-    path: str | os.PathLike, kind: Any, *, mapped: bool, verify: bool
+    path: str | os.PathLike, kind: type[BaseEstimator], *, mapped: bool, verify: bool
 ) -> IndexState:
     """Read an index of a class, and check all that a search will rely on.
 
@@ -140,7 +147,9 @@ def read_index(
     raise FileError(f"{path} holds a {name}: load it with {name}.load.")
 
 
-def _index_of(state: dict, arrays: list[np.ndarray], kind: Any) -> IndexState:
+def _index_of(
+    state: dict, arrays: list[np.ndarray], kind: type[BaseEstimator]
+) -> IndexState:
     n_features = state["n_features"]
     plain = from_state(state["codes"], arrays)
     if "layout" in state:

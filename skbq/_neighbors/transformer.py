@@ -1,13 +1,14 @@
 """Neighbor graphs as a step of a pipeline."""
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.typing import Oversampling
+from .._utils.typing import Oversampling, VectorQuantizer, VectorsLike
 from .index import BinaryNeighbors
 
 # Candidates reranked for each edge.
@@ -106,7 +107,7 @@ class BinaryNeighborsTransformer(
         mode: str = "distance",
         symmetric: bool = False,
         radius: float | None = None,
-        quantizer: Any = None,
+        quantizer: VectorQuantizer | None = None,
         metric: str = "cosine",
         query: str = "codes",
         code_metric: str = "auto",
@@ -134,7 +135,7 @@ class BinaryNeighborsTransformer(
         negative = self.metric == "inner_product" and self.mode == "distance"
         return _AUTO_OVERSAMPLING if vectors and not negative else None
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: VectorsLike, y: object = None) -> Self:
         """Index rows.
 
         Parameters
@@ -156,7 +157,7 @@ class BinaryNeighborsTransformer(
             )
         return super().fit(X)
 
-    def transform(self, X: Any) -> Any:
+    def transform(self, X: VectorsLike) -> csr_array | csr_matrix:
         """Give the graph of the nearest fitted rows of each row of X.
 
         Parameters
@@ -183,12 +184,14 @@ class BinaryNeighborsTransformer(
             )
         return _symmetric_graph(graph, self.mode)
 
-    def _are_fitted_rows(self, X: Any) -> bool:
+    def _are_fitted_rows(self, X: VectorsLike) -> bool:
         """Tell whether rows have the codes of the fitted ones."""
-        X = self._check_queries(X)
-        if len(X) != self.n_samples_fit_:
+        rows = self._check_queries(X)
+        assert rows is not None
+        if len(rows) != self.n_samples_fit_:
             return False
-        codes = X if self.quantizer_ is None else self._encoder.encode_rows(X).codes
+        is_coded = self.quantizer_ is None
+        codes = rows if is_coded else self._encoder.encode_rows(rows).codes
         return np.array_equal(codes, self.codes_)
 
     @property
@@ -201,7 +204,9 @@ class BinaryNeighborsTransformer(
         return tags
 
 
-def _symmetric_graph(graph: Any, mode: str) -> Any:
+def _symmetric_graph(
+    graph: csr_array | csr_matrix, mode: str
+) -> csr_array | csr_matrix:
     """Add the other direction of each edge; edges stay sorted by (distance, row).
 
     Two directions that differ, as estimates do, get their mean.
