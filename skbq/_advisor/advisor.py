@@ -18,7 +18,7 @@ from .._quantization.rotation import RandomRotation, rotation_method
 from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
 from .._utils.similarity import scaled_rows
-from .._utils.typing import RandomState
+from .._utils.typing import METRICS, Metric, RandomState
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..exports import Export, export_best
 from .bench import Bench, whole_data
@@ -33,7 +33,6 @@ from .speed import relative_speeds
 from .strategy_search import find_strategy, supported_by, with_predictions
 from .suitability import doubts, lost_digits
 
-_METRICS = ["cosine", "euclidean", "inner_product"]
 _MIN_ROWS = 4
 # Rows of either kind that a check of drift compares at most.
 _DRIFT_ROWS = 2000
@@ -192,7 +191,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
 
     def __init__(
         self,
-        metric: str = "cosine",
+        metric: Metric = "cosine",
         n_neighbors: int = 10,
         target_recall: float = 0.95,
         max_bytes: int | None = None,
@@ -272,7 +271,7 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         return self
 
     def _check_parameters(self) -> None:
-        check_option(self.metric, "metric", self, _METRICS)
+        check_option(self.metric, "metric", self, METRICS)
         check_int(self.n_neighbors, "n_neighbors", self, low=1)
         check_real(self.target_recall, "target_recall", self, low=0, high=1)
         if not 0 < self.target_recall < 1:

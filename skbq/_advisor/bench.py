@@ -18,6 +18,7 @@ from .._quantization.rotation import RandomRotation
 from .._quantization.strategy import Strategy
 from .._utils.parallel import fixed_blocks
 from .._utils.similarity import distances, scaled_rows
+from .._utils.typing import Metric
 from .._utils.validation import float_rows
 
 # A row counts as a true neighbor if it is that little farther than the k-th, in units
@@ -47,7 +48,7 @@ class VectorSet:
     """
 
     vectors: np.ndarray
-    metric: str
+    metric: Metric
     rotation: RandomRotation
     learned: "VectorSet | None" = None
     _indexes: dict[Strategy, BinaryNeighbors] = field(default_factory=dict, repr=False)
@@ -101,7 +102,7 @@ class Bench:
         cls,
         rows: np.ndarray,
         queries: np.ndarray,
-        metric: str,
+        metric: Metric,
         n_neighbors: int,
         rotation: RandomRotation,
     ) -> "Bench":
@@ -113,7 +114,7 @@ class Bench:
         return cls(searched, sought, n_neighbors)
 
     @property
-    def metric(self) -> str:
+    def metric(self) -> Metric:
         """What makes rows near."""
         return self.rows.metric
 

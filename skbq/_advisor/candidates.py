@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from .._neighbors.index import BinaryNeighbors
 from .._quantization.strategy import LITERATURE, PLAIN_LEVELS, Strategy
-from .._utils.typing import Levels
+from .._utils.typing import Levels, Metric, Query
 from ..codes import code_width
 
 # Levels worth trying, by bits.
@@ -20,7 +20,7 @@ class Kind(NamedTuple):
     """What strategies of equal memory share."""
 
     bits: int
-    query: str
+    query: Query
 
 
 def kind_of(strategy: Strategy) -> Kind:
@@ -40,7 +40,7 @@ def make_index(
     strategy: Strategy,
     k: int,
     *,
-    metric: str = "cosine",
+    metric: Metric = "cosine",
     oversampling: float | None = None,
     n_jobs: int | None = None,
 ) -> BinaryNeighbors:

@@ -18,7 +18,10 @@ from .._utils.params import check_int, check_n_jobs, check_option, check_real
 from .._utils.typing import (
     METRICS,
     CodeMetric,
+    GraphMode,
+    Metric,
     Oversampling,
+    Query,
     VectorQuantizer,
     VectorsLike,
 )
@@ -161,9 +164,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         *,
         radius: float | None = None,
         quantizer: VectorQuantizer | None = None,
-        metric: str = "cosine",
-        query: str = "codes",
-        code_metric: str = "auto",
+        metric: Metric = "cosine",
+        query: Query = "codes",
+        code_metric: CodeMetric = "auto",
         oversampling: Oversampling = None,
         n_jobs: int | None = None,
     ) -> None:
@@ -383,7 +386,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         cls,
         path: str | os.PathLike,
         *,
-        mmap_mode: str | None = None,
+        mmap_mode: Literal["r"] | None = None,
         verify: bool = True,
     ) -> Self:
         """Read an index written by :meth:`save`.
@@ -620,7 +623,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self,
         X: VectorsLike | None = None,
         n_neighbors: int | None = None,
-        mode: str = "connectivity",
+        mode: GraphMode = "connectivity",
         *,
         mask: ArrayLike | None = None,
     ) -> csr_array | csr_matrix:
@@ -656,7 +659,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self,
         X: VectorsLike | None = None,
         radius: float | None = None,
-        mode: str = "connectivity",
+        mode: GraphMode = "connectivity",
         sort_results: bool = False,
         *,
         mask: ArrayLike | None = None,

@@ -8,7 +8,15 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils.typing import Oversampling, VectorQuantizer, VectorsLike
+from .._utils.typing import (
+    CodeMetric,
+    GraphMode,
+    Metric,
+    Oversampling,
+    Query,
+    VectorQuantizer,
+    VectorsLike,
+)
 from .index import BinaryNeighbors
 
 # Candidates reranked for each edge.
@@ -104,13 +112,13 @@ class BinaryNeighborsTransformer(
         self,
         n_neighbors: int = 5,
         *,
-        mode: str = "distance",
+        mode: GraphMode = "distance",
         symmetric: bool = False,
         radius: float | None = None,
         quantizer: VectorQuantizer | None = None,
-        metric: str = "cosine",
-        query: str = "codes",
-        code_metric: str = "auto",
+        metric: Metric = "cosine",
+        query: Query = "codes",
+        code_metric: CodeMetric = "auto",
         oversampling: Oversampling | Literal["auto"] = "auto",
         n_jobs: int | None = None,
     ) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 
 from .._quantization.rotation import RandomRotation
 from .._quantization.strategy import ROTATION_SEED, Strategy
+from .._utils.typing import CodeMetric, Query
 from ..theory import RowModel
 
 # A prediction counts as valid if it is within 0.02 of what a sample shows, and the
@@ -31,6 +32,16 @@ _COLUMNS = (
     "reason",
 )
 
+# Ways to compare by bits: the kind of query, and of codes how two are compared.
+_COMPARISONS: tuple[tuple[int, Query, CodeMetric], ...] = (
+    (1, "codes", "auto"),
+    (1, "vectors", "auto"),
+    (2, "codes", "auto"),
+    (2, "codes", "hamming"),
+    (2, "codes", "penalty"),
+    (2, "vectors", "auto"),
+)
+
 
 def predicted_strategies() -> list[Strategy]:
     """List centring x rotation x bits x kind of query x comparison of codes."""
@@ -38,14 +49,7 @@ def predicted_strategies() -> list[Strategy]:
         Strategy(bits, query, rotated, threshold, code_metric=code_metric)
         for threshold in ("mean", "zero")
         for rotated in (False, True)
-        for bits, query, code_metric in (
-            (1, "codes", "auto"),
-            (1, "vectors", "auto"),
-            (2, "codes", "auto"),
-            (2, "codes", "hamming"),
-            (2, "codes", "penalty"),
-            (2, "vectors", "auto"),
-        )
+        for bits, query, code_metric in _COMPARISONS
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from .._utils.typing import Levels
+from .._utils.typing import CodeMetric, Levels, Query
 from .quantizers import BinaryQuantizer, TwoBitQuantizer
 from .rotation import RandomRotation
 
@@ -37,11 +37,11 @@ class Strategy:
     """
 
     bits: int
-    query: str = "codes"
+    query: Query = "codes"
     rotated: bool = False
     threshold: Literal["mean", "zero"] = "mean"
     levels: Levels = PLAIN_LEVELS
-    code_metric: str = "auto"
+    code_metric: CodeMetric = "auto"
     rotation: Literal["haar", "dct", "hadamard"] = "haar"
 
     @property

@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 
 from .._readers import list_files
+from .._utils.typing import METRICS
 from ._terminal import InputError
 
 ROTATIONS = ["auto", "haar", "dct", "hadamard"]
-METRICS = ["cosine", "euclidean", "inner_product"]
 
 
 class Commands(Protocol):

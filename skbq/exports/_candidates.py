@@ -4,17 +4,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil, isfinite
 from numbers import Integral, Real
-from typing import Literal
 
 import numpy as np
 
 from .._utils.deprecation import renamed_key
 from .._utils.estimate import Estimate
+from .._utils.typing import METRICS, Metric, Query
 
-Metric = Literal["cosine", "euclidean", "inner_product"]
-Query = Literal["codes", "vectors"]
-
-METRICS: tuple[Metric, ...] = ("cosine", "euclidean", "inner_product")
 # More oversampling than this is taken only if nothing else will do.
 MAX_OVERSAMPLING = 20
 
