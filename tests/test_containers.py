@@ -188,6 +188,7 @@ PACKED = {
     "int64": lambda P: P.astype(np.int64),
     "int16": lambda P: P.astype(np.int16),
     "offset-binary": lambda P: (P ^ 128).view(np.int8),
+    "offset-binary lists": lambda P: (P ^ 128).view(np.int8).tolist(),
     "pandas": lambda P: pd.Series(P.tolist()),
     "polars": lambda P: pl.Series(P.tolist()),
 }
@@ -221,6 +222,7 @@ def test_packed_bytes_are_refused(packed, make):
 def test_integers_that_are_vectors_are_let_in(rng, recwarn):
     normal = np.clip(rng.standard_normal((50, 32)) * 36, -128, 127)
     BinaryNeighbors().fit(normal.astype(np.int8))  # scalar quantization
+    BinaryNeighbors().fit(normal.astype(np.int8).tolist())
     BinaryNeighbors().fit((normal * 3).astype(np.int32))
     BinaryNeighbors().fit(rng.poisson(3, (50, 32)))  # counts
     BinaryNeighbors().fit((normal.clip(0) * 2).astype(np.float32))

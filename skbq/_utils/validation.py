@@ -23,7 +23,7 @@ _LOOKED_AT = 1000
 # rarely; rows of fewer bytes than four say too little.
 _PACKED_SHARE = 0.05
 _PACKED_WIDTH = 4
-# The share of int8 values beyond -64 and 63: about a half of packed signs, 0.05 of
+# The share of values beyond -64 and 63: about a half of packed signs, 0.05 of
 # normal values that were scaled to have a standard deviation of 32, 0.29 at 60.
 _OFFSET_SHARE = 0.3
 
@@ -143,16 +143,17 @@ def looks_packed(X: np.ndarray) -> bool:
     """Tell whether integers look like packed bits instead of coordinates.
 
     That is so for integers from 0 to 255 of which many are above 127, as lists of APIs
-    hold them, and for int8 that fills its range evenly, as offset-binary codes do
+    hold them, and for those that fill -128 to 127 evenly, as offset-binary codes do
     (bytes less 128). Both are signs of coordinates eight by eight.
     """
     if X.dtype.kind != "i" or X.shape[1] < _PACKED_WIDTH:
         return False
     values = X[:: -(-len(X) // _LOOKED_AT)]
-    if X.dtype == np.int8:
-        return bool(np.mean((values < -64) | (values > 63)) > _OFFSET_SHARE)
-    inside = values.min() >= 0 and values.max() <= 255
-    return bool(inside and np.mean(values > 127) > _PACKED_SHARE)
+    low, high = values.min(), values.max()
+    if low < 0:
+        beyond = np.mean((values < -64) | (values > 63))
+        return bool(low >= -128 and high <= 127 and beyond > _OFFSET_SHARE)
+    return bool(high <= 255 and np.mean(values > 127) > _PACKED_SHARE)
 
 
 def _refuse_bytes(X: object, name: str) -> None:
