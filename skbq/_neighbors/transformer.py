@@ -195,8 +195,7 @@ class BinaryNeighborsTransformer(
     def _are_fitted_rows(self, X: VectorsLike) -> bool:
         """Tell whether rows have the codes of the fitted ones."""
         rows = self._check_queries(X)
-        assert rows is not None
-        if len(rows) != self.n_samples_fit_:
+        if rows is None or len(rows) != self.n_samples_fit_:
             return False
         is_coded = self.quantizer_ is None
         codes = rows if is_coded else self._encoder.encode_rows(rows).codes
