@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import entr
+
+from .._utils.statistics import binary_entropy
 
 # Values farther out count as that many standard deviations: one wild row is no drift.
 _FARTHEST = 5.0
@@ -127,5 +128,4 @@ def compare_rows(
 
 
 def _bit_entropy(bits: np.ndarray) -> float:
-    share = bits.mean(axis=0)
-    return float(((entr(share) + entr(1 - share)) / np.log(2)).mean())
+    return float(binary_entropy(bits.mean(axis=0)).mean())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._utils.params import check_option
-from ..._utils.similarity import scaled_rows
+from ..._utils.similarity import EQUAL_NORMS, scaled_rows
 from ..._utils.typing import StepQuantizer
 from .._normal import Normal
 from .._options import CODE_METRICS, METRICS, QUERIES
@@ -26,9 +26,6 @@ from .score_moments import Fidelity, mean_fidelity
 from .simulation import PAIR_ROWS, CodedRows, draw_rows
 from .spearman import NormPowers, Pairs, sample_rows, similarity_pairs
 
-# Rows whose norms vary less, as a share of their mean, are taken for unit-norm vectors:
-# the scaling then moves moments by 1e-4 of their size, the square of this.
-_ONE_NORM = 0.01
 # Sampled rows whose similarities shape the step from Pearson to Spearman: 490,000
 # pairs, which are ranked once for each quantizer.
 _SHAPE_ROWS = 1400
@@ -138,7 +135,7 @@ class RowModel:
             return cls(mean, denoised_covariance(covariance, n_samples), rows, metric)
         norm = np.linalg.norm(rows, axis=1)
         rows = scaled_rows(rows, "cosine")
-        if norm.std() < _ONE_NORM * norm.mean():
+        if norm.std() < EQUAL_NORMS * norm.mean():
             mean, covariance = mean / norm.mean(), covariance / norm.mean() ** 2
         else:
             n_samples = len(rows)
