@@ -8,12 +8,13 @@ from sklearn.base import clone
 from sklearn.cluster import DBSCAN, HDBSCAN, SpectralClustering
 from sklearn.manifold import Isomap
 from sklearn.metrics import adjusted_rand_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import (
     KNeighborsClassifier,
     KNeighborsTransformer,
     LocalOutlierFactor,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from skbq import (
     BinaryNeighbors,
@@ -248,3 +249,23 @@ class TestSymmetric:
 def edges_of(graph):
     rows = np.repeat(np.arange(graph.shape[0]), np.diff(graph.indptr))
     return list(zip(rows.tolist(), graph.indices.tolist(), strict=True))
+
+
+def test_a_pipeline_with_a_memory_knows_codes_apart(rng, tmp_path):
+    """The bytes of codes are the same for all levels; joblib must hash the levels."""
+    X = rng.normal(size=(200, 16)).astype(np.float32)
+    y = X[:, 0] + X[:, 1] * X[:, 2] > 0
+
+    def scores(memory):
+        steps = [
+            ("q", TwoBitQuantizer()),
+            ("graph", BinaryNeighborsTransformer(5)),
+            ("classify", KNeighborsClassifier(5, metric="precomputed")),
+        ]
+        levels = {"q__levels": [(1, 2), (1, 3), (1, 9)]}
+        search = GridSearchCV(Pipeline(steps, memory=memory), levels, cv=2).fit(X, y)
+        return search.cv_results_["mean_test_score"]
+
+    expected = scores(None)
+    assert len(set(expected)) == 3  # the levels matter
+    assert_array_equal(scores(str(tmp_path)), expected)
