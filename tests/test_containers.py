@@ -103,11 +103,11 @@ def test_small_floats(X):
 RAGGED = "row 1 has .*2.* row 0 has .*3"
 SEVERAL = r"\['e'\] holds vectors.*X\['e'\]"
 FAULTY = [
-    (lambda: pl.Series([[1.0, 2, 3], [4.0, 5]]), RAGGED),
+    (lambda: pl.Series([[1.0, 2.0, 3.0], [4.0, 5.0]]), RAGGED),
     (lambda: pd.Series([[1.0, 2, 3], [4.0, 5]]), RAGGED),
     (lambda: pa.array([[1.0, 2, 3], [4.0, 5]]), RAGGED),
     (lambda: [[1.0, 2, 3], [4.0, 5]], RAGGED),
-    (lambda: pl.Series([[1.0, 2], None]), r"no vector in row \[1\]"),
+    (lambda: pl.Series([[1.0, 2.0], None]), r"no vector in row \[1\]"),
     (lambda: pa.array([[1.0, 2], None]), r"no vector in row \[1\]"),
     (lambda: pd.Series([[1.0, 2], None]), "[Rr]ow 1 of X is missing"),
     (

@@ -158,9 +158,8 @@ def _of_polars(X: _Container) -> VectorsLike:
     _refuse_missing(X.is_null().to_numpy())
     if type(X.dtype).__name__ == "Binary":
         return X.to_numpy()
-    is_list = type(X.dtype).__name__ == "List"
-    lengths = (X.list if is_list else X.arr).len().to_numpy()
-    _refuse_ragged(lengths)
+    if type(X.dtype).__name__ == "List":  # those of an Array have one length
+        _refuse_ragged(X.list.len().to_numpy())
     # Chunks, and rows that were taken out, are gone after explode.
     return X.explode().to_numpy().reshape(len(X), -1)
 
