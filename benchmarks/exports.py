@@ -68,6 +68,11 @@ def measure():
     RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
+# What is true of results/exports.json as it stands; `measure` makes it obsolete.
+ORIGIN = (
+    "Measured by single runs of these steps on an earlier state of the code, not yet "
+    "by `python benchmarks/exports.py`, which measures anew."
+)
 EXAMPLE = {
     "center": True,
     "rotate": True,
@@ -105,7 +110,7 @@ def page(engine, rows):
                 f"| {row['promised']} | {row['measured']:.3f} |"
             )
         sets = "; ".join(f"{name}: {words}" for name, words in SETS.items())
-        yield f"\nRecall@10 after reranking. {sets}. Made by `benchmarks/exports.py`.\n"
+        yield f"\nRecall@10 after reranking. {sets}. {ORIGIN}\n"
     yield f"## Settings\n\nFor {answer.strategy}; cosine; 384 coordinates.\n"
     parts = (
         ("Schema", answer.schema),
