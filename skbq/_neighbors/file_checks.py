@@ -134,9 +134,7 @@ def _row_ids(value: object, sizes: Sizes) -> bool:
     text, ends = value
     if not array("u1", "any")(text, sizes):
         return False
-    rising = array(
-        "i8", "any", check=lambda e: bool((np.diff(e, prepend=0) >= 0).all())
-    )
+    rising = array("i8", "any", check=_rising)
     return rising(ends, sizes) and (
         0 < len(ends) <= sizes["n"] and ends[-1] == len(text)
     )

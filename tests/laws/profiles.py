@@ -17,7 +17,6 @@ class Profile:
     machine_examples: int
     machine_steps: int
     mutated_files: int
-    kernel_cases: int
 
 
 PROFILES = {
@@ -26,14 +25,12 @@ PROFILES = {
         machine_examples=12,
         machine_steps=12,
         mutated_files=300,
-        kernel_cases=12,
     ),
     "nightly": Profile(
         examples=2000,
         machine_examples=1000,
         machine_steps=30,
         mutated_files=20_000,
-        kernel_cases=500,
     ),
 }
 
