@@ -24,7 +24,7 @@ extensions = [
     "myst_parser",
 ]
 # Equations are numbered by the page of the theory chapter that they stand on: the code
-# cites these numbers, and tests/test_theory_equations.py holds them together.
+# cites these numbers, and tests/theory/test_theory_equations.py holds them together.
 numfig = True
 # The library that draws formulas comes with the pages, as one file, from the package
 # django-static-mathjax: nothing is fetched from elsewhere.

@@ -44,7 +44,11 @@ TARGETS = {
     "codes": Target(("codes.py",), ("test_codes.py", "laws/test_laws.py")),
     "format": Target(
         ("_neighbors/file_format.py", "_neighbors/state.py"),
-        ("test_files.py", "faults/test_saving.py", "laws/test_index_states.py"),
+        (
+            "neighbors/test_files.py",
+            "faults/test_saving.py",
+            "laws/test_index_states.py",
+        ),
     ),
     "search": Target(
         (
@@ -53,7 +57,12 @@ TARGETS = {
             "_neighbors/indexed_rows.py",
             "_neighbors/index.py",
         ),
-        ("laws/test_index_states.py", "test_neighbors.py", *LAWS, "test_graph.py"),
+        (
+            "laws/test_index_states.py",
+            "neighbors/test_neighbors.py",
+            *LAWS,
+            "neighbors/test_graph.py",
+        ),
     ),
     # Plain Python: set NUMBA_DISABLE_JIT=1. What numba compiles to vector instructions
     # cannot run so, and is left out.
@@ -65,7 +74,12 @@ TARGETS = {
             "_kernels/vector_ops.py",
             "_kernels/hadamard.py",
         ),
-        ("test_kernels.py", "test_kernels_lookup.py", "test_rotation.py", *LAWS),
+        (
+            "kernels/test_kernels.py",
+            "kernels/test_kernels_lookup.py",
+            "quantization/test_rotation.py",
+            *LAWS,
+        ),
     ),
 }
 

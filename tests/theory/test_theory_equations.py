@@ -14,7 +14,7 @@ from skbq.theory._fidelity.unit_vectors import UnitVectors
 from skbq.theory._normal import Normal
 
 CODE = Path(skbq.theory.__file__).parent
-CHAPTER = Path(__file__).parents[1] / "docs" / "theory"
+CHAPTER = Path(__file__).parents[2] / "docs" / "theory"
 
 
 def pages():

@@ -616,7 +616,7 @@ def test_old_spelling_is_accepted_with_a_warning():
 
 
 def test_the_pages_name_what_was_checked():
-    pages = Path(__file__).parent.parent / "docs" / "exports"
+    pages = Path(__file__).parents[2] / "docs" / "exports"
     if not pages.exists():
         pytest.skip("tests run without the documentation's sources")
     for engine in ENGINES:
