@@ -111,6 +111,6 @@ def round_tables(raw, group, reach, tables, bounds):
                 most = max(most, abs(raw[q, p, c]))
             base += low - added
             largest += most
-        # Room for the float32 arithmetic of ``_mask_near``: its intermediate values
+        # Room for the float32 arithmetic of ``mask_near``: its intermediate values
         # are below 4 * largest, and each rounds by 2^-24 of itself.
         bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-18

@@ -281,8 +281,8 @@ def _sum_one(tile, tables, which, q, group, sums):
 
 
 @inlined
-def _sum_four(tile, tables, which, q, group, sums):
-    """Do the same for the queries q, q + 1, q + 2, q + 3, which share the lines."""
+def _sum_four(tile, tables, which, four, group, sums):
+    """Do the same for four queries, which share the lines."""
     n_lines = tile.shape[1]
     length = _segment_length(which, group)
     rows = sums.shape[1]
@@ -296,13 +296,13 @@ def _sum_four(tile, tables, which, q, group, sums):
                 for p in range(start, min(start + group, segment_end), 2):
                     place = (block * n_lines + p) * BLOCK
                     first, second = load(tile, place), load(tile, place + BLOCK)
-                    i = q * n_lines + p
+                    i = four[0] * n_lines + p
                     small0 = _add_pair(small0, tables, which, i, first, second)
-                    i += n_lines
+                    i = four[1] * n_lines + p
                     small1 = _add_pair(small1, tables, which, i, first, second)
-                    i += n_lines
+                    i = four[2] * n_lines + p
                     small2 = _add_pair(small2, tables, which, i, first, second)
-                    i += n_lines
+                    i = four[3] * n_lines + p
                     small3 = _add_pair(small3, tables, which, i, first, second)
                 both0 = add(both0, _as_words(small0))
                 both1 = add(both1, _as_words(small1))
@@ -323,30 +323,33 @@ def _sum_four(tile, tables, which, q, group, sums):
 
 
 @inlined
-def _sum_each_plain(tile, tables, which, first, stop, group, sums):
+def _sum_some_plain(tile, tables, which, queries, first, stop, group, sums):
     sums[:] = 0
-    for q in range(first, stop):
-        _sum_plain(tile, tables, which, q, group, sums[q - first])
+    for i in range(first, stop):
+        _sum_plain(tile, tables, which, queries[i], group, sums[i - first])
 
 
 @inlined
-def _sum_each_vector(tile, tables, which, first, stop, group, sums):
+def _sum_some_vector(tile, tables, which, queries, first, stop, group, sums):
     sums[:] = 0
     if stop - first == 4:
-        _sum_four(tile, tables, which, first, group, sums)
+        i = first
+        four = (queries[i], queries[i + 1], queries[i + 2], queries[i + 3])
+        _sum_four(tile, tables, which, four, group, sums)
     else:
-        for q in range(first, stop):
-            _sum_one(tile, tables, which, q, group, sums[q - first])
+        for i in range(first, stop):
+            _sum_one(tile, tables, which, queries[i], group, sums[i - first])
 
 
-_sum_each = _sum_each_plain if INSTRUCTIONS == "portable" else _sum_each_vector
+# Sums the tables of queries[first:stop], four at most, over the rows of a tile.
+sum_some = _sum_some_plain if INSTRUCTIONS == "portable" else _sum_some_vector
 
 
 # Scans.
 
 
 @kernel
-def _make_tile(n_rows, n_lines):
+def make_tile(n_rows, n_lines):
     """Return a tile of zeros that starts at a cache line."""
     room = np.zeros(n_rows * n_lines + CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
@@ -355,7 +358,7 @@ def _make_tile(n_rows, n_lines):
 
 
 @kernel
-def _tile_rows(n_rows, n_lines):
+def count_tile_rows(n_rows, n_lines):
     fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // n_lines) // BLOCK * BLOCK)
     return min(fitting, -(-n_rows // BLOCK) * BLOCK)
 
@@ -374,11 +377,11 @@ def _mask_below_vector(sums, i, start, limit):
     return _below(sums, (i * sums.shape[1] + start) * 4, limit)
 
 
-_mask_below = _mask_below_plain if INSTRUCTIONS == "portable" else _mask_below_vector
+mask_below = _mask_below_plain if INSTRUCTIONS == "portable" else _mask_below_vector
 
 
 @inlined
-def _whole_limit(limit):
+def whole_limit(limit):
     """Return the integer that whole sums below the limit are below as well."""
     return np.int32(max(0.0, min(np.ceil(limit), _LARGEST_SUM)))
 
@@ -413,19 +416,20 @@ def scan_exact(codes, bits, tables, which, group, allowed, found):
         Changed. Distances and limits are sums of entries.
     """
     n_rows, n_lines = codes.shape[0], count_lines(codes.shape[1], bits)
-    step = _tile_rows(n_rows, n_lines)
-    tile = _make_tile(step, n_lines)
+    step = count_tile_rows(n_rows, n_lines)
+    tile = make_tile(step, n_lines)
     sums = np.zeros((4, step), np.int32)
+    queries = np.arange(which.shape[0])
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         load_tile(codes, first, count, bits, tile)
         for q in range(0, which.shape[0], 4):
             stop = min(q + 4, which.shape[0])
-            _sum_each(tile, tables, which, q, stop, group, sums)
+            sum_some(tile, tables, which, queries, q, stop, group, sums)
             for one in range(q, stop):
                 for start in range(0, count, BLOCK):
-                    limit = _whole_limit(found.limits[one])
-                    mask = _mask_below(sums, one - q, start, limit)
+                    limit = whole_limit(found.limits[one])
+                    mask = mask_below(sums, one - q, start, limit)
                     if mask == 0:
                         continue  # as mostly: calls with many arrays take long
                     _take_below(
@@ -437,7 +441,7 @@ def scan_exact(codes, bits, tables, which, group, allowed, found):
 
 
 @kernel
-def _load_scales(bounds, first, count, offset, size):
+def load_scales(bounds, first, count, offset, size):
     """Copy the offsets and the sizes of the scales of a tile.
 
     Rows whose scale has the other sign get the lower bound -infinity.
@@ -479,11 +483,11 @@ def _mask_near_vector(sums, i, start, offset, size, bound, limit):
     return _not_above(sums, place, offset, size, start * 4, bound[0], bound[1], limit)
 
 
-_mask_near = _mask_near_plain if INSTRUCTIONS == "portable" else _mask_near_vector
+mask_near = _mask_near_plain if INSTRUCTIONS == "portable" else _mask_near_vector
 
 
 @inlined
-def _padded_limit(limit, room):
+def padded_limit(limit, room):
     """Limit in float32, for lower bounds computed in float32."""
     return np.float32(limit + abs(limit) * 2.0**-22 + room)
 
@@ -516,22 +520,23 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
         Changed.
     """
     n_rows, n_lines = codes.shape[0], count_lines(codes.shape[1], bits)
-    step = _tile_rows(n_rows, n_lines)
-    tile = _make_tile(step, n_lines)
+    step = count_tile_rows(n_rows, n_lines)
+    tile = make_tile(step, n_lines)
     sums = np.zeros((4, step), np.int32)
     offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
+    numbers = np.arange(bounds.queries.shape[0])
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         load_tile(codes, first, count, bits, tile)
-        room = _load_scales(bounds, first, count, offset, size)
+        room = load_scales(bounds, first, count, offset, size)
         for q in range(0, bounds.queries.shape[0], 4):
             stop = min(q + 4, bounds.queries.shape[0])
-            _sum_each(tile, tables, None, q, stop, group, sums)
+            sum_some(tile, tables, None, numbers, q, stop, group, sums)
             for one in range(q, stop):
                 bound = (bounds.queries[one, 0], bounds.queries[one, 1])
                 for start in range(0, count, BLOCK):
-                    limit = _padded_limit(found.limits[one], room)
-                    mask = _mask_near(sums, one - q, start, offset, size, bound, limit)
+                    limit = padded_limit(found.limits[one], room)
+                    mask = mask_near(sums, one - q, start, offset, size, bound, limit)
                     if mask == 0:
                         continue
                     _take_near(

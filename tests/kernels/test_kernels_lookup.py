@@ -441,7 +441,7 @@ from skbq._kernels import simd, table_lookup
 tile, tables = np.zeros((1, 4, 64), np.uint8), np.zeros((16, 16), np.uint8)
 table_lookup._sum_four.compile(tuple(map(
     __import__("numba").typeof,
-    (tile, tables, None, 0, 2, np.zeros((4, 64), np.int32)),
+    (tile, tables, None, (0, 1, 2, 3), 2, np.zeros((4, 64), np.int32)),
 )))
 (assembly,) = table_lookup._sum_four.inspect_asm().values()
 print(simd.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
