@@ -11,6 +11,7 @@ from ._profiling.profiler import HeterogeneityProfiler
 from ._quantization.pca import PCAQuantizer
 from ._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
 from ._quantization.rotation import RandomRotation
+from ._quantization.unpacker import CodeUnpacker
 from ._readers import open_vectors
 from .codes import CodeArray, as_codes
 
@@ -30,6 +31,7 @@ __all__ = [
     "BinaryNeighborsTransformer",
     "BinaryQuantizer",
     "CodeArray",
+    "CodeUnpacker",
     "FidelityDisplay",
     "HeterogeneityDisplay",
     "HeterogeneityProfiler",

@@ -451,6 +451,9 @@ class CodeArray(np.ndarray):
     columns or the values (``astype``, arithmetic, bitwise operations, column slices,
     ``numpy`` functions such as :func:`numpy.concatenate`) gives a plain array.
 
+    Estimators of other libraries would take the bytes for numbers, without a word: put
+    a :class:`CodeUnpacker` before them.
+
     Attributes
     ----------
     layout : OneBit, TwoBits or MixedDepths
@@ -472,6 +475,7 @@ class CodeArray(np.ndarray):
     --------
     as_codes : Wrap an array of packed bits.
     BinaryQuantizer, TwoBitQuantizer, PCAQuantizer : Make codes from vectors.
+    CodeUnpacker : Makes vectors of codes, in a pipeline.
 
     Examples
     --------
@@ -479,6 +483,10 @@ class CodeArray(np.ndarray):
     >>> from skbq import BinaryQuantizer
     >>> codes = BinaryQuantizer(threshold="zero").fit_transform(
     ...     [[0.5, -1.0, 2.0], [-0.1, 0.3, 0.2]])
+    >>> codes
+    <CodeArray: 2 rows of 1 bytes, 1-bit codes of 3 coordinates
+     [[160]
+      [ 96]]>
     >>> codes.n_features, codes.bits, codes.shape
     (3, 1, (2, 1))
     >>> codes.unpack()
@@ -498,6 +506,16 @@ class CodeArray(np.ndarray):
 
     def __array_finalize__(self, obj: object) -> None:
         self.layout = getattr(obj, "layout", None)
+
+    def __repr__(self) -> str:
+        plain = self.view(np.ndarray)
+        if not is_codes(self):
+            return repr(plain)
+        n_bytes = plain.itemsize * self.shape[1]
+        return (
+            f"<CodeArray: {len(self):,} rows of {n_bytes} bytes, "
+            f"{describe_codes(self)}\n {np.array2string(plain, prefix=' ')}>"
+        )
 
     @property
     def n_features(self) -> int:

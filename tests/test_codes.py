@@ -383,3 +383,19 @@ def test_mixed_depths_from_lists_and_bytes(rng):
     plain = np.asarray(codes)
     for packed in (plain.tolist(), [bytes(row) for row in plain], plain.tobytes()):
         assert_array_equal(as_codes(packed, layout=codes.layout), codes)
+
+
+def test_printed_codes_say_what_they_are(rng, codes):
+    text = repr(codes)
+    n_bytes = codes[:1].nbytes
+    kind = f"{codes.bits}-bit codes of {codes.n_features} coordinates"
+    assert f"{len(codes)} rows of {n_bytes} bytes, {kind}" in text
+    assert str(codes[0, 0]) in text
+    assert repr(codes[0]).startswith("array(")
+    assert "0 rows" in repr(codes[:0])
+
+
+def test_printed_codes_of_mixed_depth(rng):
+    layout = MixedDepths(4, [2, 1, 1], {2: [-3, -1, 1, 3], 1: [-1, 1]})
+    codes = as_codes(np.array([[0b1100_0100]], np.uint8), layout=layout)
+    assert "1 of 2 bits, 2 of 1 bit, of 4 coordinates" in repr(codes)

@@ -10,6 +10,7 @@ from skbq import (
     BinaryNeighbors,
     BinaryNeighborsTransformer,
     BinaryQuantizer,
+    CodeUnpacker,
     HeterogeneityProfiler,
     PCAQuantizer,
     RandomRotation,
@@ -39,6 +40,7 @@ VECTORS = [
     RandomRotation("dct", random_state=0),
     RandomRotation("hadamard", random_state=0),
     HeterogeneityProfiler(random_state=0),
+    CodeUnpacker(),
 ]
 NEIGHBORS = [
     BinaryNeighbors(),
@@ -54,6 +56,7 @@ NEIGHBORS = [
 ]
 PIPELINES = [
     rotated(TwoBitQuantizer()),
+    make_pipeline(TwoBitQuantizer(), CodeUnpacker()),
     make_pipeline(
         HeterogeneityProfiler(random_state=0),
         RandomRotation(random_state=0),

@@ -143,6 +143,27 @@ def test_cache_can_be_switched_off():
     assert run(code, SKBQ_NUMBA_CACHE="0")
 
 
+@pytest.mark.parametrize("where", ["program", "notebook", "log"])
+def test_first_compilation_is_said_once(where):
+    """To those who type, and in the log; a program's stderr stays its own."""
+    code = {
+        "program": "",
+        "notebook": "import sys; sys.ps1 = '>>> '\n",
+        "log": "import logging; logging.basicConfig(level=logging.INFO)\n",
+    }[where]
+    done = subprocess.run(
+        [sys.executable, "-c", code + "import numpy as np, skbq\n" + _ENCODE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "SKBQ_NUMBA_CACHE": "0"},
+    )
+    assert done.stderr.count("compiling kernels") == (where != "program")
+
+
+_ENCODE = "for Q in (skbq.BinaryQuantizer, skbq.TwoBitQuantizer): Q().fit(np.eye(9))"
+
+
 def test_works_where_no_folder_can_be_written(tmp_path):
     """Modules in an archive and a home that is no folder leave numba no place."""
     archive = tmp_path / "skbq.zip"

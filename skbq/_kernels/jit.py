@@ -1,13 +1,16 @@
 """One place that says how kernels are compiled, and where they are kept."""
 
 import hashlib
+import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core import event
 
 # A compiled function is called as the function that it was made of.
 _Function = TypeVar("_Function", bound=Callable)
@@ -48,6 +51,35 @@ def _hash_sources() -> str:
 
 _CACHE = _can_cache()
 _SOURCES = _hash_sources()
+
+
+class _CompilationNotice(event.Listener):
+    """Says, once in a process, why the first call takes so long.
+
+    numba tells of a kernel that it compiles, not of one that it finds kept.
+    """
+
+    said = False
+
+    def on_start(self, event: event.Event) -> None:
+        """Say it if the function is one of ours."""
+        module = event.data["dispatcher"].py_func.__module__
+        if self.said or not module.startswith(__package__):
+            return
+        self.said = True
+        kept = "which are then kept" if _CACHE else "as they cannot be kept here"
+        text = f"compiling kernels, {kept}: some seconds"
+        log = logging.getLogger("skbq")
+        log.info(text)
+        # Who types into a notebook or a console waits; a program has its log.
+        if hasattr(sys, "ps1") and not log.isEnabledFor(logging.INFO):
+            print(f"skbq: {text}", file=sys.stderr, flush=True)
+
+    def on_end(self, event: event.Event) -> None:
+        """Say nothing."""
+
+
+event.register("numba:compile", _CompilationNotice())
 
 
 def kernel(function: _Function) -> _Function:
