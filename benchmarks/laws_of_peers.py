@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
 LAWS_FOLDER = Path(__file__).parents[1] / "tests" / "laws"
-sys.path.insert(0, str(LAWS_FOLDER))
+sys.path[:0] = [str(LAWS_FOLDER), str(LAWS_FOLDER.parent)]
 
 from adapters import SKBQ  # noqa: E402
 from laws import LAWS, cases  # noqa: E402

@@ -1,6 +1,7 @@
 """scikit-learn's own checks, on every configuration that takes another path."""
 
 import pytest
+from helpers import rotated
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import estimator_checks
@@ -16,11 +17,6 @@ from skbq import (
     RandomRotation,
     TwoBitQuantizer,
 )
-
-
-def rotated(quantizer):
-    return make_pipeline(RandomRotation(random_state=0), quantizer)
-
 
 QUANTIZERS = [
     BinaryQuantizer(),

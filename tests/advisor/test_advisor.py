@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from helpers import true_distances
 from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -75,13 +76,6 @@ def unit(x, metric):
     return x / np.linalg.norm(x, axis=1, keepdims=True) if metric == "cosine" else x
 
 
-def exact_distances(queries, rows, metric):
-    queries, rows = (unit(x.astype(float), metric) for x in (queries, rows))
-    if metric == "euclidean":
-        return np.linalg.norm(queries[:, None] - rows, axis=2)
-    return (metric == "cosine") - queries @ rows.T
-
-
 def put_on_bench(rows, queries, metric="cosine", k=10):
     rotation = RandomRotation(random_state=0).fit(rows)
     return Bench.of(rows, queries, metric, k, rotation)
@@ -90,7 +84,7 @@ def put_on_bench(rows, queries, metric="cosine", k=10):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
 def test_distances_of_a_bench_are_exact(small, metric):
     near = put_on_bench(*small, metric).distances(slice(None), slice(None))
-    exact = exact_distances(*(unit(x, metric) for x in small[::-1]), metric)
+    exact = true_distances(*(unit(x, metric) for x in small), metric)
     if metric == "euclidean":
         exact = np.square(exact)
     np.testing.assert_allclose(near, exact, rtol=1e-5, atol=1e-5)
@@ -118,7 +112,7 @@ def test_what_is_measured_is_what_the_index_finds(
     found = search.recalls(strategy, depth)[:, 0]
     index = make_index(strategy, k, metric=metric, oversampling=oversampling).fit(rows)
     nearest = index.kneighbors(queries, return_distance=False)
-    distances = exact_distances(queries, rows, metric)
+    distances = true_distances(rows, queries, metric)
     expected = neighbor_recall(
         np.sort(distances, axis=1)[:, :k], np.take_along_axis(distances, nearest, 1)
     )
@@ -460,7 +454,7 @@ def test_leave_one_out_queries_leave_themselves_out(small, metric, strategy):
     for row, number in zip(candidates.rows, numbers, strict=True):
         apart = index.kneighbors(rows[number : number + 1], return_distance=False)[0]
         assert row.tolist() == apart[apart != number][:30].tolist()
-    exact = exact_distances(*(unit(x, metric) for x in (rows[some], rows)), metric)
+    exact = true_distances(*(unit(x, metric) for x in (rows, rows[some])), metric)
     exact[np.arange(20), numbers] = np.inf
     for row, found in zip(exact, near, strict=True):
         assert set(np.argsort(row)[:k]) == set(np.argsort(found)[:k])
@@ -506,7 +500,7 @@ def test_recommendation_holds_on_the_shipped_embeddings(advised, glosses):
     assert isinstance(index, BinaryNeighbors)
     assert index.n_neighbors == 10
     rows = index.fit(glosses.data).kneighbors(glosses.queries, return_distance=False)
-    distances = exact_distances(glosses.queries, glosses.data, "cosine")
+    distances = true_distances(glosses.data, glosses.queries, "cosine")
     recall = neighbor_recall(
         np.sort(distances, axis=1)[:, :10], np.take_along_axis(distances, rows, 1)
     )

@@ -27,9 +27,9 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
+from helpers import rotated
 from sklearn import config_context
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 
 from skbq import (
     BinaryNeighbors,
@@ -148,10 +148,6 @@ ALL = can("search threads blocks mask add remove save self radius layouts")
 FLAT = ALL - {"layouts"} | can("codes bits")
 CODED = ALL | can("codes encode")
 ONE_BIT = can("one bit hamming own")
-
-
-def rotated(quantizer, method="haar"):
-    return make_pipeline(RandomRotation(method, random_state=0), quantizer)
 
 
 SKBQ = [

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from adapters import Bits, can
+from helpers import true_distances
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
@@ -577,21 +578,10 @@ def distances_are_of_vectors(adapter, case):
     """Distances that are called exact are those of the vectors."""
     index, rows, queries = fitted(adapter, case)
     found, where = index.search(queries, depth(case))
-    table = exact_distances(rows, queries, adapter.metric)
+    table = true_distances(rows, queries, adapter.metric)
     expected = np.take_along_axis(table, where, axis=1)
     unit = 1 if adapter.metric == "cosine" else np.abs(rows).max()
     assert_allclose(found / unit, expected / unit, atol=2e-6, rtol=2e-6)
-
-
-def exact_distances(rows, queries, metric):
-    """Distances of vectors in float64."""
-    rows, queries = rows.astype(np.float64), queries.astype(np.float64)
-    if metric == "euclidean":
-        return np.linalg.norm(queries[:, None] - rows[None], axis=2)
-    if metric == "inner_product":
-        return -queries @ rows.T
-    lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(rows, axis=1)
-    return 1 - queries @ rows.T / lengths
 
 
 @law("rerank")
@@ -600,7 +590,7 @@ def full_oversampling_is_exact(adapter, case):
     index, rows, queries = fitted(adapter, case)
     k = depth(case)
     found, _ = index.oversampled(float(len(rows))).search(queries, k)
-    table = exact_distances(rows, queries, adapter.metric)
+    table = true_distances(rows, queries, adapter.metric)
     unit = 1 if adapter.metric == "cosine" else np.abs(rows).max()
     expected = np.sort(table, axis=1)[:, :k]
     assert_allclose(found / unit, expected / unit, atol=2e-6, rtol=2e-6)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import rotated, true_distances
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -23,9 +24,8 @@ from hypothesis.stateful import (
 from numpy.testing import assert_allclose, assert_array_equal
 from profiles import chosen_profile, law_settings
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 
-from skbq import BinaryNeighbors, BinaryQuantizer, RandomRotation, TwoBitQuantizer
+from skbq import BinaryNeighbors, BinaryQuantizer, TwoBitQuantizer
 
 # States are small: quantizers that learned from few rows are meant.
 pytestmark = pytest.mark.filterwarnings("ignore:The quantizer learned from")
@@ -36,22 +36,21 @@ SEEDS = st.integers(0, 2**32 - 1)
 PROFILE = chosen_profile()
 
 
-def rotated():
-    return make_pipeline(
-        RandomRotation("hadamard", random_state=0), TwoBitQuantizer(levels=(1, 2))
-    )
-
-
 # Codes given, one and two bits, every distance of codes, float queries, reranking.
 INDEXES = {
     "flat": BinaryNeighbors(),
     "hamming": BinaryNeighbors(quantizer=BinaryQuantizer()),
     "dot": BinaryNeighbors(metric="euclidean"),
-    "penalty": BinaryNeighbors(quantizer=rotated(), code_metric="penalty"),
+    "penalty": BinaryNeighbors(
+        quantizer=rotated(TwoBitQuantizer(levels=(1, 2)), "hadamard"),
+        code_metric="penalty",
+    ),
     "two bits hamming": BinaryNeighbors(code_metric="hamming", n_jobs=2),
     "float queries": BinaryNeighbors(query="vectors"),
     "rotated float queries": BinaryNeighbors(
-        quantizer=rotated(), query="vectors", metric="inner_product"
+        quantizer=rotated(TwoBitQuantizer(levels=(1, 2)), "hadamard"),
+        query="vectors",
+        metric="inner_product",
     ),
     "reranked": BinaryNeighbors(oversampling=1e6, metric="euclidean"),
     "reranked float queries": BinaryNeighbors(query="vectors", oversampling=1e6),
@@ -77,14 +76,6 @@ def code_distances(rows, queries, metric, levels):
     if metric == "hamming":
         return (differ * 1.0 + (strong_q != strong_r)).sum(axis=2)
     return (differ * (1.0 + strong_q) * (1.0 + strong_r)).sum(axis=2)
-
-
-def exact_distances(rows, queries, metric):
-    rows, queries = rows.astype(np.float64), queries.astype(np.float64)
-    if metric == "euclidean":
-        return np.linalg.norm(queries[:, None] - rows[None], axis=2)
-    lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(rows, axis=1)
-    return 1 - queries @ rows.T / lengths
 
 
 class IndexStates(RuleBasedStateMachine):
@@ -141,7 +132,7 @@ class IndexStates(RuleBasedStateMachine):
             unpacked = rows.unpack(), asked.unpack()
             return code_distances(*unpacked, CODE_METRIC[self.name], levels), 0
         if index.oversampling is not None:
-            return exact_distances(self.vectors, queries, index.metric), 1e-5
+            return true_distances(self.vectors, queries, index.metric), 1e-5
         # Estimates: what an index of just these rows, encoded alike, gives.
         fresh = copy.deepcopy(INDEXES[self.name])
         fresh.set_params(quantizer=FrozenEstimator(index.quantizer_))

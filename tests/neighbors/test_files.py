@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import rotated
 from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.decomposition import PCA
@@ -25,7 +26,6 @@ from skbq import (
     BinaryNeighbors,
     BinaryNeighborsTransformer,
     BinaryQuantizer,
-    RandomRotation,
     TwoBitQuantizer,
 )
 
@@ -40,16 +40,12 @@ def path(tmp_path):
     return tmp_path / "index.skbq"
 
 
-def rotated(method="haar"):
-    return make_pipeline(RandomRotation(method, random_state=0), TwoBitQuantizer())
-
-
 INDEXES = {
     "default": BinaryNeighbors(),
     "1 bit": BinaryNeighbors(quantizer=BinaryQuantizer(np.full(20, 0.1))),
     "float queries": BinaryNeighbors(quantizer=rotated(), query="vectors"),
-    "dct": BinaryNeighbors(quantizer=rotated("dct"), metric="euclidean"),
-    "hadamard": BinaryNeighbors(quantizer=rotated("hadamard"), query="vectors"),
+    "dct": BinaryNeighbors(quantizer=rotated(method="dct"), metric="euclidean"),
+    "hadamard": BinaryNeighbors(quantizer=rotated(method="hadamard"), query="vectors"),
     "reranked": BinaryNeighbors(query="vectors", oversampling=2, n_jobs=2),
     "lloyd_max": BinaryNeighbors(
         quantizer=make_pipeline(
@@ -407,7 +403,7 @@ ALTERATIONS = [
 @pytest.mark.parametrize("mmap_mode", [None, "r"])
 def test_what_a_kernel_relies_on_is_checked(X, path, alter, mmap_mode):
     index = BinaryNeighbors(
-        quantizer=rotated("hadamard"), query="vectors", oversampling=2
+        quantizer=rotated(method="hadamard"), query="vectors", oversampling=2
     )
     index.fit(X).remove([5]).save(path)
     header, arrays = taken_apart(path)

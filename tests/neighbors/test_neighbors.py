@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from helpers import rotated
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, csr_matrix, issparse
 from sklearn import config_context
@@ -46,10 +47,6 @@ def X(rng):
 @pytest.fixture
 def Y(rng, X):
     return np.concatenate([rng.standard_normal((13, 40)) + 0.3, X[39:42]]).astype("f4")
-
-
-def rotated():
-    return make_pipeline(RandomRotation(random_state=0), TwoBitQuantizer())
 
 
 class TestCodes:

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+from helpers import share_found, true_distances
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -32,16 +33,6 @@ def rows():
 def queries():
     rng = np.random.default_rng(1)
     return rng.standard_normal((60, 40)) * np.linspace(1, 0.05, 40) + 0.3
-
-
-def true_distances(rows, queries, metric):
-    products = queries @ rows.T
-    if metric == "inner_product":
-        return -products
-    if metric == "euclidean":
-        return np.sqrt(np.square(rows - queries[:, None]).sum(axis=2))
-    norms = [np.linalg.norm(x, axis=1) for x in (queries, rows)]
-    return 1 - products / norms[0][:, None] / norms[1]
 
 
 def estimates(index, rows, queries):
@@ -78,9 +69,7 @@ def recall(index, rows, queries, metric="cosine"):
     true = true_distances(rows, queries, metric)
     near = np.argsort(true, axis=1)[:, :10]
     found = index.kneighbors(queries, 10, return_distance=False)
-    return np.mean(
-        [len(set(a) & set(b)) / 10 for a, b in zip(near, found, strict=True)]
-    )
+    return share_found(found, near)
 
 
 def test_more_neighbors_than_with_as_many_bits_for_all(rows, queries):

@@ -9,6 +9,7 @@ import warnings
 import naive
 import numpy as np
 import pytest
+from helpers import share_found
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
@@ -29,11 +30,6 @@ METRICS = ["cosine", "euclidean", "inner_product"]
 
 def exact_rows(X, Y, k, metric):
     return naive.nearest(naive.exact_distances(X, Y, metric), k)[1]
-
-
-def recall(rows, expected):
-    hits = [len(set(a) & set(b)) for a, b in zip(rows, expected, strict=True)]
-    return np.mean(hits) / expected.shape[1]
 
 
 class TestBound:
@@ -109,7 +105,7 @@ class TestBound:
             oversampling="bound",
         ).fit(X)
         Y = X[:80] + np.float32(0.3)
-        assert recall(index.kneighbors(Y)[1], exact_rows(X, Y, 5, metric)) > 0.95
+        assert share_found(index.kneighbors(Y)[1], exact_rows(X, Y, 5, metric)) > 0.95
 
     def test_nearly_parallel_rows(self, rng):
         X = rng.standard_normal((500, 24)) + 1000
@@ -119,7 +115,7 @@ class TestBound:
         expected = exact_rows(X - X.mean(), X - X.mean(), 1, "euclidean")
         assert_array_equal(index.kneighbors(X, 1)[1], expected)
         rows = index.kneighbors(X)[1]
-        assert recall(rows, accurate_cosine_rows(X, X, 5)) > 0.9
+        assert share_found(rows, accurate_cosine_rows(X, X, 5)) > 0.9
 
 
 def accurate_cosine_rows(X, Y, k):
@@ -143,7 +139,7 @@ class TestDigits:
             for oversampling in (None, 4):
                 index = BinaryNeighbors(10, query=query, oversampling=oversampling)
                 rows = index.fit(X).kneighbors(Y)[1]
-                recalls[query, oversampling] = recall(rows, expected)
+                recalls[query, oversampling] = share_found(rows, expected)
         assert recalls["vectors", None] >= recalls["codes", None]
         assert recalls["vectors", 4] >= recalls["codes", 4] - 0.01
         near = (rng.standard_normal((2000, 32))).astype(dtype)

@@ -1,0 +1,30 @@
+"""What tests of several rooms need: pipelines, exact distances, shares found."""
+
+import numpy as np
+from sklearn.pipeline import make_pipeline
+
+from skbq import RandomRotation, TwoBitQuantizer
+
+
+def rotated(quantizer=None, method="haar"):
+    """A random rotation before a quantizer, of two bits by default."""
+    rotation = RandomRotation(method, random_state=0)
+    return make_pipeline(rotation, quantizer or TwoBitQuantizer())
+
+
+def true_distances(rows, queries, metric):
+    """All distances in float64, (n_queries, n_rows), as numpy writes them."""
+    rows, queries = rows.astype(np.float64), queries.astype(np.float64)
+    if metric == "euclidean":
+        return np.linalg.norm(queries[:, None] - rows[None], axis=2)
+    products = queries @ rows.T
+    if metric == "inner_product":
+        return -products
+    norms = [np.linalg.norm(x, axis=1) for x in (queries, rows)]
+    return 1 - products / (norms[0][:, None] * norms[1])
+
+
+def share_found(rows, expected):
+    """The mean share of the expected rows of each query that were found."""
+    hits = [len(set(a) & set(b)) for a, b in zip(rows, expected, strict=True)]
+    return np.mean(hits) / expected.shape[1]
