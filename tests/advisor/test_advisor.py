@@ -563,6 +563,7 @@ def test_bytes_of_a_row_are_those_of_the_index(rng, metric, d):
         assert bytes_per_row(strategy, d, metric) == index.bytes_per_row_
 
 
+@pytest.mark.exhaustive
 def test_of_equal_bytes_the_better_code_is_taken():
     """At 64 coordinates 1 bit with float queries takes as much as 2 coded bits."""
     X = make_gaussian(2500, 64, spectrum=0.8, random_state=0).astype(np.float32)
@@ -610,6 +611,7 @@ def test_a_target_out_of_reach_is_said_plainly():
     assert advisor.oversampling_ == 20
 
 
+@pytest.mark.exhaustive
 def test_more_expected_rows_need_more_candidates(small):
     few, many = (
         QuantizationAdvisor(expected_rows=n, random_state=0).fit(small[0])
@@ -632,6 +634,7 @@ def test_few_rows_shrink_k_and_warn(rng):
     assert any("Only 9 rows" in text for text in advisor.warnings_)
 
 
+@pytest.mark.exhaustive
 def test_rows_held_out_do_not_make_the_others_few(small):
     advisor = QuantizationAdvisor(n_neighbors=1, random_state=0).fit(small[0])
     assert not any("rests on a trend" in text for text in advisor.warnings_)
@@ -801,6 +804,7 @@ def test_power_of_the_drift_test(change):
     assert "Drift: new rows do not fit" in str(result)
 
 
+@pytest.mark.exhaustive
 def test_drift_of_one_coordinate_under_a_rotation(rng):
     """A rotation spreads it over all bits, none of which shows it."""
     X = rng.standard_normal((3000, 64)) * np.geomspace(6, 0.2, 64)

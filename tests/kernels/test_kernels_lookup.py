@@ -390,6 +390,7 @@ def run_python(source, **environment):
     return result.stdout.split()
 
 
+@pytest.mark.exhaustive
 @needs_compiler
 def test_results_do_not_depend_on_the_instructions():
     source, expected = RESULTS.format(tests=os.path.dirname(__file__)), None
@@ -448,6 +449,7 @@ print(simd.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)
 """
 
 
+@pytest.mark.exhaustive
 @needs_compiler
 @pytest.mark.skipif(
     "avx2" not in simd.available_instructions(), reason="compiles for x86"

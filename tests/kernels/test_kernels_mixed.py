@@ -174,6 +174,7 @@ print(tests.simd.INSTRUCTIONS, tests.digest_of_results())
 """
 
 
+@pytest.mark.exhaustive
 @needs_compiler
 def test_results_do_not_depend_on_the_instructions():
     source, expected = RESULTS.format(tests=os.path.dirname(__file__)), None

@@ -38,6 +38,7 @@ def digest():
     return found.hexdigest()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(simd.INSTRUCTIONS == "portable", reason="one path only")
 def test_kernel_paths_agree():
     folder = Path(__file__).parent

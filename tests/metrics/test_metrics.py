@@ -459,6 +459,7 @@ def test_report_measures_and_predicts(estimator):
     }
 
 
+@pytest.mark.exhaustive
 def test_interval_of_a_report_covers_other_draws():
     """Nineteen in twenty intervals should hold what other rows show on average."""
     index = BinaryNeighbors(quantizer=BinaryQuantizer()).fit(embeddings()[:1000])
@@ -491,6 +492,7 @@ def test_report_without_a_prediction_says_why():
     assert "lengths differ" in str(scorer.report(euclidean.fit(lengths), lengths))
 
 
+@pytest.mark.exhaustive
 def test_a_grid_search_by_several_metrics_finds_what_theory_finds():
     search = GridSearchCV(
         BinaryNeighbors(query="vectors"),

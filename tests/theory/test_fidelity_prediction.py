@@ -142,6 +142,7 @@ def test_the_law_of_rotated_rows_measures_rotated_rows(glosses):
     assert law.predict(quantizer).sampled == pytest.approx(expected.statistic, abs=1e-3)
 
 
+@pytest.mark.exhaustive
 def test_the_standard_error_is_the_spread_over_samples():
     """Over 30 samples of a law: within a third of their standard deviation."""
     mean, covariance = np.full(24, 0.3), np.diag(np.arange(1.0, 25) ** -1)
@@ -231,6 +232,7 @@ def test_what_cannot_be_predicted_is_refused(glosses):
         HeterogeneityProfiler().fit(X).predict_fidelity(metric="dot")
 
 
+@pytest.mark.exhaustive
 def test_unit_rows_rank_alike_by_euclidean_distance(glosses):
     few = HeterogeneityProfiler(random_state=0).fit(glosses[:400, :32])
     with pytest.raises(ValueError, match="lengths differ"):
