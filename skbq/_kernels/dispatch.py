@@ -35,14 +35,16 @@ from .exact_distances import Bounds, Queries
 from .memory import aligned_copy, read_only
 from .mixed_depths import fill_tables
 from .popcount import scan_planes, scan_words
-from .query_tables import number_lines, sum_lines
+from .query_tables import number_lines, tables_of_nibbles, tables_of_values
 from .result_heap import Allowed, Found
-from .rounded_tables import ROUNDED_GROUP, rounded
+from .rounded_tables import REACH, ROUNDED_GROUP, empty_tables, round_tables
 from .table_lookup import scan_bounded, scan_exact
 from .tiles import CYCLE_BYTES, ENTRIES, LINES, NIBBLES, count_lines
 
 # Tables of one batch of queries.
 _TABLE_BYTES = 16 * 2**20
+# Float tables of codes that are made at a time.
+_FLOAT_TABLE_BYTES = 2**20
 # So many queries are faster by counting the bits of each row than in planes of rows.
 _FEW_QUERIES = 7
 # Rows whose scales say which sign most have.
@@ -217,8 +219,7 @@ def between_codes(
     padding = count_lines(rows.shape[1], bits) * len(LINES[bits][0]) - n_features
     unit, multiples = _common_unit(tuple(six), n_features)
     if multiples is None:
-        numbers, by_line = _numbers(query_bytes, bits), _line_costs(tuple(six), bits)
-        tables, bounds = rounded(lambda some: by_line[numbers[some]], *numbers.shape)
+        tables, bounds = _rounded_costs(tuple(six), bits, _numbers(query_bytes, bits))
         bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
         return BoundedScan(
             rows,
@@ -279,23 +280,16 @@ def from_vectors(
     bits = codes.dtype.itemsize
     rows = _as_bytes(codes)
     pair = np.array([1.0, 1.0] if levels is None else levels, np.float64)
-    padded = np.zeros((len(values), 8 * codes.shape[1]), np.float32)
-    padded[:, : values.shape[1]] = values
+    padded = _fill_up(values, 8 * codes.shape[1])
     sign = _most_common_sign(scale)
-    entries = np.ascontiguousarray(sign * _line_values(pair, bits).T)
+    entries = _line_entries(sign, float(pair[0]), float(pair[1]), bits)
     order = _line_order(padded.shape[1], bits)
-
-    def products(some: slice) -> np.ndarray:
-        block = padded[some]
-        tables = np.empty((len(block), len(order), ENTRIES))
-        sum_lines(block, entries, order, tables)
-        return tables
-
-    tables, bounds = rounded(products, len(values), len(order))
+    tables, bounds = empty_tables(len(padded), len(order))
+    tables_of_values(padded, entries, order, tables, bounds)
     return BoundedScan(
         rows,
         bits,
-        tables,
+        tables.reshape(-1, ENTRIES),
         Bounds(bounds, read_only(offset), read_only(scale), sign),
         Queries(padded, pair, least, _NO_CODES, _NO_COSTS, values.shape[1]),
     )
@@ -333,20 +327,26 @@ def from_vectors_by_nibble(
         exact,
     )
     sign = _most_common_sign(scale)
-
-    def products(some: slice) -> np.ndarray:
-        return np.tile(sign * exact[some].astype(np.float64), ENTRIES // 16)
-
-    tables, bounds = rounded(products, len(values), n_lines)
+    tables, bounds = empty_tables(len(values), n_lines)
+    tables_of_nibbles(exact, sign, tables, bounds)
     return BoundedScan(
         _as_bytes(codes),
         NIBBLES,
-        tables,
+        tables.reshape(-1, ENTRIES),
         Bounds(bounds, read_only(offset), read_only(scale), sign),
         Queries(
             _NO_VALUES, _NO_LEVELS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact
         ),
     )
+
+
+def _fill_up(values: np.ndarray, width: int) -> np.ndarray:
+    """Append zeros to float32 rows up to a width."""
+    if values.shape[1] == width:
+        return read_only(values)
+    filled = np.zeros((len(values), width), np.float32)
+    filled[:, : values.shape[1]] = values
+    return read_only(filled)
 
 
 def _most_common_sign(scale: np.ndarray) -> int:
@@ -399,10 +399,33 @@ def _line_costs(costs: tuple[float, ...], bits: int) -> np.ndarray:
     return np.asarray(costs)[pairs].sum(axis=2)
 
 
-def _line_values(levels: np.ndarray, bits: int) -> np.ndarray:
-    """Return the values of a line's coordinates, (ENTRIES, coordinates)."""
+def _rounded_costs(
+    costs: tuple[float, ...], bits: int, numbers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rounded tables of codes, and their bounds.
+
+    ``numbers`` are those of the queries in their lines.
+    """
+    with np.errstate(over="ignore"):  # what float32 cannot hold, nothing is said of
+        by_line = _line_costs(costs, bits).astype(np.float32)
+    tables, bounds = empty_tables(*numbers.shape)
+    step = max(1, _FLOAT_TABLE_BYTES // (4 * ENTRIES * numbers.shape[1]))
+    for start in range(0, len(numbers), step):
+        some = slice(start, start + step)
+        raw = by_line[numbers[some]]
+        round_tables(raw, ROUNDED_GROUP, REACH, tables[some], bounds[some])
+    return tables.reshape(-1, ENTRIES), bounds
+
+
+@lru_cache
+def _line_entries(sign: int, low: float, high: float, bits: int) -> np.ndarray:
+    """Return what a line's numbers count its coordinates, float32.
+
+    The shape is (coordinates, ENTRIES); all are multiplied by ``sign``.
+    """
     signs, strong = _line_bits(bits)
-    return np.where(signs, 1, -1) * levels[strong]
+    values = np.where(signs, sign, -sign) * np.array([low, high])[strong]
+    return read_only(np.ascontiguousarray(values.T, np.float32))
 
 
 @lru_cache

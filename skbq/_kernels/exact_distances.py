@@ -8,7 +8,16 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import inlined, kernel
-from .simd import DOUBLES, INSTRUCTIONS, binary, pointer, splat, vector, zero_doubles
+from .simd import (
+    DOUBLES,
+    INSTRUCTIONS,
+    add_floats,
+    pointer,
+    splat,
+    sum_of_eight,
+    vector,
+    zero_doubles,
+)
 
 
 class Bounds(NamedTuple):
@@ -90,24 +99,6 @@ def _add_products(typing, sums, signs, strong, values, offset, low, high):
     )
 
 
-@intrinsic
-def _sum_of_eight(typing, sums):
-    """Add eight sums as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))."""
-
-    def emit(context, builder, signature, args):
-        places = [ir.Constant(ir.IntType(32), lane) for lane in range(8)]
-        parts = [builder.extract_element(args[0], place) for place in places]
-        while len(parts) > 1:
-            pairs = zip(parts[::2], parts[1::2], strict=True)
-            parts = [builder.fadd(a, b) for a, b in pairs]
-        return parts[0]
-
-    return types.float64(DOUBLES), emit
-
-
-_add_sums = binary("fadd")
-
-
 @kernel
 def _product_plain(codes, row, bits, values, q, levels):
     """Product of float query q with the values of a row, in float64.
@@ -155,7 +146,7 @@ def _product_vector(codes, row, bits, values, q, levels):
         s1 = _add_byte(s1, codes, row, bits, values, q, b + 1, levels)
     if b + 2 < n_bytes:
         s2 = _add_byte(s2, codes, row, bits, values, q, b + 2, levels)
-    return _sum_of_eight(_add_sums(_add_sums(s0, s1), _add_sums(s2, s3)))
+    return sum_of_eight(add_floats(add_floats(s0, s1), add_floats(s2, s3)))
 
 
 _product = _product_plain if INSTRUCTIONS == "portable" else _product_vector

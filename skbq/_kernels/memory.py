@@ -1,5 +1,7 @@
 """How arrays are handed to kernels."""
 
+from math import prod
+
 import numpy as np
 
 from .simd import CACHE_LINE
@@ -7,15 +9,25 @@ from .simd import CACHE_LINE
 
 def read_only(array: np.ndarray) -> np.ndarray:
     """Return a read-only C-ordered view, so that kernels see one type of array."""
-    view = np.require(np.asarray(array), requirements=["C", "A"]).view()
+    plain = np.asarray(array)
+    flags = plain.flags
+    if not (flags.c_contiguous and flags.aligned):
+        plain = np.require(plain, requirements=["C", "A"])
+    view = plain.view()
     view.flags.writeable = False
     return view
 
 
+def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
+    """Return room for uint8 numbers that starts at a cache line."""
+    size = prod(shape)
+    room = np.empty(size + CACHE_LINE, np.uint8)
+    start = -room.ctypes.data % CACHE_LINE
+    return room[start : start + size].reshape(shape)
+
+
 def aligned_copy(tables: np.ndarray) -> np.ndarray:
     """Copy tables as uint8, so that they start at a cache line."""
-    room = np.empty(tables.size + CACHE_LINE, np.uint8)
-    start = -room.ctypes.data % CACHE_LINE
-    copy = room[start : start + tables.size].reshape(tables.shape)
+    copy = aligned_empty(tables.shape)
     copy[...] = tables
     return copy

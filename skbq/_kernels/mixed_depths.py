@@ -191,16 +191,19 @@ def fill_tables(queries, coordinates, values, tables):
     tables : float32 array (n_queries, n_lines, 16)
         Filled: the products are added in order, in float64, and rounded once.
     """
+    totals = np.empty(16)
     for q in range(queries.shape[0]):
         for line in range(coordinates.shape[0]):
             for nibble in range(16):
-                total = 0.0
-                for slot in range(4):
-                    i = coordinates[line, slot]
-                    if i >= 0:
-                        y = np.float64(queries[q, i])
-                        total += y * np.float64(values[line, slot, nibble])
-                tables[q, line, nibble] = np.float32(total)
+                totals[nibble] = 0.0
+            for slot in range(4):
+                i = coordinates[line, slot]
+                if i >= 0:
+                    y = np.float64(queries[q, i])
+                    for nibble in range(16):
+                        totals[nibble] += y * np.float64(values[line, slot, nibble])
+            for nibble in range(16):
+                tables[q, line, nibble] = np.float32(totals[nibble])
 
 
 @kernel

@@ -6,6 +6,16 @@ Both go line by line: ``order`` says which coordinates a line of a tile holds.
 import numpy as np
 
 from .jit import kernel
+from .rounded_tables import (
+    REACH,
+    ROUNDED_GROUP,
+    fits,
+    largest_size,
+    round_one,
+    say_nothing,
+    sum_line,
+)
+from .tiles import ENTRIES
 
 
 @kernel
@@ -35,27 +45,51 @@ def number_lines(codes, bits, order, out):
 
 
 @kernel
-def sum_lines(values, entries, order, out):
-    """Fill tables: for each line, the products of its values with those of entries.
+def tables_of_values(values, entries, order, tables, bounds):
+    """Make the rounded tables of float queries.
 
     Parameters
     ----------
-    values : float32 array (n, d)
-    entries : float64 array (coordinates of a line, n_entries)
+    values : float32 array (n_queries, d), read-only
+    entries : float32 array (coordinates of a line, ENTRIES), read-only
         What each entry of a table counts a coordinate.
-    order : int64 array (n_lines, coordinates of a line)
+    order : int64 array (n_lines, coordinates of a line), read-only
         Coordinates; -1: none.
-    out : float64 array (n, n_lines, n_entries)
+    tables, bounds : as for ``round_tables``
         Filled.
     """
+    raw = np.empty((order.shape[0], ENTRIES), np.float32)
+    lows = np.empty(len(raw), np.float32)
+    level = np.float64(largest_size(entries.ravel()))
     for q in range(values.shape[0]):
+        if not fits(level * np.float64(largest_size(values[q]))):
+            say_nothing(tables, bounds, q)
+            continue
         for p in range(order.shape[0]):
-            for c in range(entries.shape[1]):
-                out[q, p, c] = 0.0
-            for j in range(order.shape[1]):
-                i = order[p, j]
-                if i < 0:
-                    continue
-                value = np.float64(values[q, i])
-                for c in range(entries.shape[1]):
-                    out[q, p, c] += entries[j, c] * value
+            sum_line(raw, p, entries, values, q, order[p])
+        round_one(raw, ROUNDED_GROUP, REACH, lows, tables, bounds, q)
+
+
+@kernel
+def tables_of_nibbles(exact, sign, tables, bounds):
+    """Make the rounded tables of queries to codes of mixed depths.
+
+    Parameters
+    ----------
+    exact : float32 array (n_queries, n_lines, 16)
+        What each nibble adds to the product.
+    sign : int
+        1 or -1, which the products are multiplied by.
+    tables, bounds : as for ``round_tables``
+        Filled; where tables have 64 entries, the 16 stand there four times.
+    """
+    raw = np.empty((exact.shape[1], ENTRIES), np.float32)
+    lows = np.empty(len(raw), np.float32)
+    for q in range(exact.shape[0]):
+        if not fits(largest_size(exact[q].ravel())):
+            say_nothing(tables, bounds, q)
+            continue
+        for p in range(exact.shape[1]):
+            for c in range(ENTRIES):
+                raw[p, c] = np.float32(sign) * exact[q, p, c & 15]
+        round_one(raw, ROUNDED_GROUP, REACH, lows, tables, bounds, q)

@@ -1,79 +1,265 @@
 """Float tables rounded to 8 bits, with a bound of the error."""
 
-from collections.abc import Callable
-
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from .jit import kernel
-from .memory import aligned_copy
+from .jit import inlined, kernel
+from .memory import aligned_empty
+from .simd import (
+    INSTRUCTIONS,
+    Vector,
+    add_floats,
+    halved,
+    multiply_floats,
+    pointer,
+    splat,
+    zeros_of,
+)
 from .tiles import ENTRIES
 
-# Float tables that are made at a time.
-_FLOAT_TABLE_BYTES = 2**20
+_LINE = Vector(f"{ENTRIES} float32", ir.VectorType(ir.FloatType(), ENTRIES))
+_zero_line = zeros_of(_LINE)
+
 # Lines whose rounded entries are added in 8 bits: more of them need fewer
 # instructions and give looser bounds, so more rows to evaluate.
 ROUNDED_GROUP = 8
 # The sum of a group may reach at least this many standard deviations above its mean
 # before it is cut off. Near rows stay below; a short reach makes the rounding finer.
-_REACH = 1.0
+REACH = 1.0
+# Beyond these sizes of entries, sums and products of float32 numbers might overflow or
+# lose digits.
+_LEAST, _MOST = 2.0**-90, 2.0**90
 
 
-def rounded(
-    raw: Callable[[slice], np.ndarray], n_queries: int, n_lines: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Round float tables to 8 bits, a few queries at a time.
-
-    Parameters
-    ----------
-    raw : callable
-        slice of queries -> float64 tables (n_queries, n_lines, ENTRIES)
+def empty_tables(n_queries: int, n_lines: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return room for the tables of queries and their bounds, as kernels fill them.
 
     Returns
     -------
-    tables : uint8 array of shape (n_queries * n_lines, ENTRIES)
+    tables : uint8 array of shape (n_queries, n_lines, ENTRIES)
     bounds : float32 array of shape (n_queries, 2)
         The first field of ``Bounds``.
     """
-    tables = aligned_copy(np.zeros((n_queries, n_lines, ENTRIES), np.uint8))
-    bounds = np.empty((n_queries, 2), np.float32)
-    step = max(1, _FLOAT_TABLE_BYTES // (8 * ENTRIES * n_lines))
-    for start in range(0, n_queries, step):
-        some = slice(start, start + step)
-        round_tables(raw(some), ROUNDED_GROUP, _REACH, tables[some], bounds[some])
-    return tables.reshape(-1, ENTRIES), bounds
+    tables = aligned_empty((n_queries, n_lines, ENTRIES))
+    return tables, np.empty((n_queries, 2), np.float32)
 
 
-@kernel
-def _least(table):
-    least = table[0]
-    for entry in table:
-        least = min(least, entry)
-    return least
+@inlined
+def largest_size(numbers):
+    """Return the largest absolute value of a flat array; NaN is left out."""
+    largest = np.float32(0)
+    for i in range(numbers.size):
+        largest = max(largest, abs(numbers[i]))
+    return largest
 
 
-@kernel
-def _finest_step(raw, group, reach):
-    """Return the step by which rounded tables reach as far as they must in 8 bits.
+@inlined
+def fits(size):
+    """Tell whether tables of entries up to a size can be rounded; NaN cannot."""
+    return size == 0 or _LEAST < size < _MOST
+
+
+@inlined
+def say_nothing(tables, bounds, q):
+    """Bound all distances to query q from below by minus infinity."""
+    tables[q] = 0
+    bounds[q, 0], bounds[q, 1] = 0, -np.inf
+
+
+@inlined
+def _measure_plain(raw, p):
+    """Return the least and the largest entry, the sum of all and of their squares."""
+    low = most = raw[p, 0]
+    total = squares = np.float32(0)
+    for c in range(ENTRIES):
+        entry = raw[p, c]
+        low, most = min(low, entry), max(most, entry)
+        total += entry
+        squares += entry * entry
+    return low, most, total, squares
+
+
+@intrinsic
+def _measure_at(typing, raw, offset):
+    """Do the same with the line that starts ``offset`` bytes into float tables."""
+
+    def emit(context, builder, signature, args):
+        kind = _LINE.llvm_type
+        place = pointer(context, builder, signature.args[0], *args, kind)
+        line = builder.load(place, align=4, typ=kind)
+        measured = [
+            halved(builder, line, _emit_min),
+            halved(builder, line, _emit_max),
+            halved(builder, line, ir.IRBuilder.fadd),
+            halved(builder, builder.fmul(line, line), ir.IRBuilder.fadd),
+        ]
+        return context.make_tuple(builder, signature.return_type, measured)
+
+    return types.UniTuple(types.float32, 4)(raw, types.int64), emit
+
+
+def _emit_min(builder, x, y):
+    return builder.select(builder.fcmp_ordered("<", x, y), x, y)
+
+
+def _emit_max(builder, x, y):
+    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+
+@inlined
+def _measure_vector(raw, p):
+    return _measure_at(raw, p * ENTRIES * 4)
+
+
+@inlined
+def _measure_lines(raw, group, reach, lows):
+    """Choose the step by which rounded tables reach as far as they must in 8 bits.
 
     The sum of a group of tables above its least value must reach its mean plus
     ``reach`` standard deviations, over random bits, or its largest value.
+
+    Returns
+    -------
+    step : float32
+    largest : float64
+        Sum over tables of the largest size of an entry. ``lows``, float32 (n_lines,),
+        is filled with the least entries.
     """
-    n_entries, farthest = raw.shape[1], 0.0
+    farthest = largest = 0.0
     for start in range(0, raw.shape[0], group):
         mean = variance = full = 0.0
         for p in range(start, min(start + group, raw.shape[0])):
-            low, total, squares, most = _least(raw[p]), 0.0, 0.0, 0.0
-            for c in range(n_entries):
-                above = raw[p, c] - low
-                total += above
-                squares += above * above
-                most = max(most, above)
-            mean += total / n_entries
-            variance += squares / n_entries - (total / n_entries) ** 2
-            full += most
-        wanted = mean + reach * np.sqrt(max(variance, 0.0))
+            low, most, total, squares = _measure_line(raw, p)
+            lows[p] = low
+            center = np.float64(total) / ENTRIES
+            mean += center - low
+            variance += max(np.float64(squares) / ENTRIES - center * center, 0.0)
+            full += np.float64(most) - low
+            largest += np.float64(max(abs(low), abs(most)))
+        wanted = mean + reach * np.sqrt(variance)
         farthest = max(farthest, min(full, wanted))
-    return np.float64(np.float32(farthest / 255))
+    return np.float32(farthest / 255), largest
+
+
+@inlined
+def _round_plain(raw, p, low, step, inverse, tables, q):
+    """Fill a table; return how far entries times the step are above at most."""
+    added = np.float32(0)
+    for c in range(ENTRIES):
+        above = raw[p, c] - low
+        entry = min(above * inverse + np.float32(0.5), np.float32(127))
+        entry = np.floor(entry)
+        tables[q, p, c] = np.uint8(entry)
+        added = max(added, step * entry - above)
+    return added
+
+
+@intrinsic
+def _round_at(typing, raw, source, low, step, inverse, tables, target):
+    """Do the same with the line at ``source`` bytes, into the table at ``target``."""
+
+    def emit(context, builder, signature, args):
+        raw, source, *numbers, tables, target = args
+        kind, numbers_kind = _LINE.llvm_type, ir.VectorType(ir.IntType(32), ENTRIES)
+        low, step, inverse = (splat(builder, x, ENTRIES) for x in numbers)
+        place = pointer(context, builder, signature.args[0], raw, source, kind)
+        above = builder.fsub(builder.load(place, align=4, typ=kind), low)
+        half, most = (ir.Constant(kind, [x] * ENTRIES) for x in (0.5, 127.0))
+        entry = builder.fadd(builder.fmul(above, inverse), half)
+        entry = builder.fptosi(_emit_min(builder, entry, most), numbers_kind)
+        table = ir.VectorType(ir.IntType(8), ENTRIES)
+        place = pointer(context, builder, signature.args[5], tables, target, table)
+        builder.store(builder.trunc(entry, table), place, align=1)
+        reached = builder.fmul(step, builder.sitofp(entry, kind))
+        return halved(builder, builder.fsub(reached, above), _emit_max)
+
+    offset, real = types.int64, types.float32
+    return real(raw, offset, real, real, real, tables, offset), emit
+
+
+@inlined
+def _round_vector(raw, p, low, step, inverse, tables, q):
+    source, target = p * ENTRIES * 4, (q * tables.shape[1] + p) * ENTRIES
+    added = _round_at(raw, source, low, step, inverse, tables, target)
+    return max(added, np.float32(0))
+
+
+@inlined
+def _sum_plain(raw, p, entries, values, q, coordinates):
+    for c in range(ENTRIES):
+        raw[p, c] = np.float32(0)
+    for j in range(coordinates.size):
+        i = coordinates[j]
+        if i >= 0:
+            for c in range(ENTRIES):
+                raw[p, c] += entries[j, c] * values[q, i]
+
+
+@intrinsic
+def _line_at(typing, array, offset):
+    """Load the line that starts ``offset`` bytes into an array of float32."""
+
+    def emit(context, builder, signature, args):
+        kind = _LINE.llvm_type
+        place = pointer(context, builder, signature.args[0], *args, kind)
+        return builder.load(place, align=4, typ=kind)
+
+    return _LINE(array, types.int64), emit
+
+
+@intrinsic
+def _line_of(typing, x):
+    def emit(context, builder, signature, args):
+        return splat(builder, args[0], ENTRIES)
+
+    return _LINE(types.float32), emit
+
+
+@intrinsic
+def _store_line(typing, array, offset, x):
+    def emit(context, builder, signature, args):
+        array, offset, x = args
+        place = pointer(context, builder, signature.args[0], array, offset, x.type)
+        builder.store(x, place, align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, _LINE), emit
+
+
+@inlined
+def _sum_vector(raw, p, entries, values, q, coordinates):
+    line = _zero_line()
+    for j in range(coordinates.size):
+        i = coordinates[j]
+        if i >= 0:
+            entry = _line_at(entries, j * ENTRIES * 4)
+            line = add_floats(line, multiply_floats(entry, _line_of(values[q, i])))
+    _store_line(raw, p * ENTRIES * 4, line)
+
+
+if INSTRUCTIONS == "portable":
+    _measure_line, _round_line, sum_line = _measure_plain, _round_plain, _sum_plain
+else:
+    _measure_line, _round_line, sum_line = _measure_vector, _round_vector, _sum_vector
+
+
+@inlined
+def round_one(raw, group, reach, lows, tables, bounds, q):
+    """Round the float tables of one query, (n_lines, ENTRIES), as ``round_tables``."""
+    step, largest = _measure_lines(raw, group, reach, lows)
+    inverse = np.float32(0)
+    if step > 0:
+        inverse = np.float32(1 / np.float64(step))
+    base = 0.0
+    for p in range(raw.shape[0]):
+        added = _round_line(raw, p, lows[p], step, inverse, tables, q)
+        base += np.float64(lows[p]) - np.float64(added)
+    # Room for arithmetic in float32, each step of which rounds by 2^-24 of a number:
+    # here of sums of a line, four steps and less; in ``mask_near`` of intermediate
+    # values below 4 * largest.
+    bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-18
 
 
 @kernel
@@ -86,31 +272,20 @@ def round_tables(raw, group, reach, tables, bounds):
 
     Parameters
     ----------
-    raw : float64 array (n_queries, n_lines, ENTRIES)
+    raw : float32 array (n_queries, n_lines, ENTRIES)
+        Not NaN.
     group : int
         Number of lines whose entries are added in 8 bits.
     reach : float
-        As in ``_finest_step``.
+        As in ``_measure_lines``.
     tables : uint8 array (n_queries, n_lines, ENTRIES)
         Filled.
     bounds : float32 array (n_queries, 2)
         Filled with step and base: sums of ``raw`` are at least ``base + step * sum``.
     """
-    n_entries = raw.shape[2]
+    lows = np.empty(raw.shape[1], np.float32)
     for q in range(raw.shape[0]):
-        step = _finest_step(raw[q], group, reach)
-        inverse = 1 / step if step > 0 else 0.0
-        base = largest = 0.0
-        for p in range(raw.shape[1]):
-            low, added, most = _least(raw[q, p]), 0.0, 0.0
-            for c in range(n_entries):
-                above = raw[q, p, c] - low
-                entry = min(np.floor(above * inverse + 0.5), 127.0)
-                tables[q, p, c] = np.uint8(entry)
-                added = max(added, step * entry - above)
-                most = max(most, abs(raw[q, p, c]))
-            base += low - added
-            largest += most
-        # Room for the float32 arithmetic of ``mask_near``: its intermediate values
-        # are below 4 * largest, and each rounds by 2^-24 of itself.
-        bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-18
+        if fits(largest_size(raw[q].ravel())):
+            round_one(raw[q], group, reach, lows, tables, bounds, q)
+        else:
+            say_nothing(tables, bounds, q)

@@ -23,14 +23,18 @@ CACHE_LINE = 64
 BLOCK = 64
 
 
+def _enabled_features() -> list[str]:
+    features = numba.config.CPU_FEATURES
+    if features is None:
+        features = codegen.get_host_cpu_features()
+    return features.split(",")
+
+
 def available_instructions() -> list[str]:
     """Return the instruction sets that numba may compile for here, best first."""
     if numba.config.DISABLE_JIT:
         return ["portable"]
-    features = numba.config.CPU_FEATURES
-    if features is None:
-        features = codegen.get_host_cpu_features()
-    enabled = features.split(",")
+    enabled = _enabled_features()
     is_arm = platform.machine().lower() in ("arm64", "aarch64")
     found = {
         "avx512vbmi": "+avx512vbmi" in enabled and "+avx512bw" in enabled,
@@ -60,8 +64,16 @@ def choose_instructions(forced: str | None) -> str:
     return forced
 
 
+def _reads_half_floats() -> bool:
+    """Tell whether float16 becomes float32 in one instruction here."""
+    if INSTRUCTIONS in ("portable", "neon"):
+        return INSTRUCTIONS == "neon"
+    return "+f16c" in _enabled_features()
+
+
 INSTRUCTIONS = choose_instructions(FORCED)
 HAS_AVX512 = INSTRUCTIONS.startswith("avx512")
+HAS_HALF_FLOATS = _reads_half_floats()
 
 
 @kernel
@@ -209,6 +221,15 @@ def splat(builder, value, count):
     return shuffle(builder, one, one, [0] * count)
 
 
+def halved(builder, x, combine):
+    """Combine the elements of a vector: halves with each other, until one is left."""
+    while x.type.count > 1:
+        half = x.type.count // 2
+        low, high = list(range(half)), list(range(half, 2 * half))
+        x = combine(builder, shuffle(builder, x, x, low), shuffle(builder, x, x, high))
+    return builder.extract_element(x, ir.Constant(ir.IntType(32), 0))
+
+
 @intrinsic
 def _prefetch(typing, array, offset):
     """Have the cache line at ``offset`` bytes fetched into the second-level cache.
@@ -243,6 +264,75 @@ def _word_at(typing, array, offset):
         return builder.load(place, align=1, typ=word)
 
     return types.uint64(array, types.int64), emit
+
+
+add_floats, subtract_floats = binary("fadd"), binary("fsub")
+multiply_floats = binary("fmul")
+
+
+def _element(array):
+    """Return the LLVM type of an array's numbers; uint16 holds the bits of float16."""
+    kinds = {types.float64: ir.DoubleType(), types.float32: ir.FloatType()}
+    return kinds.get(array.dtype, ir.HalfType())
+
+
+def _as_doubles(builder, x):
+    """Extend floats to float64, exactly; half floats in the two steps that exist."""
+    double, single = ir.DoubleType(), ir.FloatType()
+    if isinstance(x.type, ir.VectorType):
+        double, single = (ir.VectorType(kind, 8) for kind in (double, single))
+    if getattr(x.type, "element", x.type) == ir.HalfType():
+        x = builder.fpext(x, single)
+    return x if x.type == double else builder.fpext(x, double)
+
+
+@intrinsic
+def eight_at(typing, array, offset):
+    """Load the eight numbers that start ``offset`` bytes into an array, as float64."""
+
+    def emit(context, builder, signature, args):
+        kind = ir.VectorType(_element(signature.args[0]), 8)
+        place = pointer(context, builder, signature.args[0], *args, kind)
+        return _as_doubles(builder, builder.load(place, align=1, typ=kind))
+
+    return DOUBLES(array, types.int64), emit
+
+
+@intrinsic
+def one_at(typing, array, offset):
+    """Load one number, ``offset`` bytes into an array, as float64."""
+
+    def emit(context, builder, signature, args):
+        kind = _element(signature.args[0])
+        place = pointer(context, builder, signature.args[0], *args, kind)
+        return _as_doubles(builder, builder.load(place, align=1, typ=kind))
+
+    return types.float64(array, types.int64), emit
+
+
+@intrinsic
+def doubles_of(typing, x):
+    """Return eight times the same float64."""
+
+    def emit(context, builder, signature, args):
+        return splat(builder, args[0], 8)
+
+    return DOUBLES(types.float64), emit
+
+
+@intrinsic
+def sum_of_eight(typing, sums):
+    """Add eight sums as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))."""
+
+    def emit(context, builder, signature, args):
+        places = [ir.Constant(ir.IntType(32), lane) for lane in range(8)]
+        parts = [builder.extract_element(args[0], place) for place in places]
+        while len(parts) > 1:
+            pairs = zip(parts[::2], parts[1::2], strict=True)
+            parts = [builder.fadd(a, b) for a, b in pairs]
+        return parts[0]
+
+    return types.float64(DOUBLES), emit
 
 
 @inlined

@@ -1,7 +1,10 @@
 """One pass over a block of vectors: distances, unit length, corrections, sums of cells.
 
-Sums are in float64 and in one order, four partial sums over every fourth coordinate,
-so that a row's result depends on the row alone.
+Sums are in float64 and in one order, so that a row's result depends on the row alone.
+Of a norm: four partial sums over every fourth coordinate. Of distances, coordinate i
+is added to the (i modulo 16)th of 16 sums, in order, as far as there are 16 of them;
+then t_j is s_j + s_j+8, to ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7)) the sum of
+the coordinates that are left is added.
 """
 
 import math
@@ -9,7 +12,22 @@ import math
 import numpy as np
 
 from .jit import inlined, kernel
+from .memory import read_only
 from .result_heap import sift_down, sort_heaps
+from .simd import (
+    CACHE_LINE,
+    HAS_HALF_FLOATS,
+    INSTRUCTIONS,
+    add_floats,
+    doubles_of,
+    eight_at,
+    multiply_floats,
+    one_at,
+    prefetch,
+    subtract_floats,
+    sum_of_eight,
+    zero_doubles,
+)
 
 
 @kernel
@@ -37,47 +55,130 @@ _CANCELS = 2.0**-12
 _SAME = 1e-31
 
 
-@inlined
-def _products(rows, r, y):
+@kernel
+def _sum_of_sixteen(s):
+    t = s[:8] + s[8:]
+    return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
+
+
+@kernel
+def _products_plain(rows, r, y):
     """Return the products of a row with a vector and with itself.
 
     A row that equals ``y`` has equal ones.
     """
-    d = rows.shape[1]
-    whole = d // 4 * 4
-    a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = 0.0
-    for j in range(0, whole, 4):
-        x0, x1 = np.float64(rows[r, j]), np.float64(rows[r, j + 1])
-        x2, x3 = np.float64(rows[r, j + 2]), np.float64(rows[r, j + 3])
-        a0 += x0 * y[j]
-        a1 += x1 * y[j + 1]
-        a2 += x2 * y[j + 2]
-        a3 += x3 * y[j + 3]
-        b0 += x0 * x0
-        b1 += x1 * x1
-        b2 += x2 * x2
-        b3 += x3 * x3
-    for j in range(whole, d):
-        x0 = np.float64(rows[r, j])
-        a0 += x0 * y[j]
-        b0 += x0 * x0
-    return (a0 + a1) + (a2 + a3), (b0 + b1) + (b2 + b3)
+    whole = y.size // 16 * 16
+    s, t = np.zeros(16), np.zeros(16)
+    for j in range(0, whole, 16):
+        for i in range(16):
+            x = np.float64(rows[r, j + i])
+            s[i] += x * y[j + i]
+            t[i] += x * x
+    a = b = 0.0
+    for j in range(whole, y.size):
+        x = np.float64(rows[r, j])
+        a += x * y[j]
+        b += x * x
+    return _sum_of_sixteen(s) + a, _sum_of_sixteen(t) + b
 
 
 @inlined
-def _squared_difference(rows, r, y, p, q):
+def _products_vector(rows, r, y):
+    """Do the same with the sums in vectors."""
+    size, whole = rows.itemsize, y.size // 16 * 16
+    start = r * y.size * size
+    s0 = s1 = t0 = t1 = zero_doubles()
+    for j in range(0, whole, 16):
+        x0, x1 = (
+            eight_at(rows, start + j * size),
+            eight_at(rows, start + (j + 8) * size),
+        )
+        s0 = add_floats(s0, multiply_floats(x0, eight_at(y, 8 * j)))
+        s1 = add_floats(s1, multiply_floats(x1, eight_at(y, 8 * j + 64)))
+        t0 = add_floats(t0, multiply_floats(x0, x0))
+        t1 = add_floats(t1, multiply_floats(x1, x1))
+    a = b = 0.0
+    for j in range(whole, y.size):
+        x = one_at(rows, start + j * size)
+        a += x * y[j]
+        b += x * x
+    product = sum_of_eight(add_floats(s0, s1)) + a
+    return product, sum_of_eight(add_floats(t0, t1)) + b
+
+
+@kernel
+def _squared_difference_plain(rows, r, y, p, q):
     """Return the squared norm of ``p * row - q * y``."""
-    d = rows.shape[1]
-    whole = d // 4 * 4
-    a = b = c = e = 0.0
-    for j in range(0, whole, 4):
+    whole = y.size // 16 * 16
+    s = np.zeros(16)
+    for j in range(0, whole, 16):
+        for i in range(16):
+            s[i] += (p * np.float64(rows[r, j + i]) - q * y[j + i]) ** 2
+    a = 0.0
+    for j in range(whole, y.size):
         a += (p * np.float64(rows[r, j]) - q * y[j]) ** 2
-        b += (p * np.float64(rows[r, j + 1]) - q * y[j + 1]) ** 2
-        c += (p * np.float64(rows[r, j + 2]) - q * y[j + 2]) ** 2
-        e += (p * np.float64(rows[r, j + 3]) - q * y[j + 3]) ** 2
-    for j in range(whole, d):
-        a += (p * np.float64(rows[r, j]) - q * y[j]) ** 2
-    return (a + b) + (c + e)
+    return _sum_of_sixteen(s) + a
+
+
+@inlined
+def _square_of_difference(rows, place, y, j, p, q):
+    x = multiply_floats(p, eight_at(rows, place))
+    gap = subtract_floats(x, multiply_floats(q, eight_at(y, 8 * j)))
+    return multiply_floats(gap, gap)
+
+
+@inlined
+def _squared_difference_vector(rows, r, y, p, q):
+    """Do the same with the sums in vectors."""
+    size, whole = rows.itemsize, y.size // 16 * 16
+    start, ps, qs = r * y.size * size, doubles_of(p), doubles_of(q)
+    s0 = s1 = zero_doubles()
+    for j in range(0, whole, 16):
+        place = start + j * size
+        s0 = add_floats(s0, _square_of_difference(rows, place, y, j, ps, qs))
+        place += 8 * size
+        s1 = add_floats(s1, _square_of_difference(rows, place, y, j + 8, ps, qs))
+    a = 0.0
+    for j in range(whole, y.size):
+        a += (p * one_at(rows, start + j * size) - q * y[j]) ** 2
+    return sum_of_eight(add_floats(s0, s1)) + a
+
+
+@inlined
+def _number_plain(rows, r, j):
+    return np.float64(rows[r, j])
+
+
+@inlined
+def _number_vector(rows, r, j):
+    return one_at(rows, (r * rows.shape[1] + j) * rows.itemsize)
+
+
+if INSTRUCTIONS == "portable":
+    _products, _squared_difference = _products_plain, _squared_difference_plain
+    _number = _number_plain
+else:
+    _products, _squared_difference = _products_vector, _squared_difference_vector
+    _number = _number_vector
+
+
+def as_stored(vectors: np.ndarray) -> np.ndarray | None:
+    """View vectors as the kernels of distances read them where they lie.
+
+    float16 is read as its bits where the processor extends it. None: they must be
+    copied as float32 or float64 first.
+    """
+    if not vectors.flags.c_contiguous or not vectors.flags.aligned:
+        return None
+    if vectors.dtype == np.float16 and HAS_HALF_FLOATS:
+        return read_only(vectors.view(np.uint16))
+    return read_only(vectors) if vectors.dtype in (np.float32, np.float64) else None
+
+
+@inlined
+def _own_square(y):
+    """Return the squared norm of a query, as that of an equal row."""
+    return _products(y.reshape(1, -1), 0, y)[1]
 
 
 @kernel
@@ -94,33 +195,42 @@ def _power_of_two(vector):
 
 
 @kernel
-def _scaled_distance(row, y, metric):
+def _copy_row(rows, r):
+    """Return a row as float64."""
+    x = np.empty(rows.shape[1])
+    for j in range(x.size):
+        x[j] = _number(rows, r, j)
+    return x
+
+
+@kernel
+def _scaled_distance(x, y, metric):
     """Compute a distance by numbers near 1, where squares overflow or vanish.
 
-    Scaling by powers of two changes no digit.
+    Scaling by powers of two changes no digit. ``x``, the row, is changed.
     """
-    p, q = _power_of_two(row), _power_of_two(y)
+    z = np.empty(y.size)
+    p, q = _power_of_two(x), _power_of_two(y)
     if metric == _EUCLIDEAN:
         p = q = min(p, q)
-    x, z = np.empty(row.size), np.empty(row.size)
-    for j in range(row.size):
-        x[j], z[j] = np.float64(row[j]) * p, y[j] * q
+    for j in range(y.size):
+        x[j], z[j] = x[j] * p, y[j] * q
     if metric == _EUCLIDEAN:
-        for j in range(row.size):
+        for j in range(y.size):
             x[j] -= z[j]
             z[j] = 0.0
         finer = _power_of_two(x)
-        for j in range(row.size):
+        for j in range(y.size):
             x[j] *= finer
-        return np.sqrt(_squared_length(x)) / finer / p
-    rows = x.reshape(1, -1)
-    product, square = _products(rows, 0, z)
+        return np.sqrt(_own_square(x)) / finer / p
+    scaled = x.reshape(1, -1)
+    product, square = _products(scaled, 0, z)
     if metric == _INNER_PRODUCT:
         return -product / max(p, q) / min(p, q)
-    own = _squared_length(z)
+    own = _own_square(z)
     if square == 0.0 or own == 0.0:
         return 1.0
-    return _cosine_distance(rows, 0, z, product, square, own)
+    return _cosine_distance(scaled, 0, z, product, square, own)
 
 
 @inlined
@@ -142,11 +252,11 @@ def _distance(rows, r, y, own, metric):
         square = _squared_difference(rows, r, y, 1.0, 1.0)
         if _LEAST < square < _MOST:
             return np.sqrt(square)
-        return _scaled_distance(rows[r], y, metric)
+        return _scaled_distance(_copy_row(rows, r), y, metric)
     product, square = _products(rows, r, y)
     fits = _LEAST < own < _MOST or own == 0.0
     if not (fits and _LEAST < square < _MOST):
-        return _scaled_distance(rows[r], y, metric)
+        return _scaled_distance(_copy_row(rows, r), y, metric)
     if metric == _INNER_PRODUCT:
         return -product
     if own == 0.0:
@@ -160,7 +270,8 @@ def pair_distances(rows, queries, which, metric, out):
 
     Parameters
     ----------
-    rows : float32 or float64 array (n_rows, d), read-only
+    rows : array (n_rows, d)
+        As :func:`as_stored` gives them.
     queries : float64 array (n_queries, d), read-only
     which : int64 array (n_queries, n), read-only
         Row numbers; -1: none.
@@ -171,11 +282,49 @@ def pair_distances(rows, queries, which, metric, out):
     """
     for q in range(queries.shape[0]):
         y = queries[q]
-        own = _squared_length(y)
+        own = _own_square(y)
         for i in range(which.shape[1]):
             out[q, i] = np.inf
             if which[q, i] >= 0:
                 out[q, i] = _distance(rows, which[q, i], y, own, metric)
+
+
+# How many candidates ahead vectors are fetched: they lie anywhere in memory.
+_CANDIDATES_AHEAD = 2
+
+
+@kernel
+def rerank_candidates(rows, queries, candidates, metric, found):
+    """Keep the nearest candidates of each query by exact distance, lower rows first.
+
+    Parameters
+    ----------
+    rows, queries, metric : as for ``pair_distances``
+    candidates : int64 array (n_queries, n), read-only
+        Row numbers, each once for a query; -1: none.
+    found : Found
+        Filled.
+    """
+    n = candidates.shape[1]
+    row_bytes = rows.shape[1] * rows.itemsize
+    for q in range(queries.shape[0]):
+        y, first, stop = queries[q], found.starts[q], found.starts[q + 1]
+        own = _own_square(y)
+        for i in range(-_CANDIDATES_AHEAD, n):
+            ahead = i + _CANDIDATES_AHEAD
+            if ahead < n and candidates[q, ahead] >= 0:
+                start = candidates[q, ahead] * row_bytes
+                for offset in range(0, row_bytes, CACHE_LINE):
+                    prefetch(rows, start + offset)
+            if i < 0 or candidates[q, i] < 0:
+                continue
+            r = candidates[q, i]
+            d = _distance(rows, r, y, own, metric)
+            top, last = found.distances[first], found.rows[first]
+            if d < top or (d == top and r < last):
+                found.distances[first], found.rows[first] = d, r
+                sift_down(found.distances, found.rows, first, stop - first)
+    sort_heaps(found)
 
 
 @kernel

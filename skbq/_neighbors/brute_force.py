@@ -23,7 +23,12 @@ from .._kernels.dispatch import (
 from .._kernels.memory import read_only
 from .._kernels.mixed_depths import square_norms
 from .._kernels.result_heap import Allowed, Found
-from .._kernels.vector_ops import keep_nearest
+from .._kernels.vector_ops import (
+    METRIC_NUMBERS,
+    as_stored,
+    keep_nearest,
+    rerank_candidates,
+)
 from .._utils.parallel import (
     count_jobs,
     even_slices,
@@ -469,11 +474,18 @@ def rerank(
     distances = np.full((len(queries), k), np.inf)
     rows = np.full((len(queries), k), -1)
 
+    stored = as_stored(vectors)
+    y = queries if stored is None else read_only(np.asarray(queries, np.float64))
+
     def search(part: slice) -> None:
-        some = candidates[part]
-        near = distances_of_pairs(vectors, queries[part], some, metric)
+        some = read_only(candidates[part])
         found = _empty_heaps(distances[part], rows[part])
-        keep_nearest(near, read_only(some), found)
+        if stored is None:
+            near = distances_of_pairs(vectors, y[part], some, metric)
+            keep_nearest(near, some, found)
+        else:
+            number = METRIC_NUMBERS[metric]
+            rerank_candidates(stored, y[part], some, number, found)
 
     map_slices(search, len(queries), n_jobs)
     return Neighbors(distances, rows)

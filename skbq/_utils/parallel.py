@@ -109,6 +109,8 @@ def row_blocks(
     shares : int, default=1
         Number of threads that share the working memory.
     """
+    if n_rows <= 1:  # cannot be cut
+        return fixed_blocks(n_rows, 1)
     budget = get_config()["working_memory"] * 2**20 / shares
     return fixed_blocks(n_rows, max(1, int(budget // max(bytes_per_row, 1))))
 
@@ -129,7 +131,11 @@ def count_jobs(n_jobs: int | None) -> int:
 
     Backends of processes would count, and warn of, processes: here are only threads.
     """
+    if n_jobs == 1:
+        return 1
     backend, configured = get_active_backend()
+    if n_jobs is None and configured == 1:
+        return 1
     if not getattr(backend, "uses_threads", False):
         with parallel_config("threading"):
             return effective_n_jobs(configured if n_jobs is None else n_jobs)
@@ -167,4 +173,6 @@ def map_slices(
     function: Callable[[slice], _Result], n_rows: int, n_jobs: int | None
 ) -> list[_Result]:
     """Call ``function`` on even slices of rows, one for each thread, in order."""
+    if n_rows <= 1:  # as a single query, to whom the number of threads is nothing
+        return [function(slice(0, n_rows))]
     return run_threads(function, even_slices(n_rows, count_jobs(n_jobs)))

@@ -11,7 +11,12 @@ All are computed in float64, and differences where the digits of products would 
 import numpy as np
 
 from .._kernels.memory import read_only
-from .._kernels.vector_ops import METRIC_NUMBERS, pair_distances, scale_to_unit
+from .._kernels.vector_ops import (
+    METRIC_NUMBERS,
+    as_stored,
+    pair_distances,
+    scale_to_unit,
+)
 from .parallel import row_blocks
 from .validation import float_rows
 
@@ -185,8 +190,9 @@ def distances_of_pairs(
     out = np.empty(rows.shape)
     y = read_only(np.asarray(queries, np.float64))
     number = METRIC_NUMBERS[metric]
-    if vectors.dtype in (np.float32, np.float64) and vectors.flags.c_contiguous:
-        pair_distances(read_only(vectors), y, read_only(rows), number, out)
+    stored = as_stored(vectors)
+    if stored is not None:
+        pair_distances(stored, y, read_only(rows), number, out)
         return out
     for some in row_blocks(len(rows), rows.shape[1] * y.shape[1] * _COPY_BYTES):
         for part in row_blocks(rows.shape[1], y.shape[1] * _COPY_BYTES):

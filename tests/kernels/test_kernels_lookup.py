@@ -290,7 +290,7 @@ def test_tables_are_made_in_parts(rng, monkeypatch):
     parts = make_both(rng)
     expected = [nearest(scan, 5) for scan, _ in parts]
     monkeypatch.setattr("skbq._kernels.dispatch._TABLE_BYTES", 1)
-    monkeypatch.setattr("skbq._kernels.rounded_tables._FLOAT_TABLE_BYTES", 1)
+    monkeypatch.setattr("skbq._kernels.dispatch._FLOAT_TABLE_BYTES", 1)
     for (scan, _), (distances, rows) in zip(parts, expected, strict=True):
         assert_array_equal(nearest(scan, 5)[0], distances)
         assert_array_equal(nearest(scan, 5)[1], rows)
@@ -331,6 +331,7 @@ def test_infinite_offsets_and_mixed_sizes(rng):
 @pytest.mark.parametrize("reach", [-1.0, 0.0, 1.0, 9.0])
 def test_rounded_tables_bound_from_below(rng, group, reach):
     raw = rng.standard_normal((3, 50, 16)) * rng.lognormal(0, 2, (3, 50, 1))
+    raw = raw.astype(np.float32)
     raw[1, ::3], raw[2] = 0.25, 0
     tables, bounds = np.empty(raw.shape, np.uint8), np.empty((3, 2), np.float32)
     round_tables(raw, group, reach, tables, bounds)
@@ -338,7 +339,7 @@ def test_rounded_tables_bound_from_below(rng, group, reach):
     nibbles = rng.integers(0, 16, (1000, 50))
     nibbles[0] = 0
     for q in range(3):
-        exact = raw[q, np.arange(50), nibbles].sum(axis=1)
+        exact = raw[q, np.arange(50), nibbles].sum(axis=1, dtype=np.float64)
         entries = tables[q, np.arange(50), nibbles].astype(int)
         groups = np.add.reduceat(entries, np.arange(0, 50, group), axis=1)
         total = np.minimum(groups, 255).sum(axis=1)
@@ -347,6 +348,51 @@ def test_rounded_tables_bound_from_below(rng, group, reach):
         # Not needlessly low either: within a step for each table, if none is cut off.
         if reach == 9.0 and entries.max() < 127:
             assert (exact - base - step * total <= 50 * step + 1e-5).all()
+
+
+@needs_compiler
+@pytest.mark.parametrize("bits", [1, 2])
+def test_tables_of_values_bound_from_below(rng, bits):
+    """Sums in float32 are not above exact ones; and rounding alone is between them."""
+    d, n = 50, 400
+    values = rng.standard_normal((6, d)).astype(np.float32)
+    values[1] *= 1e-20
+    values[2, ::7] *= 1e6
+    values[3], values[4, 1:] = 0, 0
+    values[5] += 1000
+    codes = make_codes(rng, n, d, bits)
+    zeros, ones = np.zeros(n, np.float32), np.ones(n, np.float32)
+    scan = dispatch.from_vectors(codes, values, (LOW, HIGH), zeros, ones, zeros[:6])
+    numbers = dispatch._numbers(scan.codes, bits)
+    tables = scan.tables.reshape(6, numbers.shape[1], -1).astype(int)
+    low = (LOW, HIGH) if bits == 2 else (LOW, LOW)
+    rows = naive.unpack(codes, d)
+    exact = naive.estimates(rows, values, low, zeros, ones)
+    for q in range(6):
+        entries = tables[q, np.arange(numbers.shape[1]), numbers]
+        groups = np.add.reduceat(entries, np.arange(0, numbers.shape[1], 8), axis=1)
+        step, base = scan.bounds.queries[q].astype(np.float64)
+        total = np.minimum(groups, 255).sum(axis=1)
+        assert (base + step * total <= exact[q]).all()
+        whole = groups.max(axis=1) <= 255
+        room = numbers.shape[1] * step + 1e-4 * np.abs(values[q]).sum()
+        cut = entries.max(axis=1) == 127
+        assert (exact[q] - base - step * total <= room)[whole & ~cut].all()
+
+
+@needs_compiler
+@pytest.mark.parametrize("size", [1e-44, 1e-35, 1e-20, 1e20, 1e30, 3e38])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_sizes_of_float_queries(rng, bits, size):
+    """Where float32 tables would overflow or vanish, rows are evaluated instead."""
+    codes = make_codes(rng, 300, 40, bits)
+    values = (rng.uniform(-1, 1, (3, 40)) * size).astype(np.float32)
+    offset, scale = np.zeros(300, np.float32), -np.ones(300, np.float32)
+    levels = None if bits == 1 else (0.5, 1.0)
+    distances = naive.estimates(
+        naive.unpack(codes, 40), values, levels or (1, 1), offset, scale
+    )
+    assert_nearest(from_vectors(codes, values, levels, offset, scale), distances, 20)
 
 
 # Instruction sets.

@@ -161,3 +161,33 @@ def test_unit_norm(pairs):
     assert unit_norm(X.astype(np.float16)).dtype == np.float32
     assert unit_norm(X.astype(np.float32), np.float64).dtype == np.float64
     assert_array_equal(unit_norm(np.zeros((2, 3))), 0)
+
+
+@pytest.mark.parametrize("d", [1, 15, 16, 45])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int8])
+def test_reranking_gives_the_bits_of_distances_of_pairs(rng, d, dtype):
+    X = (3 * rng.standard_normal((50, d))).astype(dtype)
+    X[7] = X[3]
+    Y = X[:4] + rng.standard_normal((4, d))
+    candidates = np.array([rng.permutation(50)[:30] for _ in Y])
+    candidates[1, ::3] = -1
+    for metric in METRICS:
+        near = distances_of_pairs(X, Y, candidates, metric)
+        same = distances_of_pairs(X.astype(np.float64), Y, candidates, metric)
+        assert_array_equal(near, same)  # extended, no digit changes
+        found, rows = rerank(X, Y, candidates, metric, 12)
+        for q in range(4):
+            order = np.lexsort((candidates[q], near[q]))[:12]
+            assert_array_equal(found[q], near[q, order])
+            assert_array_equal(rows[q], candidates[q, order])
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+@pytest.mark.parametrize("metric", METRICS)
+def test_reranking_of_squares_that_overflow(rng, size, metric):
+    X = (rng.standard_normal((20, 33)) * size).astype(np.float32)
+    Y, candidates = X[:2] * 1.5, np.tile(np.arange(20), (2, 1))
+    found, rows = rerank(X, Y, candidates, metric, 20)
+    for q in range(2):
+        expected = [naive(x, Y[q], metric) for x in X[rows[q]]]
+        assert_allclose(found[q], expected, rtol=1e-12, atol=1e-15)
