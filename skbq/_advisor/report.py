@@ -16,7 +16,7 @@ from .results import Advice, Reranked
 from .strategy_search import Evaluation
 
 # Columns of a text.
-_WIDTH = 88
+_WIDTH = 80
 
 
 def say_recall(recall: Estimate) -> str:
@@ -380,16 +380,19 @@ def _header(advice: Advice) -> list[str]:
 
 
 def _text_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Align columns; where that is too wide, names have lines of their own."""
     rows = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-
-    def line(cells: list[str]) -> str:
-        first, *others = zip(cells, widths, strict=True)
-        padded = [f"{first[0]:<{first[1]}}"]
-        padded += [f"{cell:>{width}}" for cell, width in others]
-        return "  ".join(padded)
-
-    return [line(cells) for cells in rows]
+    first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *cells in rows:
+        figures = "".join(
+            f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+        )
+        if first + len(figures) <= _WIDTH:
+            lines.append(f"{name:<{first}}{figures}")
+        else:
+            lines += [_wrapped(name), f"  {figures}"]
+    return lines
 
 
 def _html_table(header: list[str], rows: list[list[str]]) -> str:

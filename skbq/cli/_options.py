@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,10 @@ ROTATIONS = ["auto", "haar", "dct", "hadamard"]
 
 class Commands(Protocol):
     """What add_subparsers gives."""
+
+    @property
+    def choices(self) -> Mapping[str, argparse.ArgumentParser]:
+        """The parsers of all commands by name."""
 
     def add_parser(
         self, name: str, *, help: str, description: str

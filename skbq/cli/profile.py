@@ -14,7 +14,7 @@ from ._terminal import Bar, InputError, checked, print_lines
 
 _SEED = 0
 # Columns of a text.
-_WIDTH = 88
+_WIDTH = 80
 
 
 def add(commands: Commands) -> None:
