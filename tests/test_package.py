@@ -21,7 +21,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     {"codes", "_kernels"},
     {"_utils"},
-    {"theory", "datasets", "_readers"},
+    {"theory", "datasets", "_readers", "_html"},
     {"_quantization"},
     {"metrics", "_profiling", "_neighbors", "exports"},
     {"_advisor"},
@@ -38,6 +38,7 @@ ONLY = {
     "joblib": {"_utils"},
     "threadpoolctl": {"_utils"},
     "matplotlib": {"_displays"},
+    "jinja2": {"_html"},
 }
 
 
@@ -118,7 +119,7 @@ def test_import_compiles_nothing():
 
 
 def test_import_is_light():
-    heavy = ["matplotlib", "pandas", "polars", "sphinx", "pytest", "IPython"]
+    heavy = ["matplotlib", "jinja2", "pandas", "polars", "sphinx", "pytest", "IPython"]
     loaded = run(
         "import sys, sklearn, numba\n"
         "before = set(sys.modules)\n"

@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import shlex
-from html import escape
 from pathlib import Path
 
 from numpy.typing import ArrayLike
@@ -101,7 +100,8 @@ def run(args: argparse.Namespace) -> None:
         checked(advisor.fit, X, queries=queries)
     if args.html is not None:
         name = ", ".join(args.files) or "glosses of WordNet (shipped)"
-        write_text(args.html, _page(advisor, name))
+        title = f"Quantization of {name}"
+        write_text(args.html, advisor._report_page(title, args.export))
     if args.out is not None:
         checked(checked(advisor.export, args.export).save, args.out)
     if args.json:
@@ -150,19 +150,6 @@ def _load(args: argparse.Namespace) -> tuple[ArrayLike, ArrayLike | None]:
             f"{X.shape[1]} features"
         )
     return X, queries
-
-
-def _page(advisor: QuantizationAdvisor, name: str) -> str:
-    style = (
-        "body{font-family:sans-serif;max-width:60em;margin:2em auto}"
-        "td,th{padding:.2em .6em;text-align:left}tr:nth-child(even){background:#eee}"
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>skbq advise</title><style>{style}</style></head><body>\n"
-        f"<h1>Quantization of {escape(name)}</h1>\n"
-        f"{advisor.report(format='html')}\n</body></html>\n"
-    )
 
 
 def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, object]:

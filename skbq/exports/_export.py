@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._utils.estimate import Estimate
+from .._html.page import Code, piece
+from .._utils.estimate import Estimate, say_recall
 from ..codes import as_codes
 from ._candidates import MAX_OVERSAMPLING
 from ._engine import Choice, Engine, Plan, Snippets
@@ -103,31 +104,51 @@ class Export:
         """Give all of it as text."""
         parts = [
             (f"Settings for {self.engine}", self._promise()),
-            ("Schema", self.schema),
-            ("Insert", self.insert),
-            ("Query", self.query),
-            ("All of it in Python", self.python),
-            (f"Done by {self.engine}", _as_list(self.applied_by_engine)),
-            ("To be done by you", _as_list(self.applied_by_user)),
-            (f"What {self.engine} cannot do of it", _as_list(self.cannot)),
-            ("Good to know", _as_list(self.notes)),
+            *self._blocks,
+            *((title, _as_list(lines)) for title, lines in self._lists),
             ("Checked", self.checked),
         ]
         return "\n\n".join(
             f"{title}\n{'-' * len(title)}\n{text}" for title, text in parts if text
         )
 
+    @property
+    def _blocks(self) -> list[Code]:
+        """What is copied, with its title."""
+        parts = [
+            ("Schema", self.schema),
+            ("Insert", self.insert),
+            ("Query", self.query),
+            ("All of it in Python", self.python),
+        ]
+        return [Code(title, text) for title, text in parts if text]
+
+    @property
+    def _lists(self) -> list[tuple[str, list[str]]]:
+        """What must be known, with its title."""
+        return [
+            (f"Done by {self.engine}", self.applied_by_engine),
+            ("To be done by you", self.applied_by_user),
+            (f"What {self.engine} cannot do of it", self.cannot),
+            ("Good to know", self.notes),
+        ]
+
+    def _repr_html_(self) -> str:
+        return piece("export.html", export=self)
+
     def _promise(self) -> str:
-        lines = [f"Strategy: {self.strategy}"]
-        if self.promise is None:
-            lines.append("Recall: not measured for this strategy, so measure it.")
-        else:
-            lines.append(f"Recall promised: {self.promise}")
+        return "\n".join([f"Strategy: {self.strategy}", *self._promised()])
+
+    def _promised(self) -> list[str]:
+        """Say what recall to expect, a sentence a line."""
+        lines = ["Recall: not measured for this strategy, so measure it."]
+        if self.promise is not None:
+            lines = [f"Recall promised: {say_recall(self.promise)}"]
         if not self.reached:
             lines.append(
                 f"The recall asked for is not reached by what {self.engine} can run."
             )
-        return "\n".join(lines)
+        return lines
 
     def to_dict(self) -> dict[str, object]:
         """Return what can be written as JSON: all but arrays."""
