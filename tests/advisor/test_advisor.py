@@ -532,7 +532,7 @@ def test_results_are_a_table(advised):
     assert (results["oversampling_low"] <= results["oversampling_high"]).all()
     assert (results["recall_reranked"] >= results["predicted_recall"]).all()
     assert (results["relative_speed"] > 0).all()
-    assert set(results["bytes_per_row"]) == {48, 56, 96, 104}
+    assert set(results["bytes_per_row"]) == {48, 51, 96, 99}
     assert np.isfinite(results["predicted_fidelity"]).sum() == 4
     frame = pd.DataFrame(results)
     assert frame.shape == (25, len(results))

@@ -75,7 +75,7 @@ def test_advise_as_json(folder, capsys):
     assert found["recommended"]["n_neighbors"] == 5
     assert found["recommended"]["bytes_per_row"] <= 11
     assert found["expected_rows"] == 300
-    assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 11}
+    assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 9}
     assert "faiss" in found["export"]["settings"]
     assert found["export"]["applied_by_user"]
     assert found["warnings"]

@@ -420,6 +420,14 @@ def index_rows() -> list[Row]:
         *_parameters(
             name,
             _fit,
+            "corrections",
+            'True, False or "exact"',
+            type=[None, 2],
+            value=["short"],
+        ),
+        *_parameters(
+            name,
+            _fit,
             "quantizer",
             "an estimator that ends in a quantizer",
             type=["pq", 2],
