@@ -49,7 +49,7 @@ _FLOAT64_ROUNDING = 1e-9
 # Temporary bytes: of a coordinate of a query; of a candidate; of a row that is pruned.
 _VALUE_BYTES = 40
 _CANDIDATE_BYTES = 32
-_BOUND_BYTES = 64
+_BOUND_BYTES = 96
 
 
 class FirstStage(NamedTuple):

@@ -599,7 +599,7 @@ def test_low_target_needs_no_reranking(small):
 
 
 def test_max_bytes_bounds_what_is_searched(small):
-    advisor = QuantizationAdvisor(max_bytes=9, random_state=0).fit(small[0])
+    advisor = QuantizationAdvisor(max_bytes=7, random_state=0).fit(small[0])
     assert set(advisor.results_["bytes_per_row"]) == {5}
     with pytest.raises(ValueError, match="max_bytes=4 is less than .* 5 bytes a row"):
         QuantizationAdvisor(max_bytes=4).fit(small[0])
