@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import shlex
-from pathlib import Path
 
 from numpy.typing import ArrayLike
 
@@ -17,6 +16,7 @@ from ._options import (
     add_force,
     add_metric,
     add_neighbors,
+    check_folder,
     check_output,
     jsonable,
     write_text,
@@ -84,7 +84,9 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     if args.out is not None:
-        _check_folder(args.out, args.export)
+        if args.export is None:
+            raise InputError("--out is for --export ENGINE, which is missing")
+        check_folder(args.out, force=args.force)
     check_output(args.html, [*args.files, args.queries], force=args.force)
     progress("loading embeddings")
     X, queries = _load(args)
@@ -118,16 +120,6 @@ def run(args: argparse.Namespace) -> None:
     if args.out is not None:
         lines += ["", f"{args.out}: written; README.txt there says what is what"]
     print_lines(lines)
-
-
-def _check_folder(folder: str, engine: str | None) -> None:
-    """Refuse a folder that has something in it, before the work is done."""
-    if engine is None:
-        raise InputError("--out is for --export ENGINE, which is missing")
-    if Path(folder).exists() and (
-        not Path(folder).is_dir() or any(Path(folder).iterdir())
-    ):
-        raise InputError(f"{folder} exists and is no empty folder: name a new one")
 
 
 def _load(args: argparse.Namespace) -> tuple[ArrayLike, ArrayLike | None]:

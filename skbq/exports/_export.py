@@ -1,6 +1,7 @@
 """What an export gives: settings to paste, what was promised, and who does what."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from .._html.page import Code, piece
 from .._utils.estimate import Estimate, say_recall
-from ..codes import as_codes
+from ..codes import CodeArray, as_codes
 from ._candidates import MAX_OVERSAMPLING
 from ._engine import Choice, Engine, Plan, Snippets
 from ._prepare import Prepare
@@ -33,7 +34,7 @@ _IN_JSON = (
     "notes",
     "checked",
 )
-_SUFFIXES = {"sql": "sql", "sh": "sh", "redis": "sh", "js": "js"}
+SUFFIXES = {"sql": "sql", "sh": "sh", "redis": "sh", "js": "js"}
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class Export:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = _SUFFIXES.get(self.shell, "txt")
+        suffix = SUFFIXES.get(self.shell, "txt")
         texts = {
             "README.txt": str(self),
             f"schema.{suffix}": self.schema,
@@ -196,31 +197,39 @@ class Export:
             self.prepare.save(folder)
         example = self.example if vectors is None else np.asarray(vectors)
         if example is not None and self.schema:
-            self._save_examples(folder, example[[0, -1]])
-
-    def _save_examples(self, folder: Path, vectors: np.ndarray) -> None:
-        console = self.insert + self.query
-        given = vectors if self._codes_only else self.prepare.rows(vectors)
-        for name, row, code in zip(
-            _EXAMPLES, given, self.prepare.codes(vectors), strict=True
-        ):
-            numbers = ", ".join(format(x, ".9g") for x in row)
-            signs = as_codes(code[None], n_features=vectors.shape[1]).unpack()[0]
-            bits = "".join("1" if sign > 0 else "0" for sign in signs)
-            files = {
-                f"{name}.json": f"[{numbers}]".encode(),
-                f"{name}_code.bits": bits.encode(),
-                f"{name}_code.bin": code.tobytes(),
-                f"{name}_code.json": json.dumps(code.view(np.int8).tolist()).encode(),
-            }
-            for file, content in files.items():
-                if file in console:
-                    (folder / file).write_bytes(content)
+            rows = example[[0, -1]]
+            given = rows if self._codes_only else self.prepare.rows(rows)
+            codes = as_codes(self.prepare.codes(rows), n_features=rows.shape[1])
+            save_examples(folder, self.insert + self.query, _EXAMPLES, given, codes)
 
     @property
     def _codes_only(self) -> bool:
         """Whether the vectors themselves are stored as they are, beside codes."""
         return "_code." in self.insert
+
+
+def save_examples(
+    folder: Path,
+    console: str,
+    names: Sequence[str],
+    vectors: np.ndarray,
+    codes: CodeArray,
+) -> None:
+    """Write vectors and their codes in the forms that console statements read."""
+    for name, row, code, signs in zip(
+        names, vectors, np.asarray(codes), codes.unpack(), strict=True
+    ):
+        numbers = ", ".join(format(x, ".9g") for x in row)
+        bits = "".join("1" if sign > 0 else "0" for sign in signs)
+        files = {
+            f"{name}.json": f"[{numbers}]".encode(),
+            f"{name}_code.bits": bits.encode(),
+            f"{name}_code.bin": code.tobytes(),
+            f"{name}_code.json": json.dumps(code.view(np.int8).tolist()).encode(),
+        }
+        for file, content in files.items():
+            if file in console:
+                (folder / file).write_bytes(content)
 
 
 def _as_list(lines: list[str]) -> str:
