@@ -215,3 +215,29 @@ def row_distance(codes, row, bits, q, bounds, queries):
     product = _product(codes, row, bits, queries.values, q, queries.levels)
     distance = np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
     return max(distance, queries.least[q])
+
+
+@kernel
+def row_distances(codes, rows, n, bits, q, bounds, queries, out):
+    """Fill the exact distances of the first n of some rows to query q.
+
+    One call for many rows: numba counts references of arrays at each.
+    """
+    if queries.tables.shape[0] > 0:
+        tables = queries.tables
+        for i in range(n):
+            out[i] = _product_of_nibbles(codes, rows[i], tables, q)
+    elif queries.values.shape[0] > 0:
+        values, levels = queries.values, queries.levels
+        for i in range(n):
+            out[i] = _product(codes, rows[i], bits, values, q, levels)
+    else:
+        query, costs, n_features = queries.codes[q], queries.costs, queries.n_features
+        for i in range(n):
+            out[i] = _count_distance(codes, rows[i], bits, query, costs, n_features)
+        return
+    offset, scale, least = bounds.offset, bounds.scale, queries.least[q]
+    for i in range(n):
+        r = rows[i]
+        distance = np.float64(offset[r]) + np.float64(scale[r]) * out[i]
+        out[i] = max(distance, least)

@@ -74,11 +74,17 @@ def sort_heaps(found):
 
 
 @inlined
+def counts(row, q, allowed):
+    """Tell whether a row counts for a query."""
+    if row == allowed.left_out[q]:
+        return False
+    return allowed.mask.size == 0 or allowed.mask[row] != 0
+
+
+@inlined
 def take(distance, row, q, allowed, found):
     """Take a row that is below the limit, if it counts."""
-    if row == allowed.left_out[q]:
-        return
-    if allowed.mask.size > 0 and allowed.mask[row] == 0:
+    if not counts(row, q, allowed):
         return
     first, stop = found.starts[q], found.starts[q + 1]
     if found.keep_all:
@@ -90,6 +96,31 @@ def take(distance, row, q, allowed, found):
         sift_down(found.distances, found.rows, first, stop - first)
         found.limits[q] = min(found.limits[q], found.distances[first])
     found.counts[q] += 1
+
+
+@kernel
+def take_all(near, rows, n, q, allowed, found):
+    """Take the first n of some rows that are below the limit by their distances.
+
+    Arrays have names of their own here: of those in tuples numba counts references at
+    each use, which takes longer than the rest.
+    """
+    left_out, mask = allowed.left_out[q], allowed.mask
+    distances, kept, first = found.distances, found.rows, found.starts[q]
+    size, limit = found.starts[q + 1] - first, found.limits[q]
+    count, keep_all, masked = found.counts[q], found.keep_all, mask.size > 0
+    for i in range(n):
+        distance, row = near[i], rows[i]
+        if distance >= limit or row == left_out or (masked and mask[row] == 0):
+            continue
+        if not keep_all:
+            distances[first], kept[first] = distance, row
+            sift_down(distances, kept, first, size)
+            limit = min(limit, distances[first])
+        elif count < size:
+            distances[first + count], kept[first + count] = distance, row
+        count += 1
+    found.counts[q], found.limits[q] = count, limit
 
 
 @inlined

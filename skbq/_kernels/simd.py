@@ -231,6 +231,48 @@ def halved(builder, x, combine):
 
 
 @intrinsic
+def _first_row(typing, mask):
+    """Return the number of the lowest bit that is set; there is one."""
+
+    def emit(context, builder, signature, args):
+        never_zero = ir.Constant(ir.IntType(1), 1)
+        name = "llvm.cttz.i64"
+        function = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(ir.IntType(64), [ir.IntType(64), ir.IntType(1)]),
+            name,
+        )
+        return builder.call(function, [args[0], never_zero])
+
+    return types.int64(types.uint64), emit
+
+
+@inlined
+def _list_rows_plain(mask, first, rows, n):
+    """Write the rows of a mask, whose first is ``first``, behind n others.
+
+    Returns the number of all.
+    """
+    for r in range(BLOCK):
+        if (mask >> np.uint64(r)) & np.uint64(1) != 0:
+            rows[n] = first + r
+            n += 1
+    return n
+
+
+@inlined
+def _list_rows_vector(mask, first, rows, n):
+    while mask != 0:
+        rows[n] = first + _first_row(mask)
+        n += 1
+        mask &= mask - np.uint64(1)
+    return n
+
+
+list_rows = _list_rows_plain if INSTRUCTIONS == "portable" else _list_rows_vector
+
+
+@intrinsic
 def _prefetch(typing, array, offset):
     """Have the cache line at ``offset`` bytes fetched into the second-level cache.
 

@@ -28,9 +28,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .exact_distances import row_distance
+from .exact_distances import row_distances
 from .jit import inlined, kernel
-from .result_heap import is_in, sort_heaps, take
+from .result_heap import counts, sift_down, sort_heaps, take_all
 from .simd import (
     BLOCK,
     BYTES,
@@ -40,6 +40,7 @@ from .simd import (
     add,
     as_mask,
     call,
+    list_rows,
     load,
     load_bytes,
     pointer,
@@ -58,6 +59,10 @@ _TILE_ROWS = 4096
 # Lines whose tables, of four queries, fit the first-level cache.
 _SEGMENT_LINES = 8 * 1024 // ENTRIES
 _LARGEST_SUM = 2**31 - 1
+# Rows that may be near are looked at so many at a time and a few more.
+_TOGETHER = 16
+# With fewer rows in the first tile for each neighbor, no limit is sought beforehand.
+_ROWS_FOR_LIMIT = 4
 # The look-up instructions: LLVM's name, and the bytes of a register.
 _LOOKUPS = {
     "avx512vbmi": ("llvm.x86.avx512.permvar.qi.512", 64),
@@ -387,11 +392,23 @@ def whole_limit(limit):
 
 
 @inlined
-def _take_below(mask, sums, i, start, stop, first, q, allowed, found):
-    """Take the rows of a block whose sum is below the limit: sums are distances."""
-    for r in range(start, stop):
-        if is_in(mask, r - start) and sums[i, r] < found.limits[q]:
-            take(np.float64(sums[i, r]), first + r, q, allowed, found)
+def _inside(mask, count):
+    """Leave the first rows of a block, 64 or fewer, in a mask."""
+    if count >= BLOCK:
+        return mask
+    return mask & ((np.uint64(1) << np.uint64(count)) - np.uint64(1))
+
+
+@kernel
+def _take_sums(sums, i, first, rows, n, near, q, allowed, found):
+    """Take n rows of a tile whose sum is below the limit: sums are distances.
+
+    ``rows`` is changed; ``near``, float64: room for as many distances.
+    """
+    for at in range(n):
+        near[at] = np.float64(sums[i, rows[at]])
+        rows[at] += first
+    take_all(near, rows, n, q, allowed, found)
 
 
 @kernel
@@ -419,6 +436,7 @@ def scan_exact(codes, bits, tables, which, group, allowed, found):
     step = count_tile_rows(n_rows, n_lines)
     tile = make_tile(step, n_lines)
     sums = np.zeros((4, step), np.int32)
+    rows, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
     queries = np.arange(which.shape[0])
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
@@ -427,15 +445,20 @@ def scan_exact(codes, bits, tables, which, group, allowed, found):
             stop = min(q + 4, which.shape[0])
             sum_some(tile, tables, which, queries, q, stop, group, sums)
             for one in range(q, stop):
+                n = 0
                 for start in range(0, count, BLOCK):
                     limit = whole_limit(found.limits[one])
                     mask = mask_below(sums, one - q, start, limit)
                     if mask == 0:
                         continue  # as mostly: calls with many arrays take long
-                    _take_below(
-                        mask, sums, one - q, start, min(start + BLOCK, count), first,
-                        one, allowed, found,
-                    )  # fmt: skip
+                    n = list_rows(_inside(mask, count - start), start, rows, n)
+                    if n >= _TOGETHER:
+                        _take_sums(
+                            sums, one - q, first, rows, n, near, one, allowed, found
+                        )
+                        n = 0
+                if n > 0:
+                    _take_sums(sums, one - q, first, rows, n, near, one, allowed, found)
     if not found.keep_all:
         sort_heaps(found)
 
@@ -452,16 +475,21 @@ def load_scales(bounds, first, count, offset, size):
         What rounding in float32 may add to a lower bound because of its offset: two
         units of 2^-24 of that. The rounding of the rest is in ``bounds.queries``.
     """
-    largest = np.float32(0)
+    if bounds.offset.size == 0:
+        offset[:count], size[:count] = 0, 1
+        return 0.0
+    sign, largest = np.float32(bounds.sign), np.float32(0)
+    given, scale = bounds.offset[first : first + count], bounds.scale[first:]
+    for r in range(count):  # in two loops of one kind, which become vectors
+        along = scale[r] * sign
+        offset[r] = given[r] if along >= 0 else np.float32(-np.inf)
+        size[r] = along if along >= 0 else np.float32(0)
+    # Floats that are not negative are in the order of their bits.
+    bits = given.view(np.int32)
+    most = np.int32(0)
     for r in range(count):
-        if bounds.offset.size == 0:
-            offset[r], size[r] = 0, 1
-            continue
-        offset[r], size[r] = bounds.offset[first + r], bounds.scale[first + r]
-        largest = max(largest, abs(offset[r]))
-        size[r] *= np.float32(bounds.sign)
-        if not size[r] >= 0:
-            offset[r], size[r] = -np.inf, 0
+        most = max(most, bits[r] & np.int32(0x7FFFFFFF))
+    largest = np.array([most], np.int32).view(np.float32)[0]
     return np.float64(largest) * 2.0**-21
 
 
@@ -492,16 +520,42 @@ def padded_limit(limit, room):
     return np.float32(limit + abs(limit) * 2.0**-22 + room)
 
 
-@inlined
-def _take_near(
-    mask, start, stop, first, q, codes, bits, bounds, queries, allowed, found
+@kernel
+def _take_near(rows, n, q, codes, bits, bounds, queries, near, allowed, found):
+    """Take those of n rows that are below the limit by their distance.
+
+    ``near``, float64: room for as many distances.
+    """
+    row_distances(codes, rows, n, bits, q, bounds, queries, near)
+    take_all(near, rows, n, q, allowed, found)
+
+
+@kernel
+def _first_limit(
+    sums, i, count, offset, size, bound, k, q, codes, bits, bounds, queries, allowed
 ):
-    """Take the rows of a block that are below the limit by their distance."""
-    for r in range(start, stop):
-        if is_in(mask, r - start):
-            distance = row_distance(codes, first + r, bits, q, bounds, queries)
-            if distance < found.limits[q]:
-                take(distance, first + r, q, allowed, found)
+    """Return a distance that k rows of the first tile are below, if so many count.
+
+    It is just above the farthest of the k rows with the least lower bounds. Rows come
+    in their order, so that without it a few hundred would be evaluated, and kept for a
+    while, before the limit is of any use.
+    """
+    lows, rows = np.full(k, np.inf), np.full(k, -1)
+    listed, step, base = np.empty(BLOCK, np.int64), bound[0], bound[1]
+    for start in range(0, count, BLOCK):
+        limit = np.float32(lows[0])
+        mask = mask_near(sums, i, start, offset, size, bound, limit)
+        n = list_rows(_inside(mask, count - start), start, listed, 0)
+        for at in range(n):
+            r = listed[at]
+            low = offset[r] + size[r] * (step * np.float32(sums[i, r]) + base)
+            if low < lows[0] and counts(r, q, allowed):
+                lows[0], rows[0] = low, r
+                sift_down(lows, rows, 0, k)
+    if lows[0] == np.inf:
+        return np.inf
+    row_distances(codes, rows, k, bits, q, bounds, queries, lows)
+    return np.nextafter(lows.max(), np.inf)
 
 
 @kernel
@@ -524,6 +578,7 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
     tile = make_tile(step, n_lines)
     sums = np.zeros((4, step), np.int32)
     offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
+    rows, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
     numbers = np.arange(bounds.queries.shape[0])
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
@@ -534,14 +589,29 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
             sum_some(tile, tables, None, numbers, q, stop, group, sums)
             for one in range(q, stop):
                 bound = (bounds.queries[one, 0], bounds.queries[one, 1])
+                k = found.starts[one + 1] - found.starts[one]
+                if first == 0 and not found.keep_all and count >= _ROWS_FOR_LIMIT * k:
+                    reach = _first_limit(
+                        sums, one - q, count, offset, size, bound, k, one, codes, bits,
+                        bounds, queries, allowed,
+                    )  # fmt: skip
+                    found.limits[one] = min(found.limits[one], reach)
+                n = 0
                 for start in range(0, count, BLOCK):
                     limit = padded_limit(found.limits[one], room)
                     mask = mask_near(sums, one - q, start, offset, size, bound, limit)
                     if mask == 0:
                         continue
+                    n = list_rows(_inside(mask, count - start), first + start, rows, n)
+                    if n >= _TOGETHER:
+                        _take_near(
+                            rows, n, one, codes, bits, bounds, queries, near, allowed,
+                            found,
+                        )  # fmt: skip
+                        n = 0
+                if n > 0:
                     _take_near(
-                        mask, start, min(start + BLOCK, count), first, one, codes, bits,
-                        bounds, queries, allowed, found,
-                    )  # fmt: skip
+                        rows, n, one, codes, bits, bounds, queries, near, allowed, found
+                    )
     if not found.keep_all:
         sort_heaps(found)

@@ -51,6 +51,7 @@ _COSINE, _EUCLIDEAN, _INNER_PRODUCT = METRIC_NUMBERS.values()
 _LEAST, _MOST = 1e-140, 1e140
 # Below this cosine distance, 1 - cosine has lost a third of its digits.
 _CANCELS = 2.0**-12
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 # Two unit-norm vectors that differ by rounding alone have a cosine distance below this.
 _SAME = 1e-31
 
@@ -377,6 +378,56 @@ def scale_to_unit(rows, out):
         inverse = 1 / np.sqrt(squared) if squared > 0 else 0.0
         for j in range(rows.shape[1]):
             out[r, j] *= inverse
+
+
+@kernel
+def center_floats(rows, c, unit, out, sums):
+    """Center float queries: b = unit * x - c.
+
+    Parameters
+    ----------
+    rows : float32 or float64 array (n_rows, d), read-only
+    c : float64 array (d,), read-only
+        Multiplied by ``unit`` already.
+    unit : float
+    out : float32 array (n_rows, d)
+        Filled with b.
+    sums : float64 array (3, n_rows)
+        Filled with <b, b>, <y, y> and <y, c>, where y = unit * x.
+
+    Returns
+    -------
+    fits : bool
+        Whether float32 holds all of b, and float64 all sums.
+    """
+    d, fits = rows.shape[1], True
+    whole = d // 4 * 4
+    b, y, p = np.empty(4), np.empty(4), np.empty(4)
+    for r in range(rows.shape[0]):
+        b[:], y[:], p[:] = 0.0, 0.0, 0.0
+        beyond = 0
+        for j in range(0, whole, 4):
+            for i in range(4):
+                x = np.float64(rows[r, j + i]) * unit
+                gap = x - c[j + i]
+                out[r, j + i] = np.float32(gap)
+                beyond += abs(gap) > _LARGEST_FLOAT32
+                b[i] += gap * gap
+                y[i] += x * x
+                p[i] += x * c[j + i]
+        for j in range(whole, d):
+            x = np.float64(rows[r, j]) * unit
+            gap = x - c[j]
+            out[r, j] = np.float32(gap)
+            beyond += abs(gap) > _LARGEST_FLOAT32
+            b[0] += gap * gap
+            y[0] += x * x
+            p[0] += x * c[j]
+        sums[0, r] = (b[0] + b[1]) + (b[2] + b[3])
+        sums[1, r] = (y[0] + y[1]) + (y[2] + y[3])
+        sums[2, r] = (p[0] + p[1]) + (p[2] + p[3])
+        fits &= beyond == 0
+    return fits
 
 
 @kernel

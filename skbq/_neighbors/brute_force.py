@@ -251,9 +251,15 @@ def nearest(
             _merge(_nearest_in_parts(comparison, some, row_parts, k, eligible), k)
             for some in _batches(part, _count_queries(comparison.codes))
         ]
-        return Neighbors(*map(np.concatenate, zip(*blocks, strict=True)))
+        return _stack(blocks)
 
-    parts = run_threads(search, query_parts)
+    return _stack(run_threads(search, query_parts))
+
+
+def _stack(parts: list[Neighbors]) -> Neighbors:
+    """Put what was found for some queries below what was found for others."""
+    if len(parts) == 1:
+        return parts[0]
     return Neighbors(*map(np.concatenate, zip(*parts, strict=True)))
 
 

@@ -5,9 +5,12 @@ Estimators call these at the top of ``fit`` and of the query methods, since
 """
 
 from collections.abc import Sequence
+from math import isfinite
 from numbers import Integral, Real
 
 import numpy as np
+
+_BOOLS = (bool, np.bool_)
 
 
 def _refuse(value: object, name: str, owner: object, expected: str) -> str:
@@ -41,12 +44,11 @@ def check_int(
     ValueError
         If it lies outside.
     """
-    expected = _interval(low, high, "an int", True)
-    if not isinstance(value, Integral) or isinstance(value, bool | np.bool_):
-        raise TypeError(_refuse(value, name, owner, expected))
-    if not low <= int(value) <= high:
-        raise ValueError(_refuse(value, name, owner, expected))
-    return int(value)
+    is_int = isinstance(value, Integral) and not isinstance(value, _BOOLS)
+    if is_int and low <= int(value) <= high:  # type: ignore[call-overload]
+        return int(value)  # type: ignore[call-overload]
+    text = _refuse(value, name, owner, _interval(low, high, "an int", True))
+    raise ValueError(text) if is_int else TypeError(text)
 
 
 def check_real(
@@ -68,15 +70,15 @@ def check_real(
     ValueError
         If it is NaN, infinite or outside the interval.
     """
-    expected = _interval(low, high, "a float", closed_low, closed_high)
-    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
-        raise TypeError(_refuse(value, name, owner, expected))
-    number = float(value)
+    is_real = isinstance(value, Real) and not isinstance(value, _BOOLS)
+    number = float(value) if is_real else 0.0  # type: ignore[arg-type]
     above = number >= low if closed_low else number > low
     below = number <= high if closed_high else number < high
-    if not (np.isfinite(number) and above and below):
-        raise ValueError(_refuse(value, name, owner, expected))
-    return number
+    if is_real and isfinite(number) and above and below:
+        return number
+    expected = _interval(low, high, "a float", closed_low, closed_high)
+    text = _refuse(value, name, owner, expected)
+    raise ValueError(text) if is_real else TypeError(text)
 
 
 def check_n_jobs(value: object, owner: object) -> None:
@@ -89,7 +91,7 @@ def check_n_jobs(value: object, owner: object) -> None:
     expected = "None or an int other than 0, where -1 means all processors"
     if value is None:
         return
-    if not isinstance(value, Integral) or isinstance(value, bool | np.bool_):
+    if not isinstance(value, Integral) or isinstance(value, _BOOLS):
         raise TypeError(_refuse(value, "n_jobs", owner, expected))
     if value == 0:
         raise ValueError(_refuse(value, "n_jobs", owner, expected))
@@ -109,9 +111,9 @@ def check_option(
     ValueError
         If it is another string.
     """
+    is_text = isinstance(value, str)
+    if is_text and value in options:
+        return value  # type: ignore[return-value]
     expected = " or ".join(filter(None, [f"one of {sorted(options)}", also]))
-    if not isinstance(value, str):
-        raise TypeError(_refuse(value, name, owner, expected))
-    if value not in options:
-        raise ValueError(_refuse(value, name, owner, expected))
-    return value
+    text = _refuse(value, name, owner, expected)
+    raise ValueError(text) if is_text else TypeError(text)

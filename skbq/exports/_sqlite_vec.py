@@ -25,30 +25,26 @@ import sqlite3  # pysqlite3 instead, where sqlite3 cannot load extensions
 import numpy as np
 import sqlite_vec
 """
-STORED_FILE = "items.db"
-_OPEN = f"""\
-connection = sqlite3.connect("{STORED_FILE}")
+_PYTHON = """\
+connection = sqlite3.connect("items.db")
 connection.enable_load_extension(True)
 sqlite_vec.load(connection)
-"""
-_FILL = """\
 connection.execute(
     "CREATE VIRTUAL TABLE IF NOT EXISTS items USING vec0($columns)"
 )
+codes, query_codes = prepare.codes(vectors), prepare.codes(queries)
 rows = np.asarray(vectors, dtype="<f4")
 connection.executemany(
     "INSERT INTO items ($names) VALUES ($marks)",
-    ($row for i, code in enumerate(prepare.codes(vectors))),
+    ($row for i, code in enumerate(codes)),
 )
 connection.commit()
-"""
-_SEARCH = """\
 statement = \"\"\"
 $query
 \"\"\"
 neighbors = np.array([
     [i for (i,) in connection.execute(statement, $bound)]
-    for q, code in zip(np.asarray(queries, dtype="<f4"), prepare.codes(queries))
+    for q, code in zip(np.asarray(queries, dtype="<f4"), query_codes)
 ])
 connection.close()
 """
@@ -67,7 +63,7 @@ def _write(plan: Plan) -> Snippets:
     names = ["id", "code", "embedding", "square"]
     names = names[: (4 if square else 3) if reranks else 2]
     types = {
-        "id": f"id {'TEXT' if plan.ids == 'text' else 'INTEGER'} PRIMARY KEY",
+        "id": "id INTEGER PRIMARY KEY",
         "code": f"code bit[{8 * plan.n_bytes}]",
         "embedding": f"embedding float[{plan.d}]",
         "square": "+square FLOAT",
@@ -103,7 +99,7 @@ def _write(plan: Plan) -> Snippets:
         program(
             plan,
             _IMPORTS,
-            _OPEN + ("" if plan.stored else _FILL) + _SEARCH,
+            _PYTHON,
             **shared,
             marks=", ".join(marks[n] for n in names),
             row=f"({', '.join(python[n] for n in names)})",

@@ -351,6 +351,33 @@ def test_rounded_tables_bound_from_below(rng, group, reach):
 
 
 @needs_compiler
+@pytest.mark.parametrize("k", [1, 40, 250, 900])
+@pytest.mark.parametrize("order", ["as they come", "nearest last", "all alike"])
+def test_limit_of_the_first_tile(rng, k, order):
+    """Ties, masks and rows left out do not fall to the limit that is sought first."""
+    n = 3000
+    codes = make_codes(rng, n, 24, 2)
+    values = rng.standard_normal((5, 24)).astype(np.float32)
+    offset, scale = make_scales(rng, n, -1)
+    if order == "all alike":
+        codes[:], offset[:], scale[:] = codes[0], 0.5, -1
+    pair = naive.unpack(codes, 24), values
+    distances = naive.estimates(*pair, (LOW, HIGH), offset, scale)
+    if order == "nearest last":
+        last = np.argsort(-distances[0], kind="stable")
+        codes, offset, scale = codes[last], offset[last], scale[last]
+        distances = distances[:, last]
+    scan = from_vectors(codes, values, (LOW, HIGH), offset, scale)
+    assert_nearest(scan, distances, k)
+    few = np.arange(n) % 3 == 0
+    left_out = np.argmin(distances, axis=1)
+    assert_nearest(scan, distances, k, mask=few, left_out=left_out)
+    # Fewer rows count than are asked for.
+    none = np.arange(n) >= n - 5
+    assert_nearest(scan, distances, 5, mask=none)
+
+
+@needs_compiler
 @pytest.mark.parametrize("bits", [1, 2])
 def test_tables_of_values_bound_from_below(rng, bits):
     """Sums in float32 are not above exact ones; and rounding alone is between them."""

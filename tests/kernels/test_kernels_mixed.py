@@ -18,7 +18,7 @@ from test_kernels_lookup import (
     within,
 )
 
-from skbq._kernels import dispatch, rounded_tables, simd, tiles
+from skbq._kernels import query_tables, simd, tiles
 from skbq._kernels.dispatch import NibbleValues, from_vectors_by_nibble
 from skbq._kernels.memory import read_only
 from skbq._kernels.mixed_depths import square_norms
@@ -146,15 +146,16 @@ def test_tiles_of_nibbles_are_alike_where_tables_have_64_entries(rng):
 
 @needs_compiler
 def test_tables_of_64_entries_repeat(rng, monkeypatch):
-    everything = slice(None)
-    scan = make_scan(np.random.default_rng(0), COUNTS[4])[0].scan(everything)
-    monkeypatch.setattr(dispatch, "ENTRIES", 64)
-    monkeypatch.setattr(rounded_tables, "ENTRIES", 64)
-    wide = make_scan(np.random.default_rng(0), COUNTS[4])[0].scan(everything)
-    assert wide.tables.shape == (len(scan.tables), 64)
-    if tiles.ENTRIES == 16:
-        assert_array_equal(wide.tables[:, :16], scan.tables)
-        assert_array_equal(wide.bounds.queries, scan.bounds.queries)
+    exact = rng.standard_normal((3, 10, 16)).astype(np.float32)
+    filled = []
+    monkeypatch.setattr(query_tables, "ENTRIES", 64)
+    monkeypatch.setattr(
+        query_tables, "round_one", lambda raw, *rest: filled.append(raw.copy())
+    )
+    query_tables.tables_of_nibbles.py_func(exact, -1, None, None)
+    for raw, sums in zip(filled, exact, strict=True):
+        assert raw.shape == (10, 64)
+        assert_array_equal(raw, np.tile(-sums, 4))
 
 
 def digest_of_results():

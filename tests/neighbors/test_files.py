@@ -403,10 +403,7 @@ ALTERATIONS = [
 @pytest.mark.parametrize("mmap_mode", [None, "r"])
 def test_what_a_kernel_relies_on_is_checked(X, path, alter, mmap_mode):
     index = BinaryNeighbors(
-        quantizer=rotated(method="hadamard"),
-        query="vectors",
-        oversampling=2,
-        corrections="exact",
+        quantizer=rotated(method="hadamard"), query="vectors", oversampling=2
     )
     index.fit(X).remove([5]).save(path)
     header, arrays = taken_apart(path)

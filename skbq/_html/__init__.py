@@ -1,1 +1,0 @@
-"""Reports as HTML: pages for files, pieces for notebooks, charts as inline SVG."""
