@@ -61,7 +61,8 @@ def machine_lines(sets):
 
 def size_lines(one):
     yield ""
-    yield f"**{one['rows']:,} rows of {one['d']} coordinates**"
+    yield "<details>"
+    yield f"<summary>{one['rows']:,} rows of {one['d']} coordinates</summary>"
     yield ""
     yield "| method | bytes/row | built in | search adds at peak |"
     yield "|---|---:|---:|---:|"
@@ -74,6 +75,8 @@ def size_lines(one):
     for cell in one["cells"]:
         yield ""
         yield from cell_lines(one, cell)
+    yield ""
+    yield "</details>"
     yield ""
 
 

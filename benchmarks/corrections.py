@@ -1,72 +1,81 @@
-"""What fewer bytes of corrections cost: recall with float16 ones less that with exact.
+"""What fewer bytes of corrections cost: recall with short ones, or none, less exact.
 
-    python benchmarks/corrections.py [SET.npz ...]
+    python benchmarks/corrections.py [SET.npz ...] [--out TABLE.md]
 
-Codes of PCAQuantizer of 1, 2 and 4 bits, asymmetric search by cosine, recall@10 without
-reranking. The last column has no corrections at all. A set holds the arrays ``base``
-and ``queries``; the shipped embeddings come first.
+Asymmetric search by cosine, recall@10 without reranking, by ``corrections=True`` (3
+bytes a row), "exact" (8 bytes) and False (none). Differences are paired, query by
+query, with intervals at 95 %. A set holds the arrays ``base`` and ``queries``; the
+shipped embeddings come first.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-from _sets import load_sets
+from _sets import describe_run, load_sets
 
-from skbq import BinaryNeighbors, PCAQuantizer
+from skbq import BinaryNeighbors, BinaryQuantizer, PCAQuantizer, TwoBitQuantizer
+from skbq._utils.estimate import mean_estimate
+from skbq._utils.similarity import similarities
 
 K = 10
+SEED = 0
+QUANTIZERS = {
+    "BinaryQuantizer": BinaryQuantizer(),
+    "TwoBitQuantizer": TwoBitQuantizer(),
+    **{
+        f"PCAQuantizer({bits})": PCAQuantizer(bits, random_state=SEED)
+        for bits in (1, 2, 4)
+    },
+}
 
 
 def unit(x):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def sums_of(quantizer, rows):
-    """Return <a, a> and <q, a> of rows, block by block."""
-    blocks = [
-        quantizer._encode_with_sums(
-            np.ascontiguousarray(rows[start : start + 2048])
-        ).sums
-        for start in range(0, len(rows), 2048)
-    ]
-    return np.concatenate(blocks, axis=1)[:2]
-
-
-def recalls(rows, queries, bits):
-    """Return recall of exact, float16 and no corrections."""
-    index = BinaryNeighbors(
-        quantizer=PCAQuantizer(bits, exponent=1, random_state=0), query="vectors"
-    ).fit(rows)
-    quantizer = index.quantizer_
-    squares, along = sums_of(quantizer, rows)
-    values = index.codes_.unpack()
-    centered = (queries - quantizer.mean_).astype(np.float32)
-    products = quantizer._project(centered) @ values.T
-    scale, offset = index._rows.corrections.decoded()
-    estimates = (
-        squares / 2 - squares / along * products,
-        offset + scale * products,
-        -products,
-    )
-    true = queries @ rows.T
+def recalls(rows, queries, quantizer):
+    """Return recall of each query by exact, short and no corrections."""
+    true = similarities(queries, rows, "cosine")
     limits = np.sort(true, axis=1)[:, [-K]] - 1e-6
-    for distances in estimates:
-        found = np.argpartition(distances, K, axis=1)[:, :K]
-        yield (np.take_along_axis(true, found, axis=1) >= limits).mean()
+    quantizer = quantizer.fit(rows)
+    for corrections in ("exact", True, False):
+        index = BinaryNeighbors(
+            K, quantizer=quantizer, query="vectors", corrections=corrections
+        ).fit(rows)
+        found = index.kneighbors(queries, return_distance=False)
+        yield (np.take_along_axis(true, found, axis=1) >= limits).mean(axis=1)
+
+
+def difference(less, exact):
+    gap = mean_estimate(less - exact, 0.95)
+    return f"{gap.value:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
+
+
+def table(sets):
+    """Yield the lines of the table, set by set."""
+    yield "| set | code | exact | short less exact | none less exact |"
+    yield "|---|---|---:|---:|---:|"
+    for name, rows, queries in sets:
+        for code, quantizer in QUANTIZERS.items():
+            exact, short, none = recalls(unit(rows), unit(queries), quantizer)
+            changes = f"{difference(short, exact)} | {difference(none, exact)}"
+            yield f"| {name} | {code} | {exact.mean():.4f} | {changes} |"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="*", type=Path, metavar="SET.npz")
+    parser.add_argument("--out", type=Path, help="write the table there")
     arguments = parser.parse_args()
-    print("| set | bits | exact | float16 less exact | none less exact |")
-    print("|---|---:|---:|---:|---:|")
-    for name, rows, queries in (*load_sets([]), *load_sets(arguments.sets)):
-        for bits in (1, 2, 4):
-            exact, short, none = recalls(unit(rows), unit(queries), bits)
-            changes = f"{short - exact:+.4f} | {none - exact:+.4f}"
-            print(f"| {name} | {bits} | {exact:.4f} | {changes} |", flush=True)
+    sets = [*load_sets([]), *(load_sets(arguments.sets) if arguments.sets else [])]
+    lines = ["# Corrections of fewer bytes", "", str(__doc__).strip(), ""]
+    lines += [*describe_run([name for name, *_ in sets], SEED), ""]
+    for line in table(sets):
+        print(line, flush=True)
+        lines.append(line)
+    if arguments.out:
+        arguments.out.write_text("\n".join([*lines, ""]))
 
 
 if __name__ == "__main__":

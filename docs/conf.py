@@ -86,6 +86,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"skbq {release}"
 html_static_path = ["_static", str(_MATHJAX)]
 html_css_files = ["skbq.css"]
+html_favicon = "_static/favicon.svg"
 html_show_sourcelink = False
 # Only the reference is deep enough for a list of pages at its side.
 html_sidebars = {
@@ -104,7 +105,7 @@ html_sidebars = {
     )
 }
 html_theme_options = {
-    "show_prev_next": False,
+    "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
     "navbar_align": "left",
     "show_nav_level": 2,

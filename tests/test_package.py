@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -20,7 +21,7 @@ MODULES = sorted(ROOT.rglob("*.py"))
 FLOORS = [
     {"codes", "_kernels"},
     {"_utils"},
-    {"theory", "datasets", "_readers"},
+    {"theory", "datasets", "_readers", "_html"},
     {"_quantization"},
     {"metrics", "_profiling", "_neighbors", "exports"},
     {"_advisor"},
@@ -37,6 +38,7 @@ ONLY = {
     "joblib": {"_utils"},
     "threadpoolctl": {"_utils"},
     "matplotlib": {"_displays"},
+    "jinja2": {"_html"},
 }
 
 
@@ -117,7 +119,7 @@ def test_import_compiles_nothing():
 
 
 def test_import_is_light():
-    heavy = ["matplotlib", "pandas", "polars", "sphinx", "pytest", "IPython"]
+    heavy = ["matplotlib", "jinja2", "pandas", "polars", "sphinx", "pytest", "IPython"]
     loaded = run(
         "import sys, sklearn, numba\n"
         "before = set(sys.modules)\n"
@@ -201,3 +203,18 @@ def test_only_codes_and_kernels_know_the_bits(path):
             assert node.attr not in {"packbits", "unpackbits", "bitwise_count"}
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.FloorDiv):
             assert getattr(node.right, "value", None) != 8
+
+
+def test_version_and_requirements_are_the_same_everywhere():
+    root = Path(__file__).parents[1]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    citation = (root / "CITATION.cff").read_text()
+    recipe = (root / "packaging" / "conda-forge" / "recipe.yaml").read_text()
+    assert f"\nversion: {skbq.__version__}\n" in citation
+    assert f'version: "{skbq.__version__}"' in recipe
+    assert f'python_min: "{project["requires-python"].removeprefix(">=")}"' in recipe
+    required = re.search(r"  run:\n((?:    - .*\n)+)", recipe)[1]
+    names = [line.strip("- ").replace(" ", "") for line in required.splitlines()]
+    assert names[1:] == project["dependencies"]
+    oldest = (root / ".ci" / "oldest.txt").read_text().splitlines()
+    assert {name.replace(">=", "==") + ".0" for name in names[1:]} <= set(oldest)

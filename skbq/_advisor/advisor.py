@@ -2,15 +2,17 @@
 
 import logging
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state, estimator_html_repr
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._html.page import HTMLReportMixin, page, piece
 from .._neighbors.index import BinaryNeighbors
 from .._profiling.profiler import HeterogeneityProfiler
 from .._quantization.base import Quantizer
@@ -18,7 +20,7 @@ from .._quantization.rotation import RandomRotation, rotation_method
 from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
 from .._utils.similarity import scaled_rows
-from .._utils.typing import METRICS, Metric, RandomState
+from .._utils.typing import METRICS, REPORT_FORMATS, Metric, RandomState, ReportFormat
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..exports import Export, export_best
 from .bench import Bench, whole_data
@@ -26,7 +28,8 @@ from .candidates import all_strategies, bytes_per_row, kind_of, make_index
 from .choice import Task
 from .drift import DriftResult, compare_rows
 from .exporting import export_candidates
-from .report import as_html, as_text, say_outcome, verdict
+from .html_report import EngineSettings, advice_values, engine_settings
+from .report import as_text, say_outcome, verdict
 from .results import Advice, ResultsTable, recommendation, results_table
 from .sampling import Sample, draw_sample
 from .speed import relative_speeds
@@ -54,7 +57,7 @@ _HELD_OUT = (
 _log = logging.getLogger("skbq")
 
 
-class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
+class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     """Choose how to quantize vectors, by measuring on queries that are held out.
 
     One bit or two, thresholds at the mean or at zero, rotated or not, symmetric or
@@ -415,21 +418,41 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
         check_is_fitted(self)
         return verdict(self._advice)
 
-    def report(self, format: str = "text") -> str:
+    def report(self, format: ReportFormat = "text") -> str:
         """Say what was found, what it costs and how sure it is.
 
         Parameters
         ----------
         format : {"text", "html"}, default="text"
+            "html": a page of its own, with pictures and settings to copy, to be written
+            to a file.
 
         Returns
         -------
         report : str
         """
         check_is_fitted(self)
-        check_option(format, "format", "report", ["text", "html"])
-        write = as_html if format == "html" else as_text
-        return write(self._advice, self.profile_.report(), self.warnings_)
+        check_option(format, "format", "report", REPORT_FORMATS)
+        if format == "text":
+            return as_text(self._advice, self.profile_.report(), self.warnings_)
+        return self._report_page("How to quantize these vectors")
+
+    def _report_page(self, title: str, engine: str | None = None) -> str:
+        """Return the report as a page, with the settings of one engine unfolded."""
+        engines = engine_settings(self._advice, engine)
+        values = self._report_values(engines)
+        return page("advice.html", title=title, parameters=self.get_params(), **values)
+
+    def _report_piece(self) -> str:
+        return piece("advice.html", **self._report_values())
+
+    def _report_values(
+        self, engines: Sequence[EngineSettings] = ()
+    ) -> dict[str, object]:
+        index = self.make_estimator()
+        return advice_values(
+            self._advice, self.profile_, self.warnings_, index, engines
+        )
 
     def export(self, engine: str) -> Export:
         """Give settings of a vector database or library that it runs as they are.
@@ -529,11 +552,3 @@ class QuantizationAdvisor(DocLinkMixin, BaseEstimator):
             rng,
             rotated=self._rotation is not None,
         )
-
-    def _repr_html_(self) -> str:
-        if hasattr(self, "results_"):
-            return self.report(format="html")
-        return estimator_html_repr(self)
-
-    def _repr_mimebundle_(self, **kwargs: object) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}

@@ -12,8 +12,10 @@ _LEVELS_OF: tuple[tuple[int, tuple[Levels, ...]], ...] = (
     (1, (PLAIN_LEVELS,)),
     (2, (PLAIN_LEVELS, "lloyd_max")),
 )
-# Bytes of a correction of a row, a float32 number.
-_CORRECTION_BYTES = 4
+# Bytes of the corrections of a row.
+_CORRECTION_BYTES = 3
+# And of its norm, which error bounds of inner products need.
+_NORM_BYTES = 2
 
 
 class Kind(NamedTuple):
@@ -30,10 +32,10 @@ def kind_of(strategy: Strategy) -> Kind:
 
 def bytes_per_row(strategy: Strategy, n_features: int, metric: str) -> int:
     """Return the memory that is searched for each row: its code and corrections."""
-    n_corrections = 0
+    corrections = 0
     if strategy.query == "vectors":
-        n_corrections = 3 if metric == "inner_product" else 2
-    return strategy.bits * code_width(n_features) + _CORRECTION_BYTES * n_corrections
+        corrections = _CORRECTION_BYTES + _NORM_BYTES * (metric == "inner_product")
+    return strategy.bits * code_width(n_features) + corrections
 
 
 def make_index(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._utils.estimate import Estimate, mean_estimate
+from .._utils.estimate import WIDEST, Estimate, mean_estimate
 from ..theory import predict_recall
 
 CONFIDENCE = 0.9
@@ -26,8 +26,6 @@ MIN_ROWS = 100
 # in ten intervals still held on the five sets tried, and at larger ratios they span
 # most of the scale.
 MAX_DEPTH_RATIO = 4.0
-# An interval wider than that says nothing about recall.
-WIDEST = 0.5
 _LARGEST = 50
 _N_POINTS = 32
 

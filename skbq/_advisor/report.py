@@ -1,32 +1,21 @@
-"""The advice in words: text for terminals, HTML for notebooks and files."""
+"""The advice in words, for terminals; :mod:`.html_report` says the same in HTML."""
 
 from collections.abc import Iterable
-from html import escape
 from textwrap import fill
 
 import numpy as np
 
 from .._quantization.strategy import Strategy
-from .._utils.estimate import Estimate
+from .._utils.estimate import WIDEST, Estimate, say_recall
 from .candidates import Kind, kind_of
 from .choice import MAX_OVERSAMPLING, Option
 from .paired_comparison import PairedComparison
-from .recall_curve import CONFIDENCE, NEARLY, WIDEST, rows_to_support
+from .recall_curve import CONFIDENCE, NEARLY, rows_to_support
 from .results import Advice, Reranked
 from .strategy_search import Evaluation
 
 # Columns of a text.
-_WIDTH = 88
-
-
-def say_recall(recall: Estimate) -> str:
-    """Print recall with its interval, or the interval alone if that says little."""
-    if recall.high - recall.low > WIDEST:
-        return (
-            f"not known ({recall.low:.2f} to {recall.high:.2f} at "
-            f"{100 * recall.confidence:g} %)"
-        )
-    return f"{recall:.3f}"
+_WIDTH = 80
 
 
 def say_outcome(advice: Advice) -> list[str]:
@@ -104,41 +93,19 @@ def _say_trend(advice: Advice) -> list[str]:
 def as_text(advice: Advice, profile: str, warnings: list[str]) -> str:
     """Write the report for a terminal."""
     lines = [*map(_wrapped, headline(advice)), ""]
-    reasons = _reasons(advice)
-    if reasons:
-        lines += ["Why", *(_wrapped(f"- {text}") for text in reasons), ""]
+    why = reasons(advice)
+    if why:
+        lines += ["Why", *(_wrapped(f"- {text}") for text in why), ""]
     if warnings:
         lines += ["Warnings", *(_wrapped(f"- {text}") for text in warnings), ""]
-    lines += [_wrapped(_table_title(advice)), ""]
-    lines += [*_text_table(_header(advice), _ladder(advice)), ""]
+    lines += [_wrapped(table_title(advice)), ""]
+    lines += [*_text_table(table_header(advice), ladder(advice)), ""]
     lines += ["The vectors", *(_wrapped(f"- {x}") for x in profile.splitlines())]
     return "\n".join(lines)
 
 
 def _wrapped(text: str) -> str:
     return fill(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-
-
-def as_html(advice: Advice, profile: str, warnings: list[str]) -> str:
-    """Write the report as a piece of HTML without scripts or outside files."""
-    first, *others = headline(advice)
-    parts = [f"<p><b>{escape(first)}</b></p>", _html_list(others)]
-    reasons = _reasons(advice)
-    if reasons:
-        parts += ["<p><b>Why</b></p>", _html_list(reasons)]
-    if warnings:
-        parts += ["<p><b>Warnings</b></p>", _html_list(warnings)]
-    parts.append(f"<p>{escape(_table_title(advice))}</p>")
-    parts.append(_html_table(_header(advice), _ladder(advice)))
-    parts.append("<details><summary>All strategies</summary>")
-    parts.append(f"<p>{escape(_everything_title(advice))}</p>")
-    parts.append(
-        _html_table([*_header(advice), "rows", "queries"], _everything(advice))
-    )
-    parts.append("</details><details><summary>The vectors</summary>")
-    parts.append(_html_list(profile.splitlines()))
-    parts.append("</details>")
-    return '<div class="skbq-report">\n' + "\n".join(parts) + "\n</div>"
 
 
 def headline(advice: Advice) -> list[str]:
@@ -158,7 +125,7 @@ def verdict(advice: Advice) -> str:
     reranking = (
         "without reranking"
         if choice.oversampling is None
-        else f"reranking {_n_candidates(advice)} candidates"
+        else f"reranking {n_candidates(advice)} candidates"
     )
     speed = advice.speed(choice.strategy)
     return (
@@ -178,7 +145,7 @@ def _verb(advice: Advice) -> str:
     return "Target not reached; nearest to it"
 
 
-def _n_candidates(advice: Advice) -> int:
+def n_candidates(advice: Advice) -> int:
     oversampling = advice.findings.choice.oversampling or 1.0
     return int(np.ceil(oversampling * advice.task.n_neighbors - 1e-9))
 
@@ -188,7 +155,7 @@ def _say_reranking(advice: Advice) -> str:
     if oversampling is None:
         return "Reranking: none is needed."
     return (
-        f"Reranking: by the vectors, {_n_candidates(advice)} candidates for k = "
+        f"Reranking: by the vectors, {n_candidates(advice)} candidates for k = "
         f"{advice.task.n_neighbors} (oversampling {oversampling:g})."
     )
 
@@ -217,7 +184,7 @@ def _say_memory(advice: Advice) -> str:
     return f"{line}."
 
 
-def _reasons(advice: Advice) -> list[str]:
+def reasons(advice: Advice) -> list[str]:
     """Say what each part of the recommendation is better than, and how surely."""
     choice, task = advice.findings.choice, advice.task
     compared = advice.findings.comparisons[kind_of(choice.strategy)]
@@ -313,7 +280,7 @@ def _extras(strategy: Strategy) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _table_title(advice: Advice) -> str:
+def table_title(advice: Advice) -> str:
     task, curve = advice.task, advice.chosen.curve
     return (
         f"What more memory buys on {curve.n_rows:,} rows: bytes per vector of the "
@@ -324,7 +291,7 @@ def _table_title(advice: Advice) -> str:
     )
 
 
-def _everything_title(advice: Advice) -> str:
+def everything_title(advice: Advice) -> str:
     n_queries = min(e.n_queries for e in advice.findings.evaluations.values())
     return (
         f"Strategies of {n_queries:,} queries were screened and left behind there: "
@@ -340,12 +307,12 @@ def _best_of(kinds: Iterable[Kind], advice: Advice) -> list[Evaluation]:
     return [findings.evaluations[s] for s in chosen]
 
 
-def _ladder(advice: Advice) -> list[list[str]]:
+def ladder(advice: Advice) -> list[list[str]]:
     evaluations = _best_of(advice.findings.comparisons, advice)
     return [_cells(evaluation, advice) for evaluation in evaluations]
 
 
-def _everything(advice: Advice) -> list[list[str]]:
+def everything(advice: Advice) -> list[list[str]]:
     return [
         [*_cells(e, advice), f"{e.curve.n_rows:,}", f"{e.curve.n_queries:,}"]
         for e in advice.findings.evaluations.values()
@@ -374,31 +341,22 @@ def _short(recall: Estimate, *, with_limits: bool = True) -> str:
     return f"{recall.value:.3f} [{recall.low:.3f}, {recall.high:.3f}]"
 
 
-def _header(advice: Advice) -> list[str]:
+def table_header(advice: Advice) -> list[str]:
     recall = f"recall@{advice.task.n_neighbors} ({100 * CONFIDENCE:g} %)"
     return ["strategy", "bytes", recall, "oversampling", "reranked", "speed"]
 
 
 def _text_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    """Align columns; where that is too wide, names have lines of their own."""
     rows = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-
-    def line(cells: list[str]) -> str:
-        first, *others = zip(cells, widths, strict=True)
-        padded = [f"{first[0]:<{first[1]}}"]
-        padded += [f"{cell:>{width}}" for cell, width in others]
-        return "  ".join(padded)
-
-    return [line(cells) for cells in rows]
-
-
-def _html_table(header: list[str], rows: list[list[str]]) -> str:
-    def line(tag: str, cells: list[str]) -> str:
-        return "<tr>" + "".join(f"<{tag}>{escape(c)}</{tag}>" for c in cells) + "</tr>"
-
-    body = [line("th", header), *(line("td", cells) for cells in rows)]
-    return "<table>\n" + "\n".join(body) + "\n</table>"
-
-
-def _html_list(lines: list[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    first, *widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for name, *cells in rows:
+        figures = "".join(
+            f"  {cell:>{width}}" for cell, width in zip(cells, widths, strict=True)
+        )
+        if first + len(figures) <= _WIDTH:
+            lines.append(f"{name:<{first}}{figures}")
+        else:
+            lines += [_wrapped(name), f"  {figures}"]
+    return lines

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigvalsh
 from sklearn.utils.validation import check_is_fitted
 
 from .._profiling.profiler import HeterogeneityProfiler
+from .._utils.statistics import principal_variances
 from .drawing import BLUE, GRAY, ORANGE, side_by_side
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class HeterogeneityDisplay:
         display = cls(
             scale=profiler.scale_,
             sign_entropy=profiler.sign_entropies_,
-            explained_variance=np.maximum(eigvalsh(profiler.covariance_)[::-1], 0.0),
+            explained_variance=principal_variances(profiler.covariance_),
             heterogeneity=profiler.heterogeneity_,
             effective_dimension=profiler.effective_dimension_,
         )

@@ -9,20 +9,22 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from .._quantization.base import CorrectingEncoder, VectorEncoder
+from .._quantization.correction_range import scaled_range, sum_codes
 from .._quantization.steps import apply_steps, fit_steps, split_quantizer
 from .._utils.parallel import cache_blocks, fixed_blocks, map_slices
 from .._utils.similarity import scaled_rows
 from .._utils.validation import float_dtype, float_rows
-from ..codes import CodeArray, MixedDepths, empty_codes, is_codes
+from ..codes import CodeArray, empty_codes, is_codes
 from .float_queries import (
     CenteredQueries,
+    CorrectionKind,
     Corrections,
+    OutOfReachError,
     center_queries,
     check_has_thresholds,
     choose_unit,
     correct_codes,
     measure_distortion,
-    sum_codes,
 )
 
 # What a quantizer learns from at most, as rows and as numbers, which are copied to
@@ -70,9 +72,13 @@ class Encoder:
             codes = self.last.transform(seen)
         return _check_result(codes, self.last)
 
-    def center(self, X: np.ndarray, unit: float = 1.0) -> CenteredQueries:
+    def center(
+        self, X: np.ndarray, unit: float = 1.0, *, corrected: bool = True
+    ) -> CenteredQueries:
         """Prepare float queries for the estimate."""
-        centered = center_queries(self.see(X), self.mean, self.metric, unit)
+        centered = center_queries(
+            self.see(X), self.mean, self.metric, unit, corrected=corrected
+        )
         if isinstance(self.last, CorrectingEncoder):
             return centered._replace(values=self.last._project(centered.values))
         return centered
@@ -87,7 +93,7 @@ class Encoder:
         self,
         X: np.ndarray,
         *,
-        corrections: bool = False,
+        corrections: CorrectionKind | None = None,
         like: Corrections | None = None,
         n_jobs: int | None = None,
     ) -> EncodedRows:
@@ -97,17 +103,18 @@ class Encoder:
         ----------
         X : ndarray of shape (n_samples, n_features)
             May be a memory map; blocks of it are read.
-        corrections : bool, default=False
-            Whether to give the corrections of float queries, else None.
+        corrections : {"exact", "short", "none"}, default=None
+            What asymmetric search keeps of each row; None: it is not asked for.
         like : Corrections, default=None
-            Those of rows that these will be added to; None: there are none.
+            Those of rows that these will be added to, whose kind counts.
 
         Returns
         -------
         encoded : EncodedRows
         """
         blocks = _blocks(*X.shape)
-        if len(blocks) == 1 and not corrections:  # as a single query is
+        wanted = corrections is not None or like is not None
+        if len(blocks) == 1 and not wanted:  # as a single query is
             return EncodedRows(self.encode(self.see(X)), None)
         filling = _Filling(self, len(X), corrections, like)
         filling.put(blocks[0], X[blocks[0]])
@@ -126,7 +133,7 @@ def fit_encode(
     X: np.ndarray,
     metric: str,
     *,
-    corrections: bool = False,
+    corrections: CorrectionKind | None = None,
     n_jobs: int | None = None,
 ) -> EncodedRows:
     """Fit a quantizer on rows and encode them, each row scaled and encoded once.
@@ -210,25 +217,26 @@ def _blocks(n_rows: int, width: int) -> list[slice]:
 class _Filling:
     """Codes and corrections that are filled block by block.
 
-    The first block decides the kind of the codes and of the corrections: those of codes
-    of mixed depth are float16, which changed recall by .003 at most on five sets
-    (``benchmarks/results/corrections.md``).
+    The first block decides the kind of the codes. Corrections are made short once all
+    rows are there.
     """
 
     def __init__(
         self,
         encoder: Encoder,
         n_rows: int,
-        corrections: bool,
+        kind: CorrectionKind | None,
         like: Corrections | None = None,
     ) -> None:
-        if corrections and not isinstance(encoder.last, CorrectingEncoder):
+        self._wanted = kind is not None or like is not None
+        if self._wanted and not isinstance(encoder.last, CorrectingEncoder):
             check_has_thresholds(encoder.last)
-        self._encoder, self._n_rows, self._like = encoder, n_rows, like
+        self._encoder, self._n_rows = encoder, n_rows
+        self._kind, self._like = kind, like
         self._unit = 1.0 if like is None else like.unit
-        self._wanted = corrections
         self._codes: CodeArray | None = None
-        self._corrections: Corrections | None = None
+        self._exact: Corrections | None = None
+        self._along = np.empty(n_rows if self._wanted else 0)
         self._distortions = [0.0]
 
     def put(
@@ -250,38 +258,43 @@ class _Filling:
         elif codes is None:
             codes = encoder.encode(seen)
         if self._codes is None:
-            self._codes = self._prepare(codes, seen)
+            self._prepare(codes, seen)
+        assert self._codes is not None
         self._codes[block] = codes
         if self._wanted:
             unit = self._unit
-            assert unit is not None
-            some = Corrections.empty(len(codes), encoder.metric, unit)
             if sums is None:
                 sums = sum_codes(codes, seen, encoder.mean, unit)
             else:
                 sums *= np.array([[unit * unit], [unit], [unit * unit], [unit * unit]])
-            correct_codes(sums, encoder.metric, some)
-            if self._corrections is None:
-                kind = self._kind_of(some, codes)
-                self._corrections = kind.with_room(self._n_rows)
-            self._corrections.fill(block, some)
+            self._correct(block, sums)
             if encoder.before is not None:
                 change = measure_distortion(rows, seen, encoder.metric)
                 self._distortions.append(change)
         _log.debug("encoded %d rows", len(codes), extra={"rows": len(codes)})
 
-    def _prepare(self, codes: CodeArray, seen: np.ndarray) -> CodeArray:
-        """Choose the unit, and return room for all codes."""
-        if self._wanted and self._like is None:
-            self._unit = choose_unit(seen, self._encoder.mean, self._encoder.metric)
-        return empty_codes(self._n_rows, like=codes)
+    def _prepare(self, codes: CodeArray, seen: np.ndarray) -> None:
+        """Choose the unit, and make room for all rows."""
+        encoder = self._encoder
+        self._codes = empty_codes(self._n_rows, like=codes)
+        if not self._wanted:
+            return
+        if self._like is None:
+            self._unit = choose_unit(seen, encoder.mean, encoder.metric)
+        exact = Corrections.empty(self._n_rows, encoder.metric, self._unit)
+        if isinstance(encoder.last, CorrectingEncoder):
+            exact = exact._replace(norms=None)  # there is no bound to keep them for
+        self._exact = exact._replace(metric=encoder.metric)
 
-    def _kind_of(self, first: Corrections, codes: CodeArray) -> Corrections:
-        """Return what corrections are kept as, given those of the first block."""
-        if self._like is not None:
-            return self._like
-        is_mixed = isinstance(codes.layout, MixedDepths)
-        return first.shortened() if is_mixed else first
+    def _correct(self, block: slice | np.ndarray, sums: np.ndarray) -> None:
+        assert self._exact is not None
+        some = self._exact.of(slice(0, 0))
+        room = [np.empty(sums.shape[1], np.float32) for _ in some.columns]
+        some = some.with_columns(room)
+        correct_codes(sums, self._encoder.metric, some)
+        for column, values in zip(self._exact.columns, some.columns, strict=True):
+            column[block] = values
+        self._along[block] = sums[1]
 
     @property
     def encoded(self) -> EncodedRows:
@@ -289,7 +302,33 @@ class _Filling:
         assert self._codes is not None
         if not self._wanted:
             return EncodedRows(self._codes, None)
-        kept = self._corrections
-        assert kept is not None
+        kept = self._finish()
         corrections = kept.with_columns(kept.columns, max(self._distortions))
         return EncodedRows(self._codes, corrections)
+
+    def _finish(self) -> Corrections:
+        """Return corrections of the kind that is wanted."""
+        exact, like = self._exact, self._like
+        assert exact is not None
+        assert self._codes is not None
+        kind = self._kind if like is None else like.kind
+        if kind == "exact":
+            return exact
+        if like is not None and kind == "float16":
+            return exact.to_float16(like)
+        if like is not None:
+            assert like.ranges is not None
+            return self._coded(exact, like.ranges)
+        ranges = getattr(self._encoder.last, "_correction_range", None)
+        if ranges is not None:
+            try:
+                return self._coded(exact, scaled_range(ranges, self._unit))
+            except OutOfReachError:
+                pass
+        return self._coded(exact, exact.own_ranges(self._along, self._codes))
+
+    def _coded(self, exact: Corrections, ranges: np.ndarray) -> Corrections:
+        kind = self._kind if self._like is None else self._like.kind
+        if kind == "none":
+            return exact.without_numbers(ranges, self._encoder.metric)
+        return exact.shortened(self._along, ranges, self._encoder.metric)

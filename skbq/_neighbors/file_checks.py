@@ -123,6 +123,24 @@ def _permutations(value: np.ndarray) -> bool:
     return bool((np.sort(value, axis=1) == np.arange(value.shape[1])).all())
 
 
+def _quantiles(value: np.ndarray) -> bool:
+    return _finite(value) and bool((np.diff(value, axis=1) >= 0).all())
+
+
+def _corrections(value: object, sizes: Sizes) -> bool:
+    """Accept floats in one array, or short numbers in a tuple, which may be empty."""
+    if not isinstance(value, tuple):
+        return array("f2 f4", "corrections", "n", check=_finite)(value, sizes)
+    kinds = ("u1", "u2", "u2")[: sizes["corrections"]]
+    return not value or (
+        len(value) == len(kinds)
+        and all(
+            array(kind, "n")(column, sizes)
+            for kind, column in zip(kinds, value, strict=True)
+        )
+    )
+
+
 def _row_ids(value: object, sizes: Sizes) -> bool:
     """Accept numbers, or text and where each ends: see ``row_ids``."""
     if not isinstance(value, tuple):
@@ -282,7 +300,8 @@ INDEX: dict[str, Rule] = {
     "bytes_per_row_": whole(1),
     "vector_bytes_per_row_": whole(0),
     "_metric": lambda value, sizes: value in METRICS,
-    "_corrections": optional(array("f2 f4", "corrections", "n", check=_finite)),
+    "_corrections": optional(_corrections),
+    "_correction_range": array("f8", 5, 33, check=_quantiles),
     "_rounding": lambda value, sizes: (
         isinstance(value, tuple) and len(value) == 3 and all(map(np.isfinite, value))
     ),
@@ -347,6 +366,9 @@ def check_index(
     has_norms = learned["_metric"] == "inner_product" and not is_mixed
     sizes = {"d": n_features, "n": len(codes), "corrections": 2 + has_norms}
     _check_rules(learned, INDEX, sizes, name)
+    coded = isinstance(learned.get("_corrections"), tuple)
+    if coded != ("_correction_range" in learned):
+        raise DamagedError("short corrections are not what they must be")
     if quantizer is None:
         if learned.get("_corrections") is not None or learned["_vectors"] is not None:
             raise DamagedError("vectors are kept, but no quantizer")

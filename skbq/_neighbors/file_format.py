@@ -16,8 +16,8 @@ The header is ``{"size": bytes of the file, "state": any JSON, "arrays": [...]}`
 array is ``{"dtype", "shape", "offset", "crc32"}``, its data in C order. ``state`` names
 an array by its place in that list: ``{"array": 3}``. Nothing in a file is executed.
 
-Version 2 may hold codes of mixed depth. All else is still written as version 1, for
-earlier skbq to read.
+Version 2 may hold codes of mixed depth and short corrections. All else is still written
+as version 1, for earlier skbq to read.
 """
 
 import json
@@ -75,7 +75,7 @@ def write_file(
     state: Mapping[str, JSON],
     arrays: list[np.ndarray],
     *,
-    mixed_depths: bool = False,
+    newer: bool = False,
 ) -> None:
     """Write a file beside its place and move it there once it is whole.
 
@@ -85,10 +85,10 @@ def write_file(
     state : JSON-like
     arrays : list of ndarray
         Numbers of any type.
-    mixed_depths : bool, default=False
-        Whether the state holds codes of mixed depth.
+    newer : bool, default=False
+        Whether the state holds what version 2 has over version 1.
     """
-    version = _VERSION if mixed_depths else _FIRST_VERSION
+    version = _VERSION if newer else _FIRST_VERSION
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write to.")

@@ -13,20 +13,34 @@ and f = <a, a> / <q, a>, the product <a, b> is estimated by f <q, b> (RaBitQ, eq
 So each is ``offset + scale * <q, b>``, kept for each row, and a constant of the query.
 """
 
-from typing import NamedTuple, Self
+from functools import lru_cache
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 
 from .._kernels.memory import read_only
-from .._kernels.vector_ops import center_floats, correct_rows
+from .._kernels.vector_ops import center_floats
+from .._quantization.correction_range import (
+    SHARES,
+    lack_of_unit,
+    row_factors,
+    row_offsets,
+)
+from .._utils.typing import METRICS
 from .._utils.validation import float_rows
-from ..codes import CodeArray, code_bytes, squared_lengths
+from ..codes import CodeArray, squared_lengths
+
+# What is kept of each row: see :class:`Corrections`.
+CorrectionKind = Literal["exact", "short", "none"]
 
 # RaBitQ's epsilon_0: standard deviations of the estimate's error within its bound.
 _BOUND_FACTOR = 1.9
-# A squared norm that is 1 but for rounding in float32, by steps before the quantizer as
-# well.
-_UNIT_ROUNDING = 1e-5
+# By how much the estimate of each metric multiplies the product with the code.
+_FACTORS = {"cosine": 1.0, "euclidean": 2.0, "inner_product": 1.0}
+# Of the 24 bits of a row's short numbers, those of the scale.
+_SCALE_BITS = {"cosine": 8, "euclidean": 8, "inner_product": 12}
+# What scales may be smaller or larger than the middle one, as logarithms.
+_LOG_FLOAT32 = (-60.0, 60.0)
 # What rounding in float32 may add to a code's own error, as a share of its square.
 _ERROR_ROUNDING = 1e-10
 # Squares of smaller numbers vanish in float32: such vectors are scaled up.
@@ -39,13 +53,19 @@ _KEPT = 1e-3
 class Corrections(NamedTuple):
     """What asymmetric search keeps of each row beside its code.
 
+    Numbers are "exact", float32; "short", 24 bits for the numbers of the levels that
+    :func:`_levels` makes of ``ranges``; or "none", where all rows share one scale.
+    Files of a former version may hold float16.
+
     Attributes
     ----------
-    scale, offset : ndarrays of shape (n_samples,), dtype float32 or float16
+    scale, offset : ndarrays of shape (n_samples,), or None
         The estimated distance is ``offset + scale * <b, code values>`` plus the
-        query's constant, where both are as :meth:`decoded` gives them.
-    norms : ndarray of shape (n_samples,), dtype float32, or None
+        query's constant, where both are as :meth:`decoded` gives them. float32; short
+        ones uint8 and uint16; None where none are kept.
+    norms : ndarray of shape (n_samples,), or None
         |a|, where the error bound cannot tell it from the others: "inner_product".
+        float32; of short ones its upper half, uint16.
     unit : float
         A power of two that vectors are multiplied by before squares are taken.
     distortion : float
@@ -54,20 +74,26 @@ class Corrections(NamedTuple):
     origin, offset_step, scale_step : float
         Of float16 numbers: ``origin + offset_step * offset`` is meant by an offset,
         ``scale_step * scale`` by a scale. The steps are powers of two.
+    ranges : ndarray of shape (5, 33), or None
+        Of numbers that are not exact: as :func:`learn_range` gives them.
+    metric : str
+        Of numbers that are not exact.
     """
 
-    scale: np.ndarray
-    offset: np.ndarray
+    scale: np.ndarray | None
+    offset: np.ndarray | None
     norms: np.ndarray | None
     unit: float = 1.0
     distortion: float = 0.0
     origin: float = 0.0
     offset_step: float = 1.0
     scale_step: float = 1.0
+    ranges: np.ndarray | None = None
+    metric: str = "cosine"
 
     @classmethod
     def empty(cls, n_rows: int, metric: str, unit: float = 1.0) -> Self:
-        """Return room for those of some rows."""
+        """Return room for exact ones of some rows."""
         scale, offset, norms = np.empty((3, n_rows), np.float32)
         return cls(scale, offset, norms if metric == "inner_product" else None, unit)
 
@@ -79,23 +105,34 @@ class Corrections(NamedTuple):
 
     def with_columns(self, columns: list[np.ndarray], distortion: float = 0.0) -> Self:
         """Return the same for other rows."""
-        scale, offset, *norms = columns
+        scale, offset, norms = [*columns, None, None, None][:3]
         distortion = max(distortion, self.distortion)
         return self._replace(
-            scale=scale,
-            offset=offset,
-            norms=norms[0] if norms else None,
-            distortion=distortion,
+            scale=scale, offset=offset, norms=norms, distortion=distortion
         )
 
     @property
-    def is_short(self) -> bool:
-        """Whether numbers are float16."""
-        return self.scale.dtype == np.float16
+    def kind(self) -> str:
+        """What numbers are: "exact", "short" or "none", or "float16"."""
+        if self.scale is None:
+            return "none"
+        kinds = {np.dtype(np.uint8): "short", np.dtype(np.float16): "float16"}
+        return kinds.get(self.scale.dtype, "exact")
 
-    def decoded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return scales and offsets as they are meant, as float32."""
-        if not self.is_short:
+    def decoded(self, codes: CodeArray) -> tuple[np.ndarray, np.ndarray]:
+        """Return scales and offsets as they are meant, as float32.
+
+        Parameters
+        ----------
+        codes : CodeArray of shape (n_samples, width)
+            Those of the same rows.
+        """
+        if self.scale is None or self.offset is None:
+            return self._alike(codes)
+        if self.kind == "short":
+            scale, offset = self._numbers
+            return self._levels.scales.take(scale), self._levels.offsets.take(offset)
+        if self.kind == "exact":
             return self.scale, self.offset
         scale = self.scale.astype(np.float32)
         scale *= np.float32(self.scale_step)
@@ -104,48 +141,133 @@ class Corrections(NamedTuple):
         offset += np.float32(self.origin)
         return scale, offset
 
-    def shortened(self) -> Self:
-        """Return room for float16 numbers of rows like these.
+    def _alike(self, codes: CodeArray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scale that all rows share, and offsets of their codes' lengths.
 
-        Differences from a middle offset round less than offsets do.
+        The code's values, times what brings most of them closest to their rows, stand
+        for the rows.
         """
-        origin = float(np.float32(np.median(self.offset)))
-        empty = np.empty(0, np.float16)
-        return self._replace(
-            scale=empty,
-            offset=empty,
-            norms=None,
-            origin=origin,
-            offset_step=_power_of_two(self.offset - origin),
-            scale_step=_power_of_two(self.scale),
-        )
+        assert self.ranges is not None
+        closest = float(np.median(self.ranges[-1]))
+        scale = np.full(len(codes), -_FACTORS[self.metric] * closest, np.float32)
+        if self.metric == "inner_product":
+            return scale, np.zeros(len(codes), np.float32)
+        squares = squared_lengths(codes) * (_FACTORS[self.metric] * closest**2 / 2)
+        return scale, squares.astype(np.float32)
 
-    def with_room(self, n_rows: int) -> Self:
-        """Return the same kind of corrections for as many rows, not yet filled."""
-        columns = [np.empty(n_rows, column.dtype) for column in self.columns]
-        return self.with_columns(columns)
+    @property
+    def _levels(self) -> "_Levels":
+        assert self.ranges is not None
+        return _levels(self.ranges.tobytes(), self.metric)
 
-    def fill(self, rows: slice | np.ndarray, given: "Corrections") -> None:
-        """Take over float32 corrections of some rows.
+    @property
+    def _numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the levels of scales and offsets."""
+        assert self.scale is not None
+        assert self.offset is not None
+        bits = 24 - _SCALE_BITS[self.metric]
+        if bits == 16:
+            return self.scale, self.offset
+        return self.scale | self.offset >> bits << 8, self.offset & (1 << bits) - 1
+
+    def rounding(self) -> tuple[np.ndarray | float, np.ndarray | float]:
+        """Return how far numbers may be off: scales relatively, and offsets."""
+        if self.kind != "short":
+            return 0.0, 0.0
+        scale, offset = self._numbers
+        return self._levels.scale_rounding[scale], self._levels.offset_rounding[offset]
+
+    def shortened(self, along: np.ndarray, ranges: np.ndarray, metric: str) -> Self:
+        """Return short numbers for exact ones.
+
+        What the rounding of a scale changes for a query that equals the row is made up
+        for by its offset: among near neighbors scales may be coarse. Rows of large
+        inner products need not be near the query, so that their scales are finer.
+
+        Parameters
+        ----------
+        along : ndarray of shape (n_samples,)
+            <q, a> of the rows.
+        ranges : ndarray of shape (5, 33)
+        metric : {"cosine", "euclidean", "inner_product"}
 
         Raises
         ------
-        ValueError
-            If float16 cannot hold them.
+        OutOfReachError
+            If offsets are far beyond the ranges.
         """
-        if not self.is_short:
-            for column, values in zip(self.columns, given.columns, strict=True):
-                column[rows] = values
-            return
+        assert self.scale is not None
+        assert self.offset is not None
+        levels = _levels(ranges.tobytes(), metric)
+        # The first level is that of rows that equal the mean, whose scale is 0.
+        scale = 1 + _nearest(-levels.scales[1:], -self.scale)
+        scale[self.scale == 0] = 0
+        offset = self.offset.astype(np.float64)
+        if metric != "inner_product":
+            offset += (self.scale - levels.scales[scale].astype(np.float64)) * along
+        low, high = levels.offsets[[0, -1]]
+        if not ((offset >= low) & (offset <= high)).all():
+            raise OutOfReachError
+        norms = self.norms
+        if norms is not None:
+            norms = (norms.view(np.uint32) >> 16).astype(np.uint16)
+        numbers = _nearest(levels.offsets, offset)
+        numbers |= scale >> 8 << 24 - _SCALE_BITS[metric]
+        return self._replace(
+            scale=(scale & 0xFF).astype(np.uint8),
+            offset=numbers.astype(np.uint16),
+            norms=norms,
+            ranges=ranges,
+            metric=metric,
+        )
+
+    def to_float16(self, like: "Corrections") -> Self:
+        """Return exact numbers as those of an older index."""
+        assert self.scale is not None
+        assert self.offset is not None
         with np.errstate(over="ignore"):
-            scale = (given.scale / self.scale_step).astype(np.float16)
-            offset = (given.offset - self.origin) / self.offset_step
-            self.scale[rows], self.offset[rows] = scale, offset.astype(np.float16)
-        if not (np.isfinite(self.scale[rows]) & np.isfinite(self.offset[rows])).all():
-            raise ValueError(
-                "Rows are far longer than the first ones that were indexed, beyond "
-                "what float16 corrections reach. Fit again with all rows."
-            )
+            scale = (self.scale / like.scale_step).astype(np.float16)
+            offset = ((self.offset - like.origin) / like.offset_step).astype(np.float16)
+        if not (np.isfinite(scale) & np.isfinite(offset)).all():
+            raise OutOfReachError
+        steps = (like.origin, like.offset_step, like.scale_step)
+        origin, offset_step, scale_step = steps
+        return self._replace(
+            scale=scale,
+            offset=offset,
+            norms=None,
+            origin=origin,
+            offset_step=offset_step,
+            scale_step=scale_step,
+        )
+
+    def without_numbers(self, ranges: np.ndarray, metric: str) -> Self:
+        """Return the kind that keeps nothing of a row."""
+        return self._replace(
+            scale=None, offset=None, norms=None, ranges=ranges, metric=metric
+        )
+
+    def own_ranges(self, along: np.ndarray, codes: CodeArray) -> np.ndarray:
+        """Return ranges of exact numbers, for rows unlike the quantizer's."""
+        assert self.scale is not None
+        assert self.offset is not None
+        factors = -self.scale.astype(np.float64) / _FACTORS[self.metric]
+        squares = squared_lengths(codes)
+        zeros = np.zeros(len(codes))
+        closest = np.divide(along, squares, out=zeros, where=squares > 0)
+        numbers = [factors[factors > 0] if factors.any() else np.ones(1)]
+        numbers += [
+            factors * along if m == "euclidean" else self.offset for m in METRICS
+        ]
+        return np.array([np.quantile(x, SHARES) for x in (*numbers, closest)])
+
+    def lengths(self) -> np.ndarray:
+        """Return |a|, or what it is at least, as float64."""
+        assert self.norms is not None
+        if self.norms.dtype == np.uint16:
+            whole = self.norms.astype(np.uint32) << 16
+            return whole.view(np.float32).astype(np.float64)
+        return self.norms.astype(np.float64)
 
     def of(self, rows: slice | np.ndarray) -> Self:
         """Return those of some rows."""
@@ -157,10 +279,95 @@ class Corrections(NamedTuple):
         return self.distortion <= _KEPT
 
 
-def _power_of_two(values: np.ndarray) -> float:
-    """Return one that is at least as large as all values; 1 if all are 0."""
-    largest = float(np.abs(values).max(initial=0.0))
-    return float(np.ldexp(1.0, np.frexp(largest)[1])) if largest > 0 else 1.0
+class OutOfReachError(ValueError):
+    """Rows are beyond what short numbers reach."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Rows are far longer than the first ones that were indexed, beyond what "
+            "their short corrections reach. Fit again with all rows, or with "
+            "corrections='exact'."
+        )
+
+
+class _Levels(NamedTuple):
+    """What short numbers stand for, float32: scales fall from 0, offsets rise.
+
+    And how far rounding may move scales, relatively, and offsets.
+    """
+
+    scales: np.ndarray
+    offsets: np.ndarray
+    scale_rounding: np.ndarray
+    offset_rounding: np.ndarray
+
+
+@lru_cache(maxsize=16)
+def _levels(ranges: bytes, metric: str) -> _Levels:
+    """Return the levels of short numbers.
+
+    Parameters
+    ----------
+    ranges : bytes
+        Those of an array as :func:`learn_range` gives it.
+    metric : {"cosine", "euclidean", "inner_product"}
+    """
+    quantiles = np.frombuffer(ranges).reshape(-1, len(SHARES))
+    # Times a power of two, so that scaling by one changes no digits.
+    unit = np.ldexp(1.0, np.frexp(np.median(quantiles[0]))[1])
+    logs = np.log(quantiles[0] / unit)
+    n_scales = 2 ** _SCALE_BITS[metric]
+    growth = 1.25 if n_scales == 2**8 else 1.02
+    logs = _spread(logs, n_scales - 1, n_scales // 8, growth, floor=0.01)
+    logs = np.clip(logs, *_LOG_FLOAT32)
+    scales = -_FACTORS[metric] * unit * np.exp(logs)
+    middle = quantiles[1 + METRICS.index(metric)]
+    floor = 0.01 * np.abs(middle).max() or 1.0
+    n_offsets = 2**24 // n_scales
+    growth = 1.002 if n_offsets == 2**16 else 1.03
+    offsets = _spread(middle, n_offsets, n_offsets // 8, growth, floor)
+    largest = np.finfo(np.float32).max
+    scales = np.concatenate([[0], scales]).astype(np.float32)
+    offsets = np.clip(offsets, -largest, largest).astype(np.float32)
+    scale_rounding = np.zeros_like(scales)
+    scale_rounding[1:] = _half_gaps(scales[1:]) / np.abs(scales[1:])
+    return _Levels(scales, offsets, scale_rounding, _half_gaps(offsets))
+
+
+def _spread(
+    quantiles: np.ndarray, n: int, tail: int, growth: float, floor: float
+) -> np.ndarray:
+    """Spread levels over what numbers range over, half evenly, half as they lie.
+
+    ``tail`` levels on each side, whose distances grow, reach beyond: rows that are
+    added later may be longer.
+    """
+    low, high = quantiles[0], quantiles[-1]
+    if high - low < floor:
+        # One level is the middle itself: all rows may be alike.
+        size = n - 2 * tail
+        body = (high + low) / 2 + (np.arange(size) - size // 2) * (floor / size)
+        low, high = body[[0, -1]]
+    else:
+        grid = np.unique([*quantiles, *np.linspace(low, high, len(quantiles))])
+        position = (grid - low) / (high - low) + np.interp(grid, quantiles, SHARES)
+        body = np.interp(np.linspace(0, 2, n - 2 * tail), position, grid)
+    steps = (high - low) / len(body) * growth ** np.arange(tail)
+    beyond = np.cumsum(steps)
+    return np.concatenate([low - beyond[::-1], body, high + beyond])
+
+
+def _half_gaps(levels: np.ndarray) -> np.ndarray:
+    """Return how far a number may be from each level, if that is the nearest one."""
+    gaps = np.abs(np.diff(levels.astype(np.float64)))
+    half = np.maximum(np.append(gaps, 0), np.insert(gaps, 0, 0)) / 2
+    return half.astype(np.float32)
+
+
+def _nearest(levels: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the numbers of the levels, which rise, that are nearest to values."""
+    edges = (levels[1:].astype(np.float64) + levels[:-1]) / 2
+    return np.searchsorted(edges, values)
 
 
 class CenteredQueries(NamedTuple):
@@ -193,38 +400,6 @@ def choose_unit(rows: np.ndarray, c: np.ndarray, metric: str) -> float:
     return float(np.ldexp(1.0, min(-int(np.frexp(largest)[1]), 1000)))
 
 
-def sum_codes(
-    codes: CodeArray, seen: np.ndarray, c: np.ndarray, unit: float
-) -> np.ndarray:
-    """Sum what corrections need of codes and of the rows that they were made of.
-
-    Parameters
-    ----------
-    codes : CodeArray of shape (n_samples, ceil(d / 8))
-        Of one or two bits.
-    seen : ndarray of shape (n_samples, d)
-        As the quantizer saw them.
-    c : ndarray of shape (d,)
-        The thresholds.
-    unit : float
-        What rows are multiplied by first.
-
-    Returns
-    -------
-    sums : ndarray of shape (4, n_samples)
-        <a, a>, <q, a>, <a, c> and <x, x>.
-    """
-    rows = float_rows(seen)
-    if unit != 1:
-        rows = rows.astype(np.float64) * unit
-        c = c * unit
-    low, high = codes.levels or (1.0, 1.0)
-    sums = np.empty((4, len(rows)))
-    packed = read_only(code_bytes(codes))
-    correct_rows(read_only(rows), packed, codes.bits, read_only(c), low, high, sums)
-    return sums
-
-
 def correct_codes(sums: np.ndarray, metric: str, out: Corrections) -> None:
     """Compute the corrections of codes.
 
@@ -241,17 +416,13 @@ def correct_codes(sums: np.ndarray, metric: str, out: Corrections) -> None:
     ValueError
         If float32 cannot hold them.
     """
-    square, along, shift, norm = sums
-    f = np.divide(square, along, out=np.zeros(len(square)), where=along > 0)
+    assert out.scale is not None
+    assert out.offset is not None
     with np.errstate(over="ignore"):
-        if metric == "euclidean":
-            out.scale[:], out.offset[:] = -2 * f, square
-        elif metric == "cosine":
-            out.scale[:], out.offset[:] = -f, square / 2 + _lack_of_unit(norm)
-        else:
-            out.scale[:], out.offset[:] = -f, -shift
-            assert out.norms is not None
-            out.norms[:] = np.sqrt(square)
+        out.scale[:] = -_FACTORS[metric] * row_factors(sums)
+        out.offset[:] = row_offsets(sums, metric)
+        if out.norms is not None:
+            out.norms[:] = np.sqrt(sums[0])
     if not all(np.isfinite(column).all() for column in out.columns):
         raise ValueError(
             "The rows are too long for query='vectors', which keeps float32 numbers "
@@ -259,14 +430,13 @@ def correct_codes(sums: np.ndarray, metric: str, out: Corrections) -> None:
         )
 
 
-def _lack_of_unit(square: np.ndarray) -> np.ndarray:
-    """Return half of what a squared norm lacks of 1; 0 where that is rounding."""
-    lack = (1 - square) / 2
-    return np.where(np.abs(lack) < _UNIT_ROUNDING, 0.0, lack)
-
-
 def center_queries(
-    seen: np.ndarray, c: np.ndarray, metric: str, unit: float = 1.0
+    seen: np.ndarray,
+    c: np.ndarray,
+    metric: str,
+    unit: float = 1.0,
+    *,
+    corrected: bool = True,
 ) -> CenteredQueries:
     """Prepare float queries for the estimate.
 
@@ -279,6 +449,9 @@ def center_queries(
     metric : {"cosine", "euclidean", "inner_product"}
     unit : float
         That of the corrections.
+    corrected : bool, default=True
+        Whether <a, c> is kept with the rows; else, under "inner_product", the codes are
+        asked for it, by queries that are not centered.
 
     Raises
     ------
@@ -294,7 +467,11 @@ def center_queries(
     elif metric == "euclidean":
         constants = sums[0]
     else:
-        constants = sums[0] / 2 + _lack_of_unit(sums[1])
+        constants = sums[0] / 2 + lack_of_unit(sums[1])
+    if metric == "inner_product" and not corrected:
+        with np.errstate(over="ignore"):
+            values = (rows.astype(np.float64) * unit).astype(np.float32)
+        fits = bool(np.isfinite(values).all())
     if not (fits and np.isfinite(constants).all()):
         raise ValueError(
             "The queries are too long for query='vectors', which compares them in "
@@ -340,17 +517,22 @@ def estimate_deviation(
     deviation : ndarray of shape (n_samples,), dtype float64
         Of the distance; of the squared one under "euclidean".
     """
-    scale, offset = (x.astype(np.float64) for x in corrections.decoded())
-    if metric == "euclidean":
-        square, f = offset, -scale / 2
-    elif metric == "cosine":
-        square, f = 2 * offset, -scale
+    scale, offset = (x.astype(np.float64) for x in corrections.decoded(codes))
+    f = -scale / _FACTORS[metric]
+    squares = squared_lengths(codes)
+    off, _ = corrections.rounding()
+    own = f * f * squares
+    if metric == "inner_product":
+        own *= (1 + np.asarray(off)) ** 2
+        square = np.square(corrections.lengths())
     else:
-        assert corrections.norms is not None
-        square, f = np.square(corrections.norms.astype(np.float64)), -scale
-    own = f * f * squared_lengths(codes)
-    deviation = np.sqrt(np.maximum(own - square, _ERROR_ROUNDING * own))
-    return 2 * deviation if metric == "euclidean" else deviation
+        # What a short scale is off, the offset makes up for to first order.
+        square = 2 * offset / _FACTORS[metric]
+    # A short scale may add an error along the code, in any direction of the query.
+    d = codes.n_features
+    rounded = np.square(off / _BOUND_FACTOR) * max(d - 1, 1) * own
+    deviation = np.sqrt(np.maximum(own - square, _ERROR_ROUNDING * own) + rounded)
+    return _FACTORS[metric] * deviation
 
 
 def error_reach(values: np.ndarray) -> np.ndarray:

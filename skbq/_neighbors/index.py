@@ -28,7 +28,7 @@ from .._utils.typing import (
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..codes import CodeArray, MixedDepths, OneBit, describe_codes, is_codes
 from .encoding import EncodedRows, Encoder, fit_encode
-from .float_queries import Corrections
+from .float_queries import CorrectionKind, Corrections
 from .index_search import IndexSearch
 from .indexed_rows import IndexedRows
 from .state import Attributes, IndexState, read_index, write_index
@@ -71,7 +71,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         length before the quantizer sees them.
     query : {"codes", "vectors"}, default="codes"
         Whether a query is encoded as well, or compared as it is with the codes. The
-        second is finer and keeps a few float32 numbers more for each row.
+        second is finer and keeps a few bytes more for each row.
     code_metric : {"auto", "hamming", "penalty", "dot"}, default="auto"
         Distance between two codes, for ``query="codes"``; "auto" is "hamming" for one
         bit and "dot" for two.
@@ -88,6 +88,11 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         kept as given (not copied; float16, integers and memory maps too). "bound"
         reranks all rows that may be near enough by the error bound of the estimate,
         and needs ``query="vectors"``. None keeps no vectors.
+    corrections : bool or "exact", default=True
+        What ``query="vectors"`` keeps of each row beside its code, to correct the
+        estimate. True: two numbers in 3 bytes, whose rounding does not change recall.
+        "exact": the same in float32. False: nothing, so that estimates are those of the
+        codes alone, which find fewer neighbors.
     n_jobs : int, default=None
         Number of threads over queries, as in scikit-learn.
 
@@ -98,9 +103,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     quantizer_ : estimator or None
         The fitted quantizer; None if codes were given.
     bytes_per_row_ : int
-        Memory for each row: its code, and with ``query="vectors"`` two float32
-        numbers (three under "inner_product"), or two float16 numbers beside codes of
-        mixed depth.
+        Memory for each row: its code and, with ``query="vectors"``, 3 bytes of
+        corrections. Under "inner_product" codes of one or two bits have 2 bytes more
+        for the error bound. With ``corrections="exact"`` 8 bytes, or 12.
     vector_bytes_per_row_ : int
         Memory for each row of the vectors kept for reranking; 0 if none are.
     n_samples_fit_ : int
@@ -168,6 +173,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         query: Query = "codes",
         code_metric: CodeMetric = "auto",
         oversampling: Oversampling = None,
+        corrections: bool | Literal["exact"] = True,
         n_jobs: int | None = None,
     ) -> None:
         self.n_neighbors = n_neighbors
@@ -177,6 +183,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self.query = query
         self.code_metric = code_metric
         self.oversampling = oversampling
+        self.corrections = corrections
         self.n_jobs = n_jobs
 
     # Fitting.
@@ -222,7 +229,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 quantizer,
                 X,
                 self.metric,
-                corrections=self.query == "vectors",
+                corrections=self._correction_kind,
                 n_jobs=self.n_jobs,
             )
             self._check_bound(codes, corrections)
@@ -267,7 +274,6 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         kept = self._rows.corrections
         encoded = self._encoder.encode_rows(
             X,
-            corrections=kept is not None,
             like=kept,
             n_jobs=self.n_jobs,
         )
@@ -275,6 +281,15 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self._check_bound(rows.codes, rows.corrections)
         self._rows = rows
         return self
+
+    @property
+    def _correction_kind(self) -> CorrectionKind | None:
+        """What is kept of each row for asymmetric search; None: nothing is needed."""
+        if self.query != "vectors":
+            return None
+        if self.corrections == "exact":
+            return "exact"
+        return "short" if self.corrections else "none"
 
     def _warn_of_few_rows(self) -> None:
         """Warn, before rows are added, once, of what was learned from few."""
@@ -293,7 +308,15 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         """Refuse to bound errors where steps change what is compared."""
         if self.oversampling == "bound":
             _refuse_mixed_depths(codes, "oversampling='bound'")
+            self._refuse_no_corrections("oversampling='bound'")
             _refuse_distortion(corrections, self.metric, "oversampling='bound'")
+
+    def _refuse_no_corrections(self, wanted: str) -> None:
+        if self.corrections is False:
+            raise ValueError(
+                f"{wanted} needs the corrections of each row, whose error has a bound. "
+                "Leave corrections=True."
+            )
 
     @property
     def _encoder(self) -> Encoder:
@@ -371,14 +394,20 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         attributes = dict(vars(self))
         rows = attributes.pop("_rows")
         attributes |= {"_vectors": rows.vectors, "_removed": rows.removed}
+        if self.corrections is True:
+            del attributes["corrections"]  # the default, which earlier versions lack
         kept = rows.corrections
         if kept is not None:
+            exact = kept.kind in ("exact", "float16")
+            columns = np.stack(kept.columns) if exact else tuple(kept.columns)
             attributes |= {
-                "_corrections": np.stack(kept.columns),
+                "_corrections": columns,
                 "_unit": kept.unit,
                 "_distortion": kept.distortion,
                 "_rounding": (kept.origin, kept.offset_step, kept.scale_step),
             }
+            if kept.ranges is not None:
+                attributes["_correction_range"] = kept.ranges
         write_index(path, type(self), IndexState(rows.codes, attributes))
 
     @classmethod
@@ -732,6 +761,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 )
         elif self.oversampling is not None:
             check_real(self.oversampling, "oversampling", self, low=1)
+        if not isinstance(self.corrections, bool):
+            given = self.corrections
+            check_option(given, "corrections", self, ["exact"], "True or False")
         if self.quantizer is not None and not hasattr(self.quantizer, "transform"):
             raise TypeError(
                 "The 'quantizer' parameter of BinaryNeighbors must be an estimator "
@@ -773,6 +805,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                     f"{name}={getattr(self, name)!r} was set after fit, which kept "
                     "nothing for it. Fit again."
                 )
+        self._check_kept_corrections()
         if self.metric != self._metric:
             raise ValueError(
                 f"metric={self.metric!r} was set after fit, whose codes stand for "
@@ -780,6 +813,16 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             )
         self._check_bound(self.codes_, self._rows.corrections)
         _refuse_code_metric(self.codes_, self.code_metric)
+
+    def _check_kept_corrections(self) -> None:
+        kept, wanted = self._rows.corrections, self._correction_kind
+        if kept is None or wanted is None:
+            return
+        if wanted != ("short" if kept.kind == "float16" else kept.kind):
+            raise ValueError(
+                f"corrections={self.corrections!r} was set after fit, which kept "
+                f"{kept.kind} ones. Fit again."
+            )
 
     def _check_n_neighbors(self, X: VectorsLike | None, n_neighbors: object) -> int:
         given = self.n_neighbors if n_neighbors is None else n_neighbors
@@ -834,6 +877,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 f"oversampling={self.oversampling!r} instead."
             )
         kept = self._rows.corrections
+        self._refuse_no_corrections("return_bound=True")
         _refuse_mixed_depths(self.codes_, "return_bound=True")
         _refuse_distortion(kept, self.metric, "return_bound=True")
 
@@ -959,19 +1003,23 @@ def _take_rows(codes: CodeArray, attributes: Attributes) -> IndexedRows:
     columns = attributes.pop("_corrections", None)
     unit, distortion = attributes.pop("_unit", None), attributes.pop("_distortion", 0.0)
     rounding = attributes.pop("_rounding", ())
+    ranges = attributes.pop("_correction_range", None)
     corrections = None
     if columns is not None:
-        norms = columns[2] if len(columns) > 2 else None
         if unit is None and attributes["_metric"] == "cosine":
             # Earlier versions kept -<a, c> for -<x, y>, which is |a|^2 / 2 less
             # (1 - |c|^2) / 2.
             _, last = split_quantizer(attributes["quantizer_"])
             shift = (1 - np.square(last.thresholds_).sum()) / 2
             columns = columns[0], (columns[1] + shift).astype(np.float32)
-        scale, offset = columns[:2]
-        corrections = Corrections(
-            scale, offset, norms, unit or 1.0, distortion, *rounding
-        )
+        none = Corrections(None, None, None, unit or 1.0, distortion, *rounding)
+        none = none._replace(ranges=ranges, metric=attributes["_metric"])
+        corrections = none.with_columns(list(columns))
+        if ranges is None and corrections.kind == "exact":
+            attributes["corrections"] = "exact"  # of a version that had no others
+        elif ranges is not None:
+            _, last = split_quantizer(attributes["quantizer_"])
+            last._correction_range = ranges  # for indexes that share it
     vectors, removed = attributes.pop("_vectors"), attributes.pop("_removed")
     return IndexedRows(codes, corrections, vectors, removed)
 

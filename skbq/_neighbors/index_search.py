@@ -49,7 +49,7 @@ _FLOAT64_ROUNDING = 1e-9
 # Temporary bytes: of a coordinate of a query; of a candidate; of a row that is pruned.
 _VALUE_BYTES = 40
 _CANDIDATE_BYTES = 32
-_BOUND_BYTES = 64
+_BOUND_BYTES = 96
 
 
 class FirstStage(NamedTuple):
@@ -147,6 +147,8 @@ class IndexSearch:
             y = self._center(self._queries(X, some)).values
             deviation = self._deviation(rows[some].ravel()).reshape(rows[some].shape)
             slack = error_reach(y)[:, np.newaxis] * deviation
+            _, off = self._corrections.of(rows[some].ravel()).rounding()
+            slack += np.broadcast_to(off, slack.size).reshape(slack.shape)
             start = start_estimates(found[some], self.metric, unit) - slack
             bounds[some] = finish_estimates(start, 0.0, self.metric, unit)
         return bounds
@@ -195,7 +197,7 @@ class IndexSearch:
             return FirstStage(CodeComparison(codes, compared, self.code_metric), None)
         y, constants = self._center(queries)
         least = -constants if clip or self.metric == "euclidean" else None
-        scale, offset = self._corrections.decoded()
+        scale, offset = self._corrections.decoded(codes)
         comparison = EstimateComparison(codes, scale, offset, y, least)
         return FirstStage(comparison, constants)
 
@@ -214,7 +216,10 @@ class IndexSearch:
     def _center(self, queries: Queries) -> CenteredQueries:
         assert self.encoder is not None
         assert queries.vectors is not None
-        return self.encoder.center(queries.vectors, self._corrections.unit)
+        kept = self._corrections
+        return self.encoder.center(
+            queries.vectors, kept.unit, corrected=kept.kind != "none"
+        )
 
     def _nearest(
         self, queries: Queries, k: int, depth: int, eligible: Eligible, clip: bool
@@ -296,10 +301,13 @@ class IndexSearch:
         near: list[list[np.ndarray]] = [[] for _ in y]
         for block in row_blocks(len(self.rows), _BOUND_BYTES):
             deviation, codes = self._deviation(block), self.rows.codes[block]
-            scale, offset = (column[block] for column in self._corrections[:2])
+            kept = self._corrections.of(block)
+            scale, offset = kept.decoded(codes)
+            _, off = kept.rounding()
             for value in np.unique(reach):
                 (alike,) = np.nonzero(reach == value)
                 lowered = offset - value * deviation - _FLOAT32_ROUNDING * abs(offset)
+                lowered -= off
                 comparison = EstimateComparison(
                     codes, scale, lowered.astype(np.float32), y[alike]
                 )

@@ -41,7 +41,9 @@ def merge_files(paths: Sequence[str], out: str) -> int:
     attributes = {**first.attributes, "n_samples_fit_": sum(counts)}
     for name, axis in _BY_ROW.items():
         columns = [part.attributes[name] for part in parts]
-        if columns[0] is not None:
+        if isinstance(columns[0], tuple):
+            attributes[name] = tuple(map(np.concatenate, zip(*columns, strict=True)))
+        elif columns[0] is not None:
             attributes[name] = np.concatenate(columns, axis=axis)
     if "_distortion" in attributes:
         distortions = [part.attributes["_distortion"] for part in parts]

@@ -54,10 +54,11 @@ def to_state(value: object, arrays: list[np.ndarray]) -> JSON:
 def _estimator_state(
     estimator: BaseEstimator, arrays: list[np.ndarray]
 ) -> dict[str, JSON]:
+    # Ranges of corrections are with the index that has some.
     attributes = {
         name: to_state(value, arrays)
         for name, value in vars(estimator).items()
-        if not name.startswith("_sklearn")
+        if not name.startswith("_sklearn") and name != "_correction_range"
     }
     return {"class": type(estimator).__name__, "attributes": attributes}
 
@@ -183,4 +184,5 @@ def write_index(path: str | os.PathLike, kind: type, index: IndexState) -> None:
             name: to_state(value, arrays) for name, value in index.attributes.items()
         },
     }
-    write_file(path, state, arrays, mixed_depths="layout" in state)
+    newer = "layout" in state or "_correction_range" in index.attributes
+    write_file(path, state, arrays, newer=newer)

@@ -61,6 +61,8 @@ class BinaryNeighborsTransformer(
         As for :class:`BinaryNeighbors`. "auto" is 4 where vectors are given, so that
         edges weigh exact distances in units of ``metric``, and None where codes are
         given or where those of ``metric="inner_product"`` would be negative.
+    corrections : bool or "exact", default=True
+        As for :class:`BinaryNeighbors`.
     n_jobs : int, default=None
         As for :class:`BinaryNeighbors`.
 
@@ -120,6 +122,7 @@ class BinaryNeighborsTransformer(
         query: Query = "codes",
         code_metric: CodeMetric = "auto",
         oversampling: Oversampling | Literal["auto"] = "auto",
+        corrections: bool | Literal["exact"] = True,
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(
@@ -130,6 +133,7 @@ class BinaryNeighborsTransformer(
             query=query,
             code_metric=code_metric,
             oversampling=oversampling,  # type: ignore[arg-type]
+            corrections=corrections,
             n_jobs=n_jobs,
         )
         self.mode = mode

@@ -9,15 +9,23 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from .._html.page import HTMLReportMixin, page, piece
 from .._utils.parallel import fixed_blocks
 from .._utils.params import check_option
 from .._utils.similarity import EQUAL_NORMS
 from .._utils.statistics import binary_entropy
-from .._utils.typing import METRICS, Metric, RandomState
+from .._utils.typing import (
+    METRICS,
+    REPORT_FORMATS,
+    Metric,
+    RandomState,
+    ReportFormat,
+)
 from .._utils.validation import DocLinkMixin, check_vectors
 from ..theory import RowModel, effective_dimension, scale_correlation, sign_entropy
 from .description import describe
 from .fidelity_table import fidelity_table
+from .html_report import profile_values
 from .moments import Moments, Reservoir, anderson_darling
 
 # Rows whose float64 copy is held at a time.
@@ -39,7 +47,7 @@ def _variation(values: np.ndarray) -> float:
 
 
 class HeterogeneityProfiler(
-    DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
+    HTMLReportMixin, DocLinkMixin, OneToOneFeatureMixin, TransformerMixin, BaseEstimator
 ):
     """Measure what decides how well binary codes of vectors work.
 
@@ -205,16 +213,37 @@ class HeterogeneityProfiler(
         check_is_fitted(self)
         return check_vectors(self, X, reset=False)
 
-    def report(self) -> str:
+    def report(self, format: ReportFormat = "text") -> str:
         """Say in words what the figures mean for binary codes.
+
+        Parameters
+        ----------
+        format : {"text", "html"}, default="text"
+            "html": a page of its own, with pictures, to be written to a file.
 
         Returns
         -------
-        text : str
+        report : str
             One paragraph for each property of the vectors, the figure first.
+
+        Raises
+        ------
+        ValueError
+            If ``format`` is unknown.
         """
         check_is_fitted(self)
-        return "\n".join(describe(self))
+        check_option(format, "format", "report", REPORT_FORMATS)
+        if format == "text":
+            return "\n".join(describe(self))
+        return self._report_page("Profile of vectors")
+
+    def _report_page(self, title: str) -> str:
+        values = profile_values(self)
+        parameters = self.get_params()
+        return page("profile.html", title=title, parameters=parameters, **values)
+
+    def _report_piece(self) -> str:
+        return piece("profile.html", **profile_values(self))
 
     def predict_fidelity(self, *, metric: Metric = "cosine") -> dict[str, np.ndarray]:
         """Predict how well each strategy ranks, and check that on a sample.

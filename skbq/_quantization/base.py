@@ -34,6 +34,7 @@ from ..codes import (
     empty_codes,
     is_codes,
 )
+from .correction_range import is_looked_at, learn_range, sum_codes
 
 
 def column_sums(X: np.ndarray, of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -249,7 +250,13 @@ class Quantizer(VectorEncoder):
         self._highest = np.maximum(self._highest, X.max(axis=0))
         self.thresholds_ = self._learn_thresholds(X)
         self._learn(X)
-        return self._learn_cell_means(X)
+        codes = self._learn_cell_means(X)
+        if first:
+            some = is_looked_at(len(X))
+            with np.errstate(over="ignore", invalid="ignore"):
+                sums = sum_codes(codes[some], X[some], self.thresholds_)
+                self._correction_range = learn_range(sums, codes[some])
+        return codes
 
     def _learn_thresholds(self, X: np.ndarray) -> np.ndarray:
         if not isinstance(self.threshold, str):

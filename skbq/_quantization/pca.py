@@ -24,12 +24,13 @@ from .._utils.validation import BLOCK_ROWS, check_vectors, float_rows
 from ..codes import CodeArray, MixedDepths, code_width, with_layout
 from .allocation import ROUNDING, allocate, normal_levels
 from .base import CorrectingEncoder, EncodedBlock
+from .correction_range import is_looked_at, learn_range
 from .rotation import RandomRotation
 
 RotationMethod = Literal["haar", "hadamard", "dct"]
 
 # Bytes of the corrections that asymmetric search keeps of a row.
-CORRECTION_BYTES = 4
+CORRECTION_BYTES = 3
 # Rows that the axes are learned from: as many as these products of numbers allow, but
 # at least two for each coordinate.
 _PRODUCTS = 2**36
@@ -83,7 +84,7 @@ class PCAQuantizer(CorrectingEncoder):
         The last byte of a row is filled.
     n_bytes : int, default=None
         Instead of ``bits``: whole bytes of a row in an index with
-        ``query="vectors"``, its corrections (4 bytes) included.
+        ``query="vectors"``, its corrections (3 bytes) included.
     exponent : float or "auto", default="auto"
         Bits go to axes by their variance to this power: 1 makes the squared error
         small, 0 gives all axes the same. "auto" tries some powers from 0 to 1.5 on a
@@ -276,6 +277,9 @@ class PCAQuantizer(CorrectingEncoder):
         directions = axes.directions[:, : self.layout_.n_values]
         rotate = _group_rotations(self.layout_.depths, self.rotation, random_state)
         self._panels = as_panels(rotate(directions))
+        some = np.ascontiguousarray(rows[is_looked_at(len(rows))])
+        encoded = self._encode_with_sums(some)
+        self._correction_range = learn_range(encoded.sums, encoded.codes)
 
     def _check_rank(self, axes: Axes, n_bits: int, n_rows: int, d: int) -> None:
         """Refuse many more bits than the directions take that the rows vary in."""

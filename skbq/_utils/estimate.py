@@ -6,6 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+# An interval that is wider says nothing about recall.
+WIDEST = 0.5
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -45,6 +48,16 @@ class Estimate:
         spec = spec or ".3f"
         value, low, high = (format(x, spec) for x in (self.value, *self.interval))
         return f"{value} [{low}, {high}] ({100 * self.confidence:g} %)"
+
+
+def say_recall(recall: Estimate) -> str:
+    """Print recall with its interval, or the interval alone if that says little."""
+    if recall.high - recall.low > WIDEST:
+        return (
+            f"not known ({recall.low:.2f} to {recall.high:.2f} at "
+            f"{100 * recall.confidence:g} %)"
+        )
+    return f"{recall:.3f}"
 
 
 def mean_estimate(

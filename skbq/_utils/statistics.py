@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import eigvalsh
 from scipy.special import entr
 from scipy.stats import rankdata
 
@@ -72,3 +73,8 @@ def rank_correlation_of_pairs(a: np.ndarray, b: np.ndarray) -> RankCorrelation:
 def _standardized(values: np.ndarray) -> np.ndarray:
     spread = values.std()
     return (values - values.mean()) / (spread if spread > 0 else np.nan)
+
+
+def principal_variances(covariance: np.ndarray) -> np.ndarray:
+    """Return the variances along principal axes, float64 of (d,), the largest first."""
+    return np.maximum(eigvalsh(covariance)[::-1], 0.0)

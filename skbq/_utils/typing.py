@@ -26,6 +26,9 @@ Threshold = Literal["mean", "median", "zero"] | ArrayLike
 Levels = tuple[float, float] | Literal["lloyd_max"]
 # How many times as many candidates as neighbors are reranked; None: no reranking.
 Oversampling = float | Literal["bound"] | None
+# What a report is written as.
+ReportFormat = Literal["text", "html"]
+REPORT_FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
 # What scikit-learn's check_random_state takes.
 RandomState = int | np.random.RandomState | None
 

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +17,10 @@ ROTATIONS = ["auto", "haar", "dct", "hadamard"]
 
 class Commands(Protocol):
     """What add_subparsers gives."""
+
+    @property
+    def choices(self) -> Mapping[str, argparse.ArgumentParser]:
+        """The parsers of all commands by name."""
 
     def add_parser(
         self, name: str, *, help: str, description: str
@@ -78,9 +82,7 @@ def check_output(
     """
     if out is None:
         return
-    folder = os.path.dirname(out) or "."
-    if not os.path.isdir(folder):
-        raise InputError(f"cannot write {out}: there is no folder {folder}")
+    _check_parent(out)
     if os.path.isdir(out):
         raise InputError(f"cannot write {out}: it is a folder")
     for path in inputs:
@@ -88,8 +90,38 @@ def check_output(
             raise InputError(f"{out} is read and would be written over")
     if os.path.lexists(out) and not force:
         raise InputError(f"{out} exists; --force writes over it")
+
+
+def _check_parent(out: str) -> None:
+    folder = os.path.dirname(out) or "."
+    if not os.path.isdir(folder):
+        raise InputError(f"cannot write {out}: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
         raise InputError(f"cannot write {out}: no permission to write in {folder}")
+
+
+def check_folder(folder: str | None, *, force: bool = False) -> None:
+    """Refuse, before any work, a folder that has something in it.
+
+    Raises
+    ------
+    InputError
+        If the folder around it is not there, it is a file, or it is not empty and
+        ``force`` is not given.
+    """
+    if folder is None:
+        return
+    folder = folder.rstrip(os.sep) or folder
+    _check_parent(folder)
+    if not os.path.lexists(folder):
+        return
+    if not os.path.isdir(folder):
+        raise InputError(f"{folder} is a file, not a folder: name a new one")
+    if os.listdir(folder) and not force:
+        raise InputError(
+            f"{folder} exists and is no empty folder: name a new one, or write over "
+            "files in it with --force"
+        )
 
 
 def _files(path: str) -> list[str]:

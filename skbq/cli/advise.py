@@ -4,8 +4,6 @@ import argparse
 import json
 import logging
 import shlex
-from html import escape
-from pathlib import Path
 
 from numpy.typing import ArrayLike
 
@@ -18,6 +16,7 @@ from ._options import (
     add_force,
     add_metric,
     add_neighbors,
+    check_folder,
     check_output,
     jsonable,
     write_text,
@@ -85,7 +84,9 @@ def add(commands: Commands) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
     if args.out is not None:
-        _check_folder(args.out, args.export)
+        if args.export is None:
+            raise InputError("--out is for --export ENGINE, which is missing")
+        check_folder(args.out, force=args.force)
     check_output(args.html, [*args.files, args.queries], force=args.force)
     progress("loading embeddings")
     X, queries = _load(args)
@@ -101,7 +102,8 @@ def run(args: argparse.Namespace) -> None:
         checked(advisor.fit, X, queries=queries)
     if args.html is not None:
         name = ", ".join(args.files) or "glosses of WordNet (shipped)"
-        write_text(args.html, _page(advisor, name))
+        title = f"Quantization of {name}"
+        write_text(args.html, advisor._report_page(title, args.export))
     if args.out is not None:
         checked(checked(advisor.export, args.export).save, args.out)
     if args.json:
@@ -118,16 +120,6 @@ def run(args: argparse.Namespace) -> None:
     if args.out is not None:
         lines += ["", f"{args.out}: written; README.txt there says what is what"]
     print_lines(lines)
-
-
-def _check_folder(folder: str, engine: str | None) -> None:
-    """Refuse a folder that has something in it, before the work is done."""
-    if engine is None:
-        raise InputError("--out is for --export ENGINE, which is missing")
-    if Path(folder).exists() and (
-        not Path(folder).is_dir() or any(Path(folder).iterdir())
-    ):
-        raise InputError(f"{folder} exists and is no empty folder: name a new one")
 
 
 def _load(args: argparse.Namespace) -> tuple[ArrayLike, ArrayLike | None]:
@@ -150,19 +142,6 @@ def _load(args: argparse.Namespace) -> tuple[ArrayLike, ArrayLike | None]:
             f"{X.shape[1]} features"
         )
     return X, queries
-
-
-def _page(advisor: QuantizationAdvisor, name: str) -> str:
-    style = (
-        "body{font-family:sans-serif;max-width:60em;margin:2em auto}"
-        "td,th{padding:.2em .6em;text-align:left}tr:nth-child(even){background:#eee}"
-    )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f"<title>skbq advise</title><style>{style}</style></head><body>\n"
-        f"<h1>Quantization of {escape(name)}</h1>\n"
-        f"{advisor.report(format='html')}\n</body></html>\n"
-    )
 
 
 def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, object]:

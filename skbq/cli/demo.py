@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from .._advisor import QuantizationAdvisor
 from ..datasets import load_wordnet_minilm
-from ._inputs import load_vectors
+from ._inputs import load_vectors, note
 from ._options import Commands
 from ._terminal import InputError, LoggedProgress, print_lines, progress
 from .comparison import EXACT, STRATEGIES, Measurement, measure, nearest_side_by_side
@@ -28,6 +28,8 @@ _MAX_ROWS = 100_000
 _MIN_ROWS = 2 * _K
 _MAX_QUERIES = 250
 _SEED = 0
+# Columns of the text where there is no terminal that says how many it has.
+_WIDTH = 80
 
 
 def add(commands: Commands) -> None:
@@ -50,13 +52,14 @@ def add(commands: Commands) -> None:
         ),
     )
     demo.add_argument(
-        *("--show", "--query"),
+        "--show",
         metavar="N",
-        dest="show",
         type=int,
         default=0,
         help="the held-out query whose neighbors are shown, from 0 (default: 0)",
     )
+    # The old name of --show, accepted for one release.
+    demo.add_argument("--query", type=int, dest="old_show", help=argparse.SUPPRESS)
     demo.add_argument("--json", action="store_true", help="print the table as JSON")
     demo.set_defaults(run=run)
 
@@ -73,6 +76,9 @@ class _Sample:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    if args.old_show is not None:
+        note("--query N is now --show N, and goes with the next release")
+        args.show = args.old_show
     progress("loading embeddings")
     sample = _glosses() if args.data is None else _hold_out(args.data)
     n_queries = len(sample.queries)
@@ -100,7 +106,7 @@ def run(args: argparse.Namespace) -> None:
             line = verdict(sample.vectors, sample.queries)
         else:  # advise holds rows out itself
             line = verdict(load_vectors(args.data), None)
-        print_lines(["", line])
+        print_lines(["", textwrap.fill(line, _WIDTH, subsequent_indent="  ")])
 
 
 def _glosses() -> _Sample:
@@ -145,7 +151,7 @@ def _side_by_side(sample: _Sample, number: int) -> Iterator[str]:
     by_floats, by_codes, code_bytes = nearest_side_by_side(
         vectors, sample.queries[number]
     )
-    width = (min(shutil.get_terminal_size((100, 24)).columns, 120) - 3) // 2
+    width = (min(shutil.get_terminal_size((_WIDTH, 24)).columns, 120) - 3) // 2
     yield from textwrap.wrap(
         f"Held-out query {number}, {sample.query_names[number]}", 2 * width + 3
     )
@@ -185,14 +191,13 @@ def _table(measured: list[Measurement], sample: _Sample) -> Iterator[str]:
             f"{m.recall_reranked:>8.3f}  {m.bytes_per_row:>9}  {m.build_s:>7.2f}  "
             f"{m.qps:>9,.0f}"
         )
-    yield (
+    for text in (
         f"reranked: the best {_K} of {_OVERSAMPLING * _K} candidates, by the vectors, "
-        f"which are {sample.vectors[:1].nbytes} bytes/row more"
-    )
-    yield (
+        f"which are {sample.vectors[:1].nbytes} bytes/row more",
         "build and queries/s: without reranking, after compilation, on "
-        f"{os.cpu_count()} processors"
-    )
+        f"{os.cpu_count()} processors",
+    ):
+        yield textwrap.fill(text, _WIDTH, subsequent_indent="  ")
 
 
 def verdict(X: ArrayLike, queries: np.ndarray | None) -> str:

@@ -15,8 +15,16 @@ from .._quantization.rotation import rotation_method
 from .._quantization.strategy import Strategy
 from .._utils.parallel import row_blocks
 from .._utils.stored_rows import StoredRows
+from ..exports import TARGETS, Prepare, write_for
 from ._inputs import add_inputs, load_vectors
-from ._options import ROTATIONS, Commands, add_metric, add_output, check_output
+from ._options import (
+    ROTATIONS,
+    Commands,
+    add_metric,
+    add_output,
+    check_folder,
+    check_output,
+)
 from ._terminal import Bar, InputError, LoggedProgress, checked, print_lines, progress
 
 
@@ -25,12 +33,24 @@ def add(commands: Commands) -> None:
     encode = commands.add_parser(
         "encode",
         help="write an index of codes",
-        description="Encode the rows of files of any size into one index file.",
+        description=(
+            "Encode the rows of files of any size into one index file, or into what "
+            "another engine reads."
+        ),
     )
     add_inputs(encode)
-    add_output(encode, "the index file", required=True)
-    bits = "bits of each coordinate (default: 2)"
-    encode.add_argument("--bits", type=int, choices=[1, 2], default=2, help=bits)
+    add_output(encode, "the index file, or with --to a new folder", required=True)
+    encode.add_argument(
+        "--to",
+        choices=TARGETS,
+        metavar="ENGINE",
+        help=(
+            "write one-bit codes as another engine reads them, with a program that "
+            f"searches: {', '.join(TARGETS)}"
+        ),
+    )
+    bits = "bits of each coordinate (default: 2; with --to 1, the only choice)"
+    encode.add_argument("--bits", type=int, choices=[1, 2], help=bits)
     cut = "what coordinates are compared with (default: mean)"
     encode.add_argument(
         "--threshold", choices=["mean", "zero"], default="mean", help=cut
@@ -78,9 +98,15 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    if args.to is not None:
+        _check_engine(args)
+    args.bits = args.bits or (2 if args.to is None else 1)
     if args.lloyd_max and args.bits == 1:
         raise InputError("--lloyd-max is for two bits: leave it out, or use --bits 2")
-    check_output(args.out, [*args.files, args.like], force=args.force)
+    if args.to is None:
+        check_output(args.out, [*args.files, args.like], force=args.force)
+    else:
+        check_folder(args.out, force=args.force)
     like = None
     if args.like is not None:
         like = checked(BinaryNeighbors.load, args.like, mmap_mode="r")
@@ -97,6 +123,9 @@ def run(args: argparse.Namespace) -> None:
     ) as folder:
         index = _encode(args, rows, like, folder)
         progress(f"writing {args.out}")
+        if args.to is not None:
+            print_lines(_write_for(args.to, args.out, index, rows))
+            return
         checked(index.save, args.out)
     kept = index.vector_bytes_per_row_
     print_lines(
@@ -106,6 +135,45 @@ def run(args: argparse.Namespace) -> None:
             + (f" and {kept} of the vector itself" if kept else "")
         ]
     )
+
+
+def _check_engine(args: argparse.Namespace) -> None:
+    """Refuse what no engine could search."""
+    if args.bits == 2 or args.lloyd_max:
+        raise InputError(f"--to {args.to} takes one bit: leave out two bits")
+    if args.query == "vectors":
+        raise InputError(
+            f"--to {args.to} is for symmetric search, where queries are encoded too: "
+            "leave out --query vectors"
+        )
+
+
+def _write_for(
+    target: str, folder: str, index: BinaryNeighbors, rows: StoredRows
+) -> list[str]:
+    """Write what an engine reads, and say which files these are."""
+    if isinstance(index.oversampling, str):
+        raise InputError(
+            f"--to {target} reranks a number of candidates: the index of --like has "
+            f"oversampling={index.oversampling!r}"
+        )
+    prepare = checked(Prepare.from_quantizer, index.quantizer_, metric=index.metric)
+    files = checked(
+        write_for,
+        target,
+        folder,
+        index.codes_,
+        prepare=prepare,
+        vectors=None if index.oversampling is None else rows,
+        oversampling=index.oversampling,
+        ids=rows.ids if rows.ids is not None else rows.row_numbers,
+        metric=index.metric,
+    )
+    names = ", ".join(path.name for path in files[1:])
+    return [
+        f"{files[0]}: {len(rows):,} rows for {target}",
+        f"beside it, to search and to encode queries: {names}",
+    ]
 
 
 def _encode(

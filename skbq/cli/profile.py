@@ -9,12 +9,12 @@ import numpy as np
 from .._profiling.profiler import HeterogeneityProfiler
 from .._utils.parallel import row_blocks
 from ._inputs import add_inputs, load_vectors
-from ._options import Commands, jsonable
+from ._options import Commands, add_force, check_output, jsonable, write_text
 from ._terminal import Bar, InputError, checked, print_lines
 
 _SEED = 0
 # Columns of a text.
-_WIDTH = 88
+_WIDTH = 80
 
 
 def add(commands: Commands) -> None:
@@ -25,12 +25,15 @@ def add(commands: Commands) -> None:
         description="Measure vectors of files of any size, block by block.",
     )
     add_inputs(profile)
+    profile.add_argument("--html", metavar="REPORT.html", help="write the report there")
+    add_force(profile)
     profile.add_argument("--json", action="store_true", help="print figures as JSON")
     profile.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
+    check_output(args.html, args.files, force=args.force)
     X = load_vectors(
         args.files,
         column=args.column,
@@ -45,6 +48,9 @@ def run(args: argparse.Namespace) -> None:
     for rows in row_blocks(len(X), X.shape[1] * 8, shares=8):
         checked(profiler.partial_fit, X[rows])
         bar.add(rows.stop - rows.start)
+    if args.html is not None:
+        title = f"Profile of {', '.join(args.files)}"
+        write_text(args.html, profiler._report_page(title))
     if not args.json:
         lines = profiler.report().splitlines()
         print_lines([fill(line, _WIDTH, subsequent_indent="  ") for line in lines])

@@ -26,8 +26,9 @@ from ._sqlite_vec import SQLITE_VEC
 from ._usearch import USEARCH
 from ._vespa import VESPA
 from ._weaviate import WEAVIATE
+from ._write_for import TARGETS, write_for
 
-__all__ = ["ENGINES", "Export", "Prepare", "export"]
+__all__ = ["ENGINES", "TARGETS", "Export", "Prepare", "export", "write_for"]
 
 _ENGINES: dict[str, Engine] = {
     engine.name: engine

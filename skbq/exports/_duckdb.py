@@ -4,24 +4,27 @@ from ._engine import Engine, Method, Plan, Snippets
 from ._snippet import fill, program
 
 _SCHEMA = """\
-CREATE TABLE items (id INTEGER PRIMARY KEY, $columns);"""
+CREATE TABLE items (id $type PRIMARY KEY, $columns);"""
 _INSERT = """\
 INSERT INTO items SELECT 0, $values;"""
 _QUERY = """\
 SELECT id FROM (
-  SELECT id, embedding FROM items
+  SELECT id, embedding FROM $items
   ORDER BY bit_count(xor(code, $code)), id LIMIT $candidates
 )
 ORDER BY $distance LIMIT $k;"""
 _QUERY_ONCE = """\
-SELECT id FROM items ORDER BY bit_count(xor(code, $code)), id LIMIT $k;"""
+SELECT id FROM $items ORDER BY bit_count(xor(code, $code)), id LIMIT $k;"""
 
+STORED_FILE = "items.duckdb"
+PARQUET_FILE = "items.parquet"
 _IMPORTS = """\
 import duckdb
 import numpy as np
-import pyarrow as pa
 """
-_PYTHON = """\
+_FILL = """\
+import pyarrow as pa
+
 def binary(codes):
     width = codes.shape[1]
     return pa.FixedSizeBinaryArray.from_buffers(
@@ -35,16 +38,17 @@ rows = pa.table({
         pa.array(np.asarray(vectors, dtype=np.float32).ravel()), $d
     ),
 })
-connection = duckdb.connect("items.duckdb")
+$open
 connection.execute("$schema")
 connection.execute("INSERT INTO items SELECT id, code::BIT$embedding FROM rows")
+"""
+_SEARCH = """\
 statement = \"\"\"
 $query
 \"\"\"
-query_codes = prepare.codes(queries)
 neighbors = np.array([
     [i for (i,) in connection.execute(statement, $bound).fetchall()]
-    for q, code in zip(queries, query_codes)
+    for q, code in zip(queries, prepare.codes(queries))
 ])
 connection.close()
 """
@@ -56,8 +60,23 @@ _DISTANCES = {
 
 
 def _write(plan: Plan) -> Snippets:
+    return _snippets(plan, "items", f'connection = duckdb.connect("{STORED_FILE}")')
+
+
+def write_for_parquet(plan: Plan) -> Snippets:
+    """Write snippets that search a Parquet file where it lies."""
+    # Parquet knows neither BIT nor, as DuckDB reads it, arrays of a fixed size.
+    columns = "id, code::BIT AS code"
+    if plan.reranks:
+        columns += f", embedding::FLOAT[{plan.d}] AS embedding"
+    items = f"(SELECT {columns} FROM '{PARQUET_FILE}')"
+    return _snippets(plan, items, "connection = duckdb.connect()")
+
+
+def _snippets(plan: Plan, items: str, connect: str) -> Snippets:
     columns = "code BIT" + (f", embedding FLOAT[{plan.d}]" if plan.reranks else "")
-    schema = fill(plan, _SCHEMA, columns=columns)
+    types = {None: "INTEGER", "rows": "BIGINT", "numbers": "BIGINT", "text": "VARCHAR"}
+    schema = fill(plan, _SCHEMA, type=types[plan.ids], columns=columns)
     text = "(SELECT content FROM read_text('{}'))"
     # A string of as many bits, filled up to whole bytes as prepare.codes fills them.
     code = f"rpad({text}, {8 * plan.n_bytes}, '0')::BIT"
@@ -70,7 +89,7 @@ def _write(plan: Plan) -> Snippets:
             f"{_DISTANCES[plan.strategy.metric]}(embedding, {q}::FLOAT[{plan.d}])"
         )
         template = _QUERY if plan.reranks else _QUERY_ONCE
-        return fill(plan, template, code=code, distance=distance)
+        return fill(plan, template, items=items, code=code, distance=distance)
 
     bound = '{"code": code.tobytes()' + (', "q": q.tolist()}' if plan.reranks else "}")
     return Snippets(
@@ -80,7 +99,8 @@ def _write(plan: Plan) -> Snippets:
         program(
             plan,
             _IMPORTS,
-            _PYTHON,
+            (f"{connect}\n" if plan.stored else _FILL) + _SEARCH,
+            open=connect,
             schema=schema.rstrip(";"),
             embedding=", embedding" if plan.reranks else "",
             query=query("$code::BLOB::BIT", "$q").rstrip(";"),

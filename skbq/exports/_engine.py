@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from ._candidates import MAX_OVERSAMPLING, METRICS, Candidate, Metric, Query
 from ._prepare import Prepare
 
+Ids = Literal["rows", "numbers", "text"]
 Who = Literal["codes", "you", "engine", "option"]
 """Who centers or rotates.
 
@@ -95,18 +96,28 @@ class Plan:
     metric : str
         What the engine is told: "euclidean" for centered unit-norm vectors.
     prepare : Prepare
-        Not fitted.
+        Not fitted, unless rows are stored.
+    ids : {"rows", "numbers", "text"} or None
+        What the rows are called that :func:`~skbq.exports.write_for` stores: by their
+        numbers, or by whole numbers or text of the user; None in an export, whose
+        program stores them.
     """
 
     strategy: Candidate
     method: Method
     metric: Metric
     prepare: Prepare
+    ids: Ids | None = None
 
     @property
     def d(self) -> int:
         """Number of coordinates."""
         return self.strategy.n_features
+
+    @property
+    def stored(self) -> bool:
+        """Whether the rows are stored before the program runs, with skbq's codes."""
+        return self.ids is not None
 
     @property
     def n_bytes(self) -> int:
@@ -140,7 +151,10 @@ class Plan:
 
 
 class Snippets(NamedTuple):
-    """What is pasted: console statements (empty for a library), and Python."""
+    """What is pasted: console statements (empty for a library), and Python.
+
+    ``python`` only searches where the rows are stored already.
+    """
 
     schema: str
     insert: str
@@ -204,7 +218,7 @@ def choose(
         If the engine lacks the metric, vectors have too many or too few coordinates,
         or it can run none of the strategies.
     """
-    _check_limits(candidates[0], engine)
+    check_limits(candidates[0], engine)
     able = [(c, m) for c in candidates for m in engine.methods if m.runs(c)]
     for candidate, method in able:
         if candidate == recommended:
@@ -220,7 +234,8 @@ def choose(
     return _most_similar(candidates[0], engine)
 
 
-def _check_limits(candidate: Candidate, engine: Engine) -> None:
+def check_limits(candidate: Candidate, engine: Engine) -> None:
+    """Refuse a metric that an engine lacks, and too many or too few coordinates."""
     d, metric = candidate.n_features, candidate.metric
     if not engine.smallest <= d <= engine.largest:
         raise ValueError(

@@ -1,6 +1,7 @@
 """What an export gives: settings to paste, what was promised, and who does what."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._utils.estimate import Estimate
-from ..codes import as_codes
+from .._html.page import Code, piece
+from .._utils.estimate import Estimate, say_recall
+from ..codes import CodeArray, as_codes
 from ._candidates import MAX_OVERSAMPLING
 from ._engine import Choice, Engine, Plan, Snippets
 from ._prepare import Prepare
@@ -32,7 +34,7 @@ _IN_JSON = (
     "notes",
     "checked",
 )
-_SUFFIXES = {"sql": "sql", "sh": "sh", "redis": "sh", "js": "js"}
+SUFFIXES = {"sql": "sql", "sh": "sh", "redis": "sh", "js": "js"}
 
 
 @dataclass(frozen=True)
@@ -103,31 +105,51 @@ class Export:
         """Give all of it as text."""
         parts = [
             (f"Settings for {self.engine}", self._promise()),
-            ("Schema", self.schema),
-            ("Insert", self.insert),
-            ("Query", self.query),
-            ("All of it in Python", self.python),
-            (f"Done by {self.engine}", _as_list(self.applied_by_engine)),
-            ("To be done by you", _as_list(self.applied_by_user)),
-            (f"What {self.engine} cannot do of it", _as_list(self.cannot)),
-            ("Good to know", _as_list(self.notes)),
+            *self._blocks,
+            *((title, _as_list(lines)) for title, lines in self._lists),
             ("Checked", self.checked),
         ]
         return "\n\n".join(
             f"{title}\n{'-' * len(title)}\n{text}" for title, text in parts if text
         )
 
+    @property
+    def _blocks(self) -> list[Code]:
+        """What is copied, with its title."""
+        parts = [
+            ("Schema", self.schema),
+            ("Insert", self.insert),
+            ("Query", self.query),
+            ("All of it in Python", self.python),
+        ]
+        return [Code(title, text) for title, text in parts if text]
+
+    @property
+    def _lists(self) -> list[tuple[str, list[str]]]:
+        """What must be known, with its title."""
+        return [
+            (f"Done by {self.engine}", self.applied_by_engine),
+            ("To be done by you", self.applied_by_user),
+            (f"What {self.engine} cannot do of it", self.cannot),
+            ("Good to know", self.notes),
+        ]
+
+    def _repr_html_(self) -> str:
+        return piece("export.html", export=self)
+
     def _promise(self) -> str:
-        lines = [f"Strategy: {self.strategy}"]
-        if self.promise is None:
-            lines.append("Recall: not measured for this strategy, so measure it.")
-        else:
-            lines.append(f"Recall promised: {self.promise}")
+        return "\n".join([f"Strategy: {self.strategy}", *self._promised()])
+
+    def _promised(self) -> list[str]:
+        """Say what recall to expect, a sentence a line."""
+        lines = ["Recall: not measured for this strategy, so measure it."]
+        if self.promise is not None:
+            lines = [f"Recall promised: {say_recall(self.promise)}"]
         if not self.reached:
             lines.append(
                 f"The recall asked for is not reached by what {self.engine} can run."
             )
-        return "\n".join(lines)
+        return lines
 
     def to_dict(self) -> dict[str, object]:
         """Return what can be written as JSON: all but arrays."""
@@ -158,7 +180,7 @@ class Export:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        suffix = _SUFFIXES.get(self.shell, "txt")
+        suffix = SUFFIXES.get(self.shell, "txt")
         texts = {
             "README.txt": str(self),
             f"schema.{suffix}": self.schema,
@@ -175,31 +197,39 @@ class Export:
             self.prepare.save(folder)
         example = self.example if vectors is None else np.asarray(vectors)
         if example is not None and self.schema:
-            self._save_examples(folder, example[[0, -1]])
-
-    def _save_examples(self, folder: Path, vectors: np.ndarray) -> None:
-        console = self.insert + self.query
-        given = vectors if self._codes_only else self.prepare.rows(vectors)
-        for name, row, code in zip(
-            _EXAMPLES, given, self.prepare.codes(vectors), strict=True
-        ):
-            numbers = ", ".join(format(x, ".9g") for x in row)
-            signs = as_codes(code[None], n_features=vectors.shape[1]).unpack()[0]
-            bits = "".join("1" if sign > 0 else "0" for sign in signs)
-            files = {
-                f"{name}.json": f"[{numbers}]".encode(),
-                f"{name}_code.bits": bits.encode(),
-                f"{name}_code.bin": code.tobytes(),
-                f"{name}_code.json": json.dumps(code.view(np.int8).tolist()).encode(),
-            }
-            for file, content in files.items():
-                if file in console:
-                    (folder / file).write_bytes(content)
+            rows = example[[0, -1]]
+            given = rows if self._codes_only else self.prepare.rows(rows)
+            codes = as_codes(self.prepare.codes(rows), n_features=rows.shape[1])
+            save_examples(folder, self.insert + self.query, _EXAMPLES, given, codes)
 
     @property
     def _codes_only(self) -> bool:
         """Whether the vectors themselves are stored as they are, beside codes."""
         return "_code." in self.insert
+
+
+def save_examples(
+    folder: Path,
+    console: str,
+    names: Sequence[str],
+    vectors: np.ndarray,
+    codes: CodeArray,
+) -> None:
+    """Write vectors and their codes in the forms that console statements read."""
+    for name, row, code, signs in zip(
+        names, vectors, np.asarray(codes), codes.unpack(), strict=True
+    ):
+        numbers = ", ".join(format(x, ".9g") for x in row)
+        bits = "".join("1" if sign > 0 else "0" for sign in signs)
+        files = {
+            f"{name}.json": f"[{numbers}]".encode(),
+            f"{name}_code.bits": bits.encode(),
+            f"{name}_code.bin": code.tobytes(),
+            f"{name}_code.json": json.dumps(code.view(np.int8).tolist()).encode(),
+        }
+        for file, content in files.items():
+            if file in console:
+                (folder / file).write_bytes(content)
 
 
 def _as_list(lines: list[str]) -> str:

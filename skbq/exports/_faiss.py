@@ -3,11 +3,15 @@
 from ._engine import Engine, Method, Plan, Snippets
 from ._snippet import program
 
-_BINARY = """\
+STORED_FILE = "items.faiss"
+_BUILD = """\
 codes = prepare.codes(vectors)
 index = faiss.IndexBinaryFlat(8 * codes.shape[1])
 index.add(codes)
-_, candidates = index.search(prepare.codes(queries), min($candidates, len(vectors)))
+"""
+_READ = f'index = faiss.read_index_binary("{STORED_FILE}")\n'
+_SEARCH = """\
+_, candidates = index.search(prepare.codes(queries), min($candidates, index.ntotal))
 $rerank
 """
 
@@ -30,7 +34,8 @@ _NO_CENTER = 'faiss.copy_array_to_vector(np.zeros($d, "float32"), rabitq.center)
 def _write(plan: Plan) -> Snippets:
     imports = "import faiss\nimport numpy as np\n"
     if plan.method is _CODES:
-        return Snippets("", "", "", program(plan, imports, _BINARY))
+        index = _READ if plan.stored else _BUILD
+        return Snippets("", "", "", program(plan, imports, index + _SEARCH))
     d = str(plan.d)
     factor = plan.strategy.oversampling
     refine = f"index = faiss.IndexRefineFlat(index)\nindex.k_factor = {factor}\n"

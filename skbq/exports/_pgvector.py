@@ -9,9 +9,10 @@ _EF_LEAST, _EF_TIMES, _EF_MOST = 200, 4, 1000
 
 _SCHEMA = """\
 CREATE EXTENSION IF NOT EXISTS vector;  -- 0.8.3 or later: before, HNSW was corrupted
-CREATE TABLE items (id bigint PRIMARY KEY, $columns);
--- once the first rows are in:
+CREATE TABLE items (id $type PRIMARY KEY, $columns);
+$rows
 CREATE INDEX items_code ON items USING hnsw ($indexed bit_hamming_ops);"""
+_COPY = "\\copy items (id{names}) FROM '{file}' WITH (FORMAT binary)"
 _INSERT = """\
 -- in psql, from the folder of row.json; many rows: COPY, as in the Python
 ${set}INSERT INTO items (id$names) VALUES (0$values);"""
@@ -31,11 +32,14 @@ _IMPORTS = """\
 import numpy as np
 import psycopg
 """
-_PYTHON = """\
+STORED_FILE = "items.copy"
+_OPEN = """\
 ${bits}def text(vector):
     return "[" + ",".join(map(str, vector.tolist())) + "]"
 
 connection = psycopg.connect(autocommit=True)  # PGHOST, PGUSER, ... say where
+"""
+_FILL = """\
 connection.execute(\"\"\"
 $schema
 \"\"\")
@@ -45,6 +49,8 @@ with connection.cursor().copy("COPY items (id$names) FROM STDIN") as copy:
 connection.execute(
     "CREATE INDEX items_code ON items USING hnsw ($indexed bit_hamming_ops)"
 )
+"""
+_SEARCH = """\
 connection.execute("SET hnsw.ef_search = $ef")  # each session needs it$iterative
 statement = \"\"\"
 $query
@@ -65,7 +71,8 @@ _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "inner_product": "<#>"}
 
 
 def _write(plan: Plan) -> Snippets:
-    own, reranks, d = not plan.prepare.is_identity, plan.reranks, plan.d
+    own = plan.stored or not plan.prepare.is_identity
+    reranks, d = plan.reranks, plan.d
     embedding = reranks or not own
     columns = [f"embedding vector({d})"] * embedding + [f"code bit({d})"] * own
     names = [", embedding"] * embedding + [", code"] * own
@@ -74,7 +81,16 @@ def _write(plan: Plan) -> Snippets:
     scan_on = plan.n_candidates > _EF_MOST
     iterative = "SET hnsw.iterative_scan = strict_order;"
     shared = {"names": "".join(names), "indexed": indexed, "ef": ef}
-    schema = fill(plan, _SCHEMA, columns=", ".join(columns), **shared)
+    schema = fill(
+        plan,
+        _SCHEMA,
+        type="text" if plan.ids == "text" else "bigint",
+        columns=", ".join(columns),
+        rows=_COPY.format(names=shared["names"], file=STORED_FILE)
+        if plan.stored
+        else "-- once the first rows are in:",
+        **shared,
+    )
 
     def select(q: str, q_code: str) -> str:
         return fill(
@@ -125,7 +141,7 @@ def _write(plan: Plan) -> Snippets:
         program(
             plan,
             _IMPORTS,
-            _PYTHON,
+            _OPEN + ("" if plan.stored else _FILL) + _SEARCH,
             **shared,
             bits=_BITS.replace("$d", str(d)) if own else "",
             schema="\n".join(schema.splitlines()[:2]),

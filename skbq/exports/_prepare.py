@@ -7,11 +7,17 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from .._quantization.quantizers import BinaryQuantizer
 from .._quantization.rotation import RandomRotation
+from .._quantization.steps import split_quantizer
 from .._quantization.strategy import ROTATION_SEED
+from .._utils.params import check_option
 from .._utils.similarity import scaled_rows
+from .._utils.typing import METRICS, Metric
 
 # The module that a snippet imports: all that an application needs tomorrow, without
 # skbq. It reads prepare.npz beside it.
@@ -118,11 +124,66 @@ class Prepare:
             random = RandomRotation(random_state=ROTATION_SEED).fit(mean[None])
             rotation = random.matrix()
             mean = mean @ rotation
-        self.n_features_in_ = len(mean)
-        self._signs = BinaryQuantizer("zero").fit(np.zeros((1, len(mean))))
+        return self._learned(len(mean), rotation, mean)
+
+    def _learned(self, d: int, rotation: np.ndarray, center: np.ndarray) -> Self:
+        self.n_features_in_ = d
+        self._signs = BinaryQuantizer("zero").fit(np.zeros((1, d)))
         self.rotation_ = rotation.astype(np.float32)
-        self.center_ = mean.astype(np.float32) if self.center else np.zeros(0, "f4")
+        self.center_ = center.astype(np.float32) if self.center else np.zeros(0, "f4")
         return self
+
+    @classmethod
+    def from_quantizer(
+        cls, quantizer: BaseEstimator, *, metric: Metric = "cosine"
+    ) -> Self:
+        """Take what a fitted quantizer of one bit has learned.
+
+        Parameters
+        ----------
+        quantizer : BinaryQuantizer, or Pipeline of RandomRotation and BinaryQuantizer
+            Fitted, such as ``quantizer_`` of :class:`~skbq.BinaryNeighbors`.
+        metric : {"cosine", "euclidean", "inner_product"}, default="cosine"
+            Of the index: under "cosine" the quantizer saw vectors of unit length.
+
+        Returns
+        -------
+        prepare : Prepare
+
+        Raises
+        ------
+        ValueError
+            If its steps are others.
+
+        Examples
+        --------
+        >>> from skbq import BinaryNeighbors, BinaryQuantizer
+        >>> from skbq.datasets import make_gaussian
+        >>> X = make_gaussian(100, 16, mean=3.0, random_state=0)
+        >>> index = BinaryNeighbors(quantizer=BinaryQuantizer()).fit(X)
+        >>> Prepare.from_quantizer(index.quantizer_, metric=index.metric)
+        Prepare(unit=True, rotate=False, center=True)
+        """
+        before, last = split_quantizer(quantizer)
+        steps = [] if before is None else _flat_steps(before)
+        if not isinstance(last, BinaryQuantizer) or not all(
+            isinstance(step, RandomRotation) for step in steps
+        ):
+            names = [type(step).__name__ for step in [*steps, last]]
+            raise ValueError(
+                "quantizer must be a BinaryQuantizer, with at most RandomRotation "
+                f"before it, for an engine to search its codes. Got {names}."
+            )
+        check_is_fitted(last)
+        check_option(metric, "metric", "Prepare.from_quantizer", METRICS)
+        center = bool(last.thresholds_.any())
+        # A threshold of zero sees only signs, which lengths do not change.
+        unit = center and metric == "cosine"
+        self = cls(unit=unit, rotate=bool(steps), center=center)
+        rotation = np.zeros((0, 0))
+        for step in steps:
+            rotation = rotation @ step.matrix() if rotation.size else step.matrix()
+        return self._learned(len(last.thresholds_), rotation, last.thresholds_)
 
     def rows(self, X: ArrayLike) -> NDArray[np.float32]:
         """Prepare rows.
@@ -135,7 +196,7 @@ class Prepare:
         -------
         rows : ndarray of the shape of X, dtype float32
         """
-        self._check_fitted()
+        self.check_fitted()
         rows = np.asarray(X, dtype=np.float32)
         if rows.ndim not in (1, 2) or rows.shape[-1] != self.n_features_in_:
             raise ValueError(
@@ -194,7 +255,7 @@ class Prepare:
         folder : path-like
             A folder that exists.
         """
-        self._check_fitted()
+        self.check_fitted()
         folder = Path(folder)
         np.savez(
             folder / "prepare.npz",
@@ -206,11 +267,18 @@ class Prepare:
         # A pickle is what joblib.load reads.
         (folder / "prepare.joblib").write_bytes(pickle.dumps(self))
 
-    def _check_fitted(self) -> None:
+    def check_fitted(self) -> None:
+        """Refuse to go on with one that has not seen rows."""
         if not hasattr(self, "center_"):
             raise ValueError(
                 "This Prepare has not seen rows yet: call prepare.fit(vectors) first."
             )
+
+
+def _flat_steps(steps: TransformerMixin | Pipeline) -> list[TransformerMixin]:
+    if not isinstance(steps, Pipeline):
+        return [steps]
+    return [inner for step in steps for inner in _flat_steps(step)]
 
 
 def _float_rows(X: ArrayLike) -> NDArray[np.float32]:

@@ -25,26 +25,30 @@ import sqlite3  # pysqlite3 instead, where sqlite3 cannot load extensions
 import numpy as np
 import sqlite_vec
 """
-_PYTHON = """\
-connection = sqlite3.connect("items.db")
+STORED_FILE = "items.db"
+_OPEN = f"""\
+connection = sqlite3.connect("{STORED_FILE}")
 connection.enable_load_extension(True)
 sqlite_vec.load(connection)
+"""
+_FILL = """\
 connection.execute(
     "CREATE VIRTUAL TABLE IF NOT EXISTS items USING vec0($columns)"
 )
-codes, query_codes = prepare.codes(vectors), prepare.codes(queries)
 rows = np.asarray(vectors, dtype="<f4")
 connection.executemany(
     "INSERT INTO items ($names) VALUES ($marks)",
-    ($row for i, code in enumerate(codes)),
+    ($row for i, code in enumerate(prepare.codes(vectors))),
 )
 connection.commit()
+"""
+_SEARCH = """\
 statement = \"\"\"
 $query
 \"\"\"
 neighbors = np.array([
     [i for (i,) in connection.execute(statement, $bound)]
-    for q, code in zip(np.asarray(queries, dtype="<f4"), query_codes)
+    for q, code in zip(np.asarray(queries, dtype="<f4"), prepare.codes(queries))
 ])
 connection.close()
 """
@@ -63,7 +67,7 @@ def _write(plan: Plan) -> Snippets:
     names = ["id", "code", "embedding", "square"]
     names = names[: (4 if square else 3) if reranks else 2]
     types = {
-        "id": "id INTEGER PRIMARY KEY",
+        "id": f"id {'TEXT' if plan.ids == 'text' else 'INTEGER'} PRIMARY KEY",
         "code": f"code bit[{8 * plan.n_bytes}]",
         "embedding": f"embedding float[{plan.d}]",
         "square": "+square FLOAT",
@@ -99,7 +103,7 @@ def _write(plan: Plan) -> Snippets:
         program(
             plan,
             _IMPORTS,
-            _PYTHON,
+            _OPEN + ("" if plan.stored else _FILL) + _SEARCH,
             **shared,
             marks=", ".join(marks[n] for n in names),
             row=f"({', '.join(python[n] for n in names)})",

@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from sklearn.utils import check_random_state
 
+from .._html.page import Fact, piece
 from .._utils.estimate import Estimate
 from .._utils.similarity import EQUAL_NORMS, similarities
 from .._utils.typing import Metric, RandomState
@@ -73,15 +74,31 @@ class FidelityReport:
         measured = f"Measured fidelity {self.fidelity}; "
         if self.reason:
             return f"{measured}no prediction: {self.reason}."
-        both = f"{measured}predicted {self.predicted:.3f} ({self.difference:+.3f}). "
+        predicted = f"predicted {self.predicted:.3f} ({self.difference:+.3f})"
+        return f"{measured}{predicted}. {self._verdict()}"
+
+    def _verdict(self) -> str:
         if self.low <= self.predicted <= self.high:
-            return f"{both}The prediction holds: it lies within the interval."
+            return "The prediction holds: it lies within the interval."
         if self.holds:
-            return f"{both}The prediction holds within {_TOLERANCE}."
+            return f"The prediction holds within {_TOLERANCE}."
         return (
-            f"{both}The prediction does not hold: these rows are not as a normal law "
-            "of their mean and covariance would have them. Believe the measurement."
+            "The prediction does not hold: these rows are not as a normal law of their "
+            "mean and covariance would have them. Believe the measurement."
         )
+
+    def _repr_html_(self) -> str:
+        limits = f"{self.low:.3f} to {self.high:.3f} at {self.fidelity.confidence:.0%}"
+        figures = [Fact("measured fidelity", f"{self.measured:.3f}", limits)]
+        verdict = f"No prediction: {self.reason}."
+        if not self.reason:
+            verdict = self._verdict()
+            figures += [
+                Fact("predicted fidelity", f"{self.predicted:.3f}"),
+                Fact("predicted less measured", f"{self.difference:+.3f}"),
+            ]
+        is_good = self.holds or bool(self.reason)
+        return piece("result.html", verdict=verdict, is_good=is_good, figures=figures)
 
 
 class CodeDistance(Protocol):

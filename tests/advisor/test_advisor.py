@@ -1,16 +1,24 @@
 """The advisor: what it measures, how it decides, what it says."""
 
 import pickle
+from html import escape
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers import true_distances
 from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skbq import BinaryNeighbors, QuantizationAdvisor, RandomRotation
+import skbq
+from skbq import (
+    BinaryNeighbors,
+    QuantizationAdvisor,
+    RandomRotation,
+    TwoBitQuantizer,
+)
 from skbq._advisor import sampling
 from skbq._advisor.bench import Bench, Candidates, Search, Truth
 from skbq._advisor.candidates import all_strategies, bytes_per_row, make_index
@@ -33,6 +41,7 @@ from skbq._profiling.profiler import HeterogeneityProfiler
 from skbq._quantization.strategy import LITERATURE, Strategy
 from skbq._utils.similarity import distances
 from skbq.datasets import make_gaussian, make_sphere
+from skbq.exports import ENGINES
 from skbq.metrics import neighbor_recall, ranking_fidelity
 from skbq.metrics._intervals import fidelity_estimate
 
@@ -523,7 +532,7 @@ def test_results_are_a_table(advised):
     assert (results["oversampling_low"] <= results["oversampling_high"]).all()
     assert (results["recall_reranked"] >= results["predicted_recall"]).all()
     assert (results["relative_speed"] > 0).all()
-    assert set(results["bytes_per_row"]) == {48, 56, 96, 104}
+    assert set(results["bytes_per_row"]) == {48, 51, 96, 99}
     assert np.isfinite(results["predicted_fidelity"]).sum() == 4
     frame = pd.DataFrame(results)
     assert frame.shape == (25, len(results))
@@ -590,7 +599,7 @@ def test_low_target_needs_no_reranking(small):
 
 
 def test_max_bytes_bounds_what_is_searched(small):
-    advisor = QuantizationAdvisor(max_bytes=9, random_state=0).fit(small[0])
+    advisor = QuantizationAdvisor(max_bytes=7, random_state=0).fit(small[0])
     assert set(advisor.results_["bytes_per_row"]) == {5}
     with pytest.raises(ValueError, match="max_bytes=4 is less than .* 5 bytes a row"):
         QuantizationAdvisor(max_bytes=4).fit(small[0])
@@ -696,7 +705,7 @@ def test_report_in_words(advised):
     text = advised.report()
     assert text.startswith("Recommended: 1 bit, coded queries\nReranking: ")
     assert "Memory: 48 bytes a row" in text
-    assert max(len(line) for line in text.split("\n\n")[0].splitlines()) <= 88
+    assert max(map(len, text.splitlines())) <= 80
     text = " ".join(text.split())
     assert "the code of least memory that reaches recall@10 0.95" in text
     assert "- A random rotation: " in text
@@ -708,13 +717,48 @@ def test_report_in_words(advised):
 
 
 def test_report_in_html(advised):
-    html = advised.report(format="html")
-    assert html.count("<table>") == html.count("</table>") == 2
-    assert html.count("<tr>") == 1 + 4 + 1 + 25
-    assert "<script" not in html
-    assert advised._repr_html_() == html
-    assert advised._repr_mimebundle_()["text/html"] == html
+    """A piece for notebooks, and a page of its own with the settings of engines."""
+    shown, page = advised._repr_html_(), advised.report(format="html")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<script" not in shown
+    for html in (shown, page):
+        assert html.count("<table>") == html.count("</table>") == 2
+        assert html.count("<tr") == 1 + 4 + 1 + 25
+        assert html.count('class="skbq-marked"') == 2
+        assert "Recommended: 1 bit, coded queries" in html
+        assert "index = BinaryNeighbors(" in html
+        assert html.count('role="img"') == 4
+        for warning in advised.warnings_:
+            assert escape(warning, quote=False) in html
+    assert all(f"<summary>{engine}" in page for engine in ENGINES)
+    assert "<summary>qdrant" not in shown
+    assert f"skbq {skbq.__version__}" in page
+    assert "<dt>target_recall</dt><dd>0.95</dd>" in page
+    assert advised._repr_mimebundle_()["text/html"] == shown
     assert "QuantizationAdvisor" in QuantizationAdvisor()._repr_html_()
+
+
+def test_html_report_where_an_engine_can_do_nothing(small):
+    advisor = QuantizationAdvisor("inner_product", random_state=0).fit(small[0])
+    page = advisor.report("html")
+    assert page.count(": not possible</summary>") > 0
+
+
+def test_python_of_the_report_builds_the_recommended_index(advised):
+    from skbq._advisor.html_report import python_code
+
+    for index in (
+        advised.make_estimator(),
+        BinaryNeighbors(
+            quantizer=make_pipeline(
+                RandomRotation(random_state=0), TwoBitQuantizer(levels="lloyd_max")
+            ),
+            query="vectors",
+        ),
+    ):
+        code, names = python_code(index), {}
+        exec(code.split("index.fit")[0], names)
+        assert repr(names["index"]) == repr(index)
 
 
 def test_exports(advised):

@@ -177,15 +177,15 @@ def advised():
 
 def test_tables_agree_and_say_what_they_rest_on(advised):
     """Issue 10.11: first looks stood beside final values, unnamed."""
-    from skbq._advisor.report import _everything, _ladder
+    from skbq._advisor.report import everything, ladder
 
-    everything = {row[0]: row for row in _everything(advised._advice)}
-    assert len(everything) == 25
-    for row in _ladder(advised._advice):
-        assert everything[row[0]][: len(row)] == row
-        assert everything[row[0]][-1] == "200"  # all queries that were held out
+    rows = {row[0]: row for row in everything(advised._advice)}
+    assert len(rows) == 25
+    for row in ladder(advised._advice):
+        assert rows[row[0]][: len(row)] == row
+        assert rows[row[0]][-1] == "200"  # all queries that were held out
     html = advised.report("html")
-    assert "<th>queries</th>" in html
+    assert '<th scope="col">queries</th>' in html
     assert "were screened and left behind" in html
 
 

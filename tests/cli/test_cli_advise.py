@@ -36,6 +36,7 @@ def test_advise_a_file(folder, capsys):
     assert page.startswith("<!DOCTYPE html>")
     assert "<h1>Quantization of rows.npy</h1>" in page
     assert page.count("<table>") == 2
+    assert "<details open>\n<summary>qdrant" in page
     # The command that it gives does build the recommended index.
     lines = out.splitlines()
     command = shlex.split(lines[lines.index("Encode with") + 1])
@@ -74,10 +75,18 @@ def test_advise_as_json(folder, capsys):
     assert found["recommended"]["n_neighbors"] == 5
     assert found["recommended"]["bytes_per_row"] <= 11
     assert found["expected_rows"] == 300
-    assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 11}
+    assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 9}
     assert "faiss" in found["export"]["settings"]
     assert found["export"]["applied_by_user"]
     assert found["warnings"]
+
+
+def test_profile_as_a_page(folder, capsys):
+    assert main(["profile", "rows.npy", "--html", "profile.html"]) == 0
+    page = (folder / "profile.html").read_text()
+    assert "<h1>Profile of rows.npy</h1>" in page
+    assert main(["profile", "rows.npy", "--html", "profile.html"]) == 2
+    assert "--force" in capsys.readouterr().err
 
 
 def test_profile(folder, capsys):

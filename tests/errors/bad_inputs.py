@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -416,6 +417,14 @@ def index_rows() -> list[Row]:
             "None or a number of at least 1",
             type=[True, [2]],
             value=[0, 0.5, -1, NAN, INF, "all", "bound"],
+        ),
+        *_parameters(
+            name,
+            _fit,
+            "corrections",
+            'True, False or "exact"',
+            type=[None, 2],
+            value=["short"],
         ),
         *_parameters(
             name,
@@ -848,6 +857,12 @@ def advisor_rows() -> list[Row]:
         }
         return exports.export({**base, **changes}, "faiss")
 
+    def write_for(target: Any = "pgvector", **changes: Any) -> Any:
+        codes = BinaryQuantizer("zero").fit_transform(good())
+        given = {"codes": codes, "prepare": exports.Prepare().fit(good())}
+        with TemporaryDirectory() as folder:
+            return exports.write_for(target, folder, **{**given, **changes})
+
     name = "QuantizationAdvisor"
     count = "an int of at least 1"
     recall = metrics.neighbor_recall
@@ -908,6 +923,47 @@ def advisor_rows() -> list[Row]:
             "one of `skbq.exports.ENGINES`",
             type=[None, 3],
             value=["nothing"],
+        ),
+        *_parameters(
+            "exports.write_for",
+            lambda target: write_for(target=target),
+            "target",
+            "one of `skbq.exports.TARGETS`",
+            type=[None, 3],
+            value=["nothing"],
+        ),
+        *(
+            Row("exports.write_for", given, call, error, message, remedy)
+            for given, call, error, message, remedy in [
+                (
+                    "plain bytes",
+                    lambda: write_for(codes=np.zeros((9, 1), np.uint8)),
+                    TypeError,
+                    "CodeArray",
+                    "`as_codes`",
+                ),
+                (
+                    "codes of two bits",
+                    lambda: write_for(codes=TwoBitQuantizer().fit_transform(good())),
+                    ValueError,
+                    "one bit",
+                    "codes of `BinaryQuantizer`",
+                ),
+                (
+                    "vectors without oversampling",
+                    lambda: write_for(vectors=good()),
+                    ValueError,
+                    "give both",
+                    "both, or neither",
+                ),
+                (
+                    "ids that come twice",
+                    lambda: write_for(ids=np.zeros(len(good()), int)),
+                    ValueError,
+                    "different",
+                    "names that differ, or none",
+                ),
+            ]
         ),
         *_parameters("exports.export", export, "bits", "1 or 2", value=[0, 3]),
         *_parameters(
@@ -1293,6 +1349,12 @@ COMMANDS = [
     Command("encode good.npy -o out --bits 3", "invalid choice", "1 or 2"),
     Command("encode good.npy -o out --bits 1 --lloyd-max", "two bits", "`--bits 2`"),
     Command("encode good.npy -o out --oversampling 0.5", "oversampling", "1 or more"),
+    Command("encode good.npy -o out --to nothing", "invalid choice", "one listed"),
+    Command("encode good.npy -o out --to redis --bits 2", "one bit", "no `--bits`"),
+    Command(
+        "encode good.npy -o out --to redis --query vectors", "symmetric", "no `--query`"
+    ),
+    Command("encode good.npy -o good.npy --to redis", "is a file", "a new folder"),
     Command("encode good.npy -o no/such/out", "no folder|cannot write", "a folder"),
     Command("search no-such.skbq good.npy", "cannot read no-such", "an index"),
     Command("search good.npy good.npy", "no index of skbq", "an index"),

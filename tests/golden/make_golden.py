@@ -73,20 +73,25 @@ INDEXES = {
     "hamming": {"code_metric": "hamming"},
     "penalty": {"code_metric": "penalty"},
     "dot": {"code_metric": "dot"},
-    "cosine": {"query": "vectors"},
-    "euclidean": {"query": "vectors", "metric": "euclidean"},
-    "inner_product": {"query": "vectors", "metric": "inner_product"},
+    **{
+        metric: {"query": "vectors", "metric": metric, "corrections": "exact"}
+        for metric in ("cosine", "euclidean", "inner_product")
+    },
     "reranked": {"oversampling": 2, "metric": "euclidean"},
 }
 # Files that are read, but not compared with what is written: principal axes have the
-# last digits of the machine's LAPACK.
-READ_ONLY = {"principal axes"}
+# last digits of the machine's LAPACK, levels of short corrections those of its log.
+READ_ONLY = {"principal axes", "short corrections"}
 # What is saved: a plain index, one of all kinds of arrays, and one of steps.
 SAVED = {
     "plain": lambda: BinaryNeighbors(metric="euclidean"),
     "float queries": lambda: BinaryNeighbors(
-        quantizer=BinaryQuantizer("median"), query="vectors", oversampling=2
+        quantizer=BinaryQuantizer("median"),
+        query="vectors",
+        oversampling=2,
+        corrections="exact",
     ),
+    "short corrections": lambda: BinaryNeighbors(query="vectors", metric="euclidean"),
     "steps": lambda: BinaryNeighbors(
         quantizer=make_pipeline(
             Normalizer(), *_rotated("hadamard").named_steps.values()

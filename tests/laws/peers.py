@@ -7,13 +7,11 @@ faiss and usearch number rows anew when some are removed, or do not remove: ther
 """
 
 import contextlib
-import importlib.util
-import sys
-import types
 from itertools import pairwise
 
 import numpy as np
 from adapters import Bits, can
+from transformers_packing import quantization_module
 
 _SEARCH = can("search threads add save")
 
@@ -330,41 +328,10 @@ def _usearch_peers():
 # sentence-transformers
 
 
-def _quantization_module():
-    """Load the one file of it that packs and searches; the rest needs torch."""
-    package = importlib.util.find_spec("sentence_transformers")
-    if package is None:
-        raise ImportError("sentence_transformers")
-    if importlib.util.find_spec("torch") is not None:
-        from sentence_transformers.util import quantization
-
-        return quantization
-    folder = package.submodule_search_locations[0]
-    name = "_laws_st.quantization"
-    torch = types.ModuleType("torch")
-    torch.Tensor = type("Tensor", (), {})
-    tensor = types.ModuleType("_laws_st.tensor")
-    tensor._tensor_to_numpy = np.asarray
-    parent = types.ModuleType("_laws_st")
-    parent.__path__ = []
-    stand_ins = {"torch": torch, "_laws_st": parent, "_laws_st.tensor": tensor}
-    spec = importlib.util.spec_from_file_location(
-        name, f"{folder}/util/quantization.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules.update(stand_ins)
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        for stand_in in stand_ins:
-            del sys.modules[stand_in]
-    return module
-
-
 def _sentence_transformers_peers():
     import faiss
 
-    module = _quantization_module()
+    module = quantization_module()
 
     class Searched:
         """``quantize_embeddings`` and ``semantic_search_faiss``."""

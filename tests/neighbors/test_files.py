@@ -403,7 +403,10 @@ ALTERATIONS = [
 @pytest.mark.parametrize("mmap_mode", [None, "r"])
 def test_what_a_kernel_relies_on_is_checked(X, path, alter, mmap_mode):
     index = BinaryNeighbors(
-        quantizer=rotated(method="hadamard"), query="vectors", oversampling=2
+        quantizer=rotated(method="hadamard"),
+        query="vectors",
+        oversampling=2,
+        corrections="exact",
     )
     index.fit(X).remove([5]).save(path)
     header, arrays = taken_apart(path)

@@ -141,7 +141,11 @@ class TestFloatQueries:
     @pytest.mark.parametrize("quantizer", [BinaryQuantizer(), TwoBitQuantizer()])
     def test_estimate_is_the_formula(self, X, Y, metric, quantizer):
         index = BinaryNeighbors(
-            len(X), quantizer=quantizer, query="vectors", metric=metric
+            len(X),
+            quantizer=quantizer,
+            query="vectors",
+            metric=metric,
+            corrections="exact",
         ).fit(X)
         found, where = index.kneighbors(Y)
         rows, queries = (unit(X), unit(Y)) if metric == "cosine" else (X, Y)
@@ -189,8 +193,13 @@ class TestFloatQueries:
     def test_memory_is_counted(self, X):
         coded = BinaryNeighbors(quantizer=BinaryQuantizer()).fit(X)
         floats = BinaryNeighbors(quantizer=BinaryQuantizer(), query="vectors").fit(X)
+        sizes = {
+            kept: clone(floats).set_params(corrections=kept).fit(X).bytes_per_row_
+            for kept in (True, "exact", False)
+        }
+        assert sizes == {True: 5 + 3, "exact": 5 + 8, False: 5}
         assert coded.bytes_per_row_ == 5
-        assert floats.bytes_per_row_ == 5 + 8
+        assert floats.bytes_per_row_ == 5 + 3
         assert BinaryNeighbors().fit(X).bytes_per_row_ == 10
         assert floats.vector_bytes_per_row_ == 0
         assert BinaryNeighbors(oversampling=2).fit(X).vector_bytes_per_row_ == 160
@@ -846,9 +855,11 @@ class TestBound:
 
     def test_length_is_kept_where_it_cannot_be_told(self, X):
         index = BinaryNeighbors(quantizer=BinaryQuantizer(), query="vectors")
-        assert index.fit(X).bytes_per_row_ == 5 + 8
-        index.set_params(metric="inner_product")
-        assert index.fit(X).bytes_per_row_ == 5 + 12
+        for corrections, kept, more in ((True, 3, 2), ("exact", 8, 4)):
+            index.set_params(metric="cosine", corrections=corrections)
+            assert index.fit(X).bytes_per_row_ == 5 + kept
+            index.set_params(metric="inner_product")
+            assert index.fit(X).bytes_per_row_ == 5 + kept + more
 
     def test_refused(self, X, Y):
         with pytest.raises(ValueError, match="'bound' needs query='vectors'"):

@@ -189,7 +189,7 @@ def test_bytes_of_a_row_are_those_asked_for(rows, metric):
     index = BinaryNeighbors(quantizer=quantizer, metric=metric, query="vectors")
     index.fit(rows)
     assert index.bytes_per_row_ == 12 == index.quantizer_.n_bytes_
-    assert index.codes_.shape == (len(rows), 8)
+    assert index.codes_.shape == (len(rows), 9)
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e6])

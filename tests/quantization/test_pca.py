@@ -95,7 +95,7 @@ def test_bits_make_the_error_small(rng):
 def test_exponent_zero_treats_all_axes_alike(rows):
     quantizer = PCAQuantizer(bits=1, exponent=0, random_state=0).fit(rows)
     assert_array_equal(quantizer.depths_, np.ones(24))
-    assert quantizer.n_bytes_ == 3 + 4
+    assert quantizer.n_bytes_ == 3 + 3
 
 
 # Codes.
@@ -346,8 +346,8 @@ REFUSED = {
     "less than a bit": ({"bits": 0.01}, ValueError, "at least 1 / 24"),
     "too many bits": ({"bits": 5}, ValueError, "larger max_depth, up to 8"),
     "text": ({"bits": "1"}, TypeError, "a float"),
-    "n_bytes": ({"n_bytes": 4}, ValueError, "at least 5"),
-    "many bytes": ({"n_bytes": 17}, ValueError, "at most 16, or a larger max_depth"),
+    "n_bytes": ({"n_bytes": 3}, ValueError, "at least 4"),
+    "many bytes": ({"n_bytes": 17}, ValueError, "at most 15, or a larger max_depth"),
     "half a byte": ({"n_bytes": 8.5}, TypeError, "an int"),
     "both": ({"bits": 2, "n_bytes": 12}, ValueError, "leave one out"),
     "exponent": ({"exponent": "best"}, ValueError, r"\['auto'\] or a float"),

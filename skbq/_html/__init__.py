@@ -1,0 +1,1 @@
+"""Reports as HTML: pages for files, pieces for notebooks, charts as inline SVG."""
