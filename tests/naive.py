@@ -104,27 +104,22 @@ def nearest_level(u, levels):
 
 
 def mixed_numbers(z, depths, levels, scales, rounds):
-    """Level numbers of one row, improved by moves that raise the cosine to it."""
-    values = [
-        [float(np.float32(level * scale)) for level in levels[depth]]
-        for depth, scale in zip(depths, scales.astype(float), strict=True)
-    ]
-    numbers = [
-        nearest_level(x / scale, levels[depth])
-        for x, depth, scale in zip(z, depths, scales.astype(float), strict=True)
-    ]
+    """Level numbers of one row: those nearest to a multiple that codes improve."""
 
-    def cosine(numbers):
-        code = np.array([of[i] for of, i in zip(values, numbers, strict=True)])
-        return code @ z / np.sqrt(code @ code)
+    def nearest(factor):
+        return [
+            nearest_level(factor * x / scale, levels[depth])
+            for x, depth, scale in zip(z, depths, scales.astype(float), strict=True)
+        ]
 
+    numbers = nearest(1.0)
     for _ in range(rounds):
-        for i, depth in enumerate(depths):
-            for move in (-1, 1):
-                other = [*numbers]
-                other[i] += move
-                inside = depth > 1 and 0 <= other[i] < len(values[i])
-                if inside and cosine(other) > cosine(numbers) + 1e-13:
-                    numbers = other
-                    break
+        code = np.array(
+            [
+                levels[depth][number] * scale
+                for number, depth, scale in zip(numbers, depths, scales, strict=True)
+            ]
+        )
+        if code @ z > 0:
+            numbers = nearest(code @ code / (code @ z))
     return numbers

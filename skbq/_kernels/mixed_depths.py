@@ -14,19 +14,21 @@ from .jit import inlined, kernel
 class Depths(NamedTuple):
     """A layout of mixed depths as arrays.
 
-    ``depths``, int64 (n_values,): bits of each coordinate; ``scales``, float64
-    (n_values,): what its levels are multiplied by. ``levels``, float64, holds the
-    levels of all depths one after the other, and ``first``, int64 (9,), where those of
-    each depth begin. ``coordinates`` and ``shifts``, int64 (n_lines, 4): which
-    coordinates a nibble holds, -1 none, and how far left their bits stand.
+    ``starts``, int64 (n_depths + 1,): where the coordinates of each depth begin, the
+    deepest first; ``depths``, int64 (n_depths,). ``scales``, float32 (n_values,): what
+    the levels of each coordinate are multiplied by. ``levels`` and ``edges``, float32,
+    hold the levels of all depths one after the other, and what lies half way between
+    each and the next; ``first``, int64 (n_depths,), where those of each depth begin.
+    ``coordinates``, int64 (n_lines, 4): which coordinates a nibble holds, -1 none.
     """
 
+    starts: np.ndarray
     depths: np.ndarray
     scales: np.ndarray
     levels: np.ndarray
+    edges: np.ndarray
     first: np.ndarray
     coordinates: np.ndarray
-    shifts: np.ndarray
 
 
 @kernel
@@ -72,60 +74,66 @@ def center_rows(rows, c, out, sums):
 
 
 @inlined
-def _value(layout, i, number):
-    """Return the level of coordinate i by its number, as its codes unpack to."""
-    at = layout.first[layout.depths[i]] + number
-    return np.float64(np.float32(layout.levels[at] * layout.scales[i]))
+def _set_numbers(u, levels, edges, numbers, values):
+    """Find the levels that are nearest to u; of two, the lower one.
 
-
-@inlined
-def _nearest_level(layout, i, x):
-    """Return the number of the level that is nearest to x; of two, the lower one."""
-    depth = layout.depths[i]
-    start, u = layout.first[depth], x / layout.scales[i]
-    if depth == 8:  # evenly spaced
-        low = layout.levels[start]
-        step = (layout.levels[start + 255] - low) / 255
-        return np.int64(min(max(np.ceil((u - low) / step - 0.5), 0.0), 255.0))
-    number, half = 0, 1 << (depth - 1)
-    while half > 0:
-        at = start + number + half
-        if 2 * u > layout.levels[at - 1] + layout.levels[at]:
-            number += half
-        half >>= 1
-    return number
-
-
-@inlined
-def _improve(x, layout, numbers, values, along, square):
-    """Move coordinates to a neighboring level where the cosine to the row grows.
-
-    The best code of a direction is the nearest one to some multiple of the row, here
-    ``square / along`` times it: a coordinate can gain on that side only.
+    Edges are counted that lie below: loops over coordinates then need no branches.
     """
-    for i in range(x.size):
-        depth = layout.depths[i]
-        if depth == 1:
-            continue  # the other sign never gains
-        u, value = np.float64(x[i]), values[i]
-        number = numbers[i] + (1 if u * square > value * along else -1)
-        if number < 0 or number >= 1 << depth:
-            continue
-        other = _value(layout, i, number)
-        new_along = along + (other - value) * u
-        new_square = square + other * other - value * value
-        if (
-            new_along > 0
-            and new_along * new_along * square > along * along * new_square
-        ):
-            numbers[i], values[i] = number, other
-            along, square = new_along, new_square
-    return along, square
+    n = u.size
+    if edges.size > 15:  # evenly spaced
+        low, step = levels[0], (levels[-1] - levels[0]) / np.float32(edges.size)
+        for i in range(n):
+            place = np.ceil((u[i] - low) / step - np.float32(0.5))
+            numbers[i] = np.int32(min(max(place, np.float32(0)), np.float32(255)))
+    elif edges.size == 1:
+        e0 = edges[0]
+        for i in range(n):
+            numbers[i] = np.int32(u[i] > e0)
+    else:
+        for i in range(n):
+            numbers[i] = 0
+        for j in range(0, edges.size, 3):
+            e0, e1, e2 = edges[j], edges[j + 1], edges[j + 2]
+            for i in range(n):
+                below = np.int32(u[i] > e0) + np.int32(u[i] > e1) + np.int32(u[i] > e2)
+                numbers[i] += np.int32(below)
+    for i in range(n):
+        values[i] = levels[numbers[i]]
+
+
+@inlined
+def _add_products(x, values, scales):
+    """Return <q, x> and <q, q> of values q in units of scales, in one fixed order."""
+    n = x.size
+    whole = n // 4 * 4
+    s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = 0.0
+    for i in range(0, whole, 4):
+        q0 = np.float64(values[i] * scales[i])
+        q1 = np.float64(values[i + 1] * scales[i + 1])
+        q2 = np.float64(values[i + 2] * scales[i + 2])
+        q3 = np.float64(values[i + 3] * scales[i + 3])
+        s0 += q0 * x[i]
+        s1 += q1 * x[i + 1]
+        s2 += q2 * x[i + 2]
+        s3 += q3 * x[i + 3]
+        t0 += q0 * q0
+        t1 += q1 * q1
+        t2 += q2 * q2
+        t3 += q3 * q3
+    for i in range(whole, n):
+        q0 = np.float64(values[i] * scales[i])
+        s0 += q0 * x[i]
+        t0 += q0 * q0
+    return (s0 + s1) + (s2 + s3), (t0 + t1) + (t2 + t3)
 
 
 @kernel
 def encode_rows(rows, layout, rounds, codes, along):
-    """Encode rows by the nearest levels, then by ascent on the cosine to the row.
+    """Encode rows by the levels that are nearest to a multiple of them.
+
+    The code of least angle to a row x is the nearest one to a multiple of x; which one,
+    codes say themselves: to r belongs <r, r> / <r, x>. The first code is that of x as
+    it is. Each round takes the multiple of the code before, and the angle cannot grow.
 
     Parameters
     ----------
@@ -133,48 +141,89 @@ def encode_rows(rows, layout, rounds, codes, along):
         The coordinates that are kept come first.
     layout : Depths
     rounds : int
-        How often all coordinates are gone through to be improved.
+        How often a better code is looked for.
     codes : uint8 array (n_rows, width)
         Filled.
     along : float64 array (n_rows,)
         Filled with the products of rows and values of their codes.
     """
-    n_values = layout.depths.size
-    numbers, values = np.empty(n_values, np.int64), np.empty(n_values)
+    n_values, n_depths = layout.scales.size, layout.depths.size
+    numbers = np.empty(n_values, np.int32)
+    values, u = np.empty(n_values, np.float32), np.empty(n_values, np.float32)
+    multiple = np.empty(n_values, np.float32)
+    inverse = np.float32(1) / layout.scales
+    n_deep = layout.starts[n_depths]
+    if layout.depths[n_depths - 1] == 1:  # the other sign is never better
+        n_deep = layout.starts[n_depths - 1]
     for r in range(rows.shape[0]):
         x = rows[r, :n_values]
-        product = square = 0.0
         for i in range(n_values):
-            numbers[i] = _nearest_level(layout, i, np.float64(x[i]))
-            values[i] = _value(layout, i, numbers[i])
-            product += values[i] * x[i]
-            square += values[i] * values[i]
-        for _ in range(rounds):
-            product, square = _improve(x, layout, numbers, values, product, square)
-        total = 0.0
-        for i in range(n_values):
-            total += values[i] * x[i]
-        along[r] = total
-        _pack(numbers, layout, codes, r)
+            u[i] = x[i] * inverse[i]
+        _set_all_numbers(u, layout, n_depths, numbers, values)
+        product, square = _add_products(x, values, layout.scales)
+        if n_deep:
+            some = slice(n_deep, n_values)
+            shallow = _add_products(x[some], values[some], layout.scales[some])
+            n_deep_depths = n_depths - (n_deep < n_values)
+            for _ in range(rounds):
+                if product <= 0:
+                    break
+                factor = np.float32(square / product)
+                for i in range(n_deep):
+                    multiple[i] = u[i] * factor
+                _set_all_numbers(multiple, layout, n_deep_depths, numbers, values)
+                deep = _add_products(
+                    x[:n_deep], values[:n_deep], layout.scales[:n_deep]
+                )
+                product, square = deep[0] + shallow[0], deep[1] + shallow[1]
+        along[r] = product
+        _pack(numbers, layout, codes[r])
 
 
 @inlined
-def _pack(numbers, layout, codes, r):
+def _set_all_numbers(u, layout, n_depths, numbers, values):
+    """Find the nearest levels of the coordinates of the first depths."""
+    for g in range(n_depths):
+        some = slice(layout.starts[g], layout.starts[g + 1])
+        first, count = layout.first[g], 1 << layout.depths[g]
+        levels = layout.levels[first : first + count]
+        edges = layout.edges[first : first + count - 1]
+        _set_numbers(u[some], levels, edges, numbers[some], values[some])
+
+
+@inlined
+def _pack(numbers, layout, code):
     """Write the numbers of a row's levels into its nibbles."""
-    for line in range(layout.coordinates.shape[0]):
-        nibble = 0
-        for slot in range(4):
-            i = layout.coordinates[line, slot]
-            if i < 0:
-                continue
-            number = numbers[i]
-            if layout.depths[i] == 8:
-                number = number >> 4 if slot == 0 else number & 15
-            nibble |= number << layout.shifts[line, slot]
-        if line % 2 == 0:
-            codes[r, line // 2] = np.uint8(nibble << 4)
-        else:
-            codes[r, line // 2] |= np.uint8(nibble)
+    n_wide = layout.starts[1] if layout.depths[0] == 8 else 0
+    n_four = n_two = n_wide
+    for g in range(layout.depths.size):
+        if layout.depths[g] == 4:
+            n_four = layout.starts[g + 1]
+        if layout.depths[g] >= 2:
+            n_two = layout.starts[g + 1]
+    n_two = max(n_two, n_four)
+    for byte in range(code.size):
+        whole = np.int64(0)
+        for line in (2 * byte, 2 * byte + 1):
+            i, second = layout.coordinates[line, 0], layout.coordinates[line, 1]
+            if i < 0:  # nothing, or the lower half of eight bits
+                nibble = np.int64(0) if second < 0 else np.int64(numbers[second]) & 15
+            elif i < n_wide:
+                nibble = np.int64(numbers[i]) >> 4
+            elif i < n_four:
+                nibble = np.int64(numbers[i])
+            elif i < n_two:
+                nibble = np.int64(numbers[i]) << 2
+                if second >= 0:
+                    nibble |= np.int64(numbers[i + 1])
+            else:
+                nibble = np.int64(0)
+                for slot in range(4):
+                    nibble <<= 1
+                    if layout.coordinates[line, slot] >= 0:
+                        nibble |= np.int64(numbers[i + slot])
+            whole = whole << 4 | nibble
+        code[byte] = np.uint8(whole)
 
 
 @kernel
