@@ -237,6 +237,25 @@ class MixedDepths:
         return float(self.depths.sum(dtype=np.int64)) / self.n_features
 
     @cached_property
+    def level_arrays(self) -> tuple[np.ndarray, ...]:
+        """Where each depth begins, depths, levels, what lies between, their starts.
+
+        As ``skbq._kernels.mixed_depths.Depths`` has them, for the encoder.
+        """
+        depths = list(self.levels)  # the deepest first
+        counts = [int((self.depths == depth).sum()) for depth in depths]
+        levels = [np.asarray(of, np.float64) for of in self.levels.values()]
+        # After the last level of a depth there is no edge.
+        edges = [np.append((of[1:] + of[:-1]) / 2, np.inf) for of in levels]
+        return (
+            np.cumsum([0, *counts]),
+            np.array(depths),
+            np.concatenate(levels).astype(np.float32),
+            np.concatenate(edges).astype(np.float32),
+            np.cumsum([0, *map(len, levels[:-1])]),
+        )
+
+    @cached_property
     def line_coordinates(self) -> np.ndarray:
         """Which coordinates each nibble holds, int64 of (2 * width, 4); -1: none.
 

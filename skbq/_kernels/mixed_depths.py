@@ -14,21 +14,21 @@ from .jit import inlined, kernel
 class Depths(NamedTuple):
     """A layout of mixed depths as arrays.
 
+    ``scales``, float32 (n_values,): what the levels of each coordinate are multiplied
+    by. ``coordinates``, int64 (n_lines, 4): which coordinates a nibble holds, -1 none.
     ``starts``, int64 (n_depths + 1,): where the coordinates of each depth begin, the
-    deepest first; ``depths``, int64 (n_depths,). ``scales``, float32 (n_values,): what
-    the levels of each coordinate are multiplied by. ``levels`` and ``edges``, float32,
+    deepest first; ``depths``, int64 (n_depths,). ``levels`` and ``edges``, float32,
     hold the levels of all depths one after the other, and what lies half way between
     each and the next; ``first``, int64 (n_depths,), where those of each depth begin.
-    ``coordinates``, int64 (n_lines, 4): which coordinates a nibble holds, -1 none.
     """
 
+    scales: np.ndarray
+    coordinates: np.ndarray
     starts: np.ndarray
     depths: np.ndarray
-    scales: np.ndarray
     levels: np.ndarray
     edges: np.ndarray
     first: np.ndarray
-    coordinates: np.ndarray
 
 
 @kernel

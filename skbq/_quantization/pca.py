@@ -492,26 +492,10 @@ def _encode_projected(
 ) -> CodeArray:
     """Encode rows that were projected; fill ``along`` with their products <q, a>."""
     codes = np.empty((len(z), layout.width), np.uint8)
-    encode_rows(read_only(z), _as_arrays(layout), _ROUNDS, codes, along)
+    scales = layout.scales.astype(np.float32)
+    arrays = Depths(scales, layout.line_coordinates, *layout.level_arrays)
+    encode_rows(read_only(z), arrays, _ROUNDS, codes, along)
     return with_layout(codes, layout)
-
-
-def _as_arrays(layout: MixedDepths) -> Depths:
-    """Return a layout as the encoder takes it."""
-    depths = sorted(layout.levels, reverse=True)
-    ends = np.cumsum([(layout.depths == depth).sum() for depth in depths])
-    levels = [np.asarray(layout.levels[depth], np.float64) for depth in depths]
-    # After the last level of a depth there is no edge.
-    edges = [np.append((of[1:] + of[:-1]) / 2, np.inf) for of in levels]
-    return Depths(
-        np.concatenate([[0], ends]),
-        np.array(depths),
-        layout.scales.astype(np.float32),
-        np.concatenate(levels).astype(np.float32),
-        np.concatenate(edges).astype(np.float32),
-        np.cumsum([0, *map(len, levels[:-1])]),
-        layout.line_coordinates,
-    )
 
 
 class _Trial:
