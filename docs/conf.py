@@ -94,6 +94,7 @@ html_sidebars = {
     for page in (
         "install",
         "user_guide",
+        "out_of_core",
         "theory/*",
         "design_guide",
         "benchmarks",

@@ -13,6 +13,8 @@ from ._quantization.quantizers import BinaryQuantizer, TwoBitQuantizer
 from ._quantization.rotation import RandomRotation
 from ._quantization.unpacker import CodeUnpacker
 from ._readers import open_vectors
+from ._sharding.capacity import CapacityPlan, plan_capacity
+from ._sharding.index import ShardedNeighbors
 from .codes import CodeArray, as_codes
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from . import cli as cli
     from . import datasets as datasets
+    from . import distributed as distributed
     from . import exports as exports
     from . import metrics as metrics
     from . import theory as theory
@@ -30,6 +33,7 @@ __all__ = [
     "BinaryNeighbors",
     "BinaryNeighborsTransformer",
     "BinaryQuantizer",
+    "CapacityPlan",
     "CodeArray",
     "CodeUnpacker",
     "FidelityDisplay",
@@ -38,13 +42,15 @@ __all__ = [
     "PCAQuantizer",
     "QuantizationAdvisor",
     "RandomRotation",
+    "ShardedNeighbors",
     "TwoBitQuantizer",
     "as_codes",
     "open_vectors",
+    "plan_capacity",
 ]
 
 # Modules that ``import skbq`` offers as attributes and loads when they are asked for.
-_MODULES = ("cli", "datasets", "exports", "metrics", "theory")
+_MODULES = ("cli", "datasets", "distributed", "exports", "metrics", "theory")
 
 
 def __getattr__(name: str) -> "ModuleType":

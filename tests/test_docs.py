@@ -12,7 +12,13 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "docs/user_guide.rst", "docs/coming_from.rst"]
+    "name",
+    [
+        "README.md",
+        "docs/user_guide.rst",
+        "docs/coming_from.rst",
+        "docs/out_of_core.rst",
+    ],
 )
 def test_examples(name):
     failed, attempted = doctest.testfile(

@@ -24,8 +24,8 @@ FLOORS = [
     {"theory", "datasets", "_readers", "_html"},
     {"_quantization"},
     {"metrics", "_profiling", "_neighbors", "exports"},
-    {"_advisor"},
-    {"_displays"},
+    {"_advisor", "_sharding"},
+    {"_displays", "distributed"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -39,6 +39,8 @@ ONLY = {
     "threadpoolctl": {"_utils"},
     "matplotlib": {"_displays"},
     "jinja2": {"_html"},
+    "dask": {"distributed", "_utils"},
+    "distributed": {"distributed"},
 }
 
 
@@ -129,7 +131,9 @@ def test_import_is_light():
     assert loaded == "[]"
 
 
-@pytest.mark.parametrize("name", ["datasets", "exports", "metrics", "theory"])
+@pytest.mark.parametrize(
+    "name", ["datasets", "distributed", "exports", "metrics", "theory"]
+)
 def test_modules_are_attributes(name):
     print_it = f"import skbq; print(skbq.{name}.__name__, {name!r} in dir(skbq))"
     assert run(print_it) == f"skbq.{name} True"

@@ -13,7 +13,7 @@ from .._quantization.correction_range import scaled_range, sum_codes
 from .._quantization.steps import apply_steps, fit_steps, split_quantizer
 from .._utils.parallel import cache_blocks, fixed_blocks, map_slices
 from .._utils.similarity import scaled_rows
-from .._utils.validation import float_dtype, float_rows
+from .._utils.validation import check_rows, float_dtype, float_rows
 from ..codes import CodeArray, empty_codes, is_codes
 from .float_queries import (
     CenteredQueries,
@@ -153,20 +153,15 @@ def fit_encode(
     if isinstance(quantizer, FrozenEstimator):
         encoder = Encoder(quantizer, metric)
         return encoder.encode_rows(X, corrections=corrections, n_jobs=n_jobs)
-    numbers = _sample_numbers(*X.shape)
-    sample = _scaled_sample(X, numbers, metric)
-    with config_context(transform_output="default"):
-        seen, result = fit_steps(quantizer, sample)
-    encoder = Encoder(quantizer, metric)
-    codes = None if result is None else _check_result(result, encoder.last)
+    sample = _fit_on_sample(quantizer, X, metric)
+    encoder, numbers = Encoder(quantizer, metric), sample.numbers
     filling = _Filling(encoder, len(X), corrections)
-    for block in _blocks(*sample.shape):
+    for block in _blocks(*sample.rows.shape):
         rows = block if numbers is None else numbers[block]
-        made = None if codes is None else codes[block]
-        filling.put(rows, sample[block], seen[block], made)
+        sample.put_into(filling, rows, block)
+    del sample
     if numbers is None:
         return filling.encoded
-    del sample, seen, result, codes
     others = np.delete(np.arange(len(X)), numbers)
     blocks = _blocks(len(others), X.shape[1])
 
@@ -176,6 +171,89 @@ def fit_encode(
 
     map_slices(fill, len(blocks), n_jobs)
     return filling.encoded
+
+
+class FirstRows(NamedTuple):
+    """The rows that an index encodes first, and which rows of the data they are."""
+
+    numbers: np.ndarray
+    encoded: EncodedRows
+
+
+def fit_first_rows(
+    quantizer: BaseEstimator,
+    X: np.ndarray,
+    metric: str,
+    *,
+    corrections: CorrectionKind | None = None,
+) -> FirstRows:
+    """Fit a quantizer as :func:`fit_encode` does, and encode its first block alone.
+
+    Shards whose rows are encoded ``like`` these have the codes and corrections of one
+    index of all rows, bit for bit.
+
+    Raises
+    ------
+    ValueError
+        If a row that is learned from cannot be encoded, naming it.
+    """
+    if isinstance(quantizer, FrozenEstimator):
+        first = _blocks(*X.shape)[0]
+        numbers = np.arange(first.start, first.stop)
+        block = _checked_rows(X, numbers, X[first], metric)
+        encoder = Encoder(quantizer, metric)
+        filling = _Filling(encoder, len(block), corrections)
+        filling.put(slice(0, len(block)), block)
+        return FirstRows(numbers, filling.encoded)
+    sample = _fit_on_sample(quantizer, X, metric, checked=True)
+    first = _blocks(*sample.rows.shape)[0]
+    filling = _Filling(Encoder(quantizer, metric), first.stop, corrections)
+    sample.put_into(filling, first, first)
+    numbers = np.arange(len(X)) if sample.numbers is None else sample.numbers
+    return FirstRows(numbers[first], filling.encoded)
+
+
+class _FitSample(NamedTuple):
+    """What a quantizer was fitted on, as it came, as it was seen, and in codes."""
+
+    numbers: np.ndarray | None
+    rows: np.ndarray
+    seen: np.ndarray
+    codes: CodeArray | None
+
+    def put_into(
+        self, filling: "_Filling", rows: slice | np.ndarray, block: slice
+    ) -> None:
+        """Fill in a block of the sample, whose rows have numbers of their own."""
+        codes = None if self.codes is None else self.codes[block]
+        filling.put(rows, self.rows[block], self.seen[block], codes)
+
+
+def _fit_on_sample(
+    quantizer: BaseEstimator, X: np.ndarray, metric: str, *, checked: bool = False
+) -> _FitSample:
+    numbers = _sample_numbers(*X.shape)
+    sample = _scaled_sample(X, numbers, metric)
+    if checked:
+        everyone = np.arange(len(X)) if numbers is None else numbers
+        _checked_rows(X, everyone, sample, metric)
+    with config_context(transform_output="default"):
+        seen, result = fit_steps(quantizer, sample)
+    _, last = split_quantizer(quantizer)
+    codes = None if result is None else _check_result(result, last)
+    return _FitSample(numbers, sample, seen, codes)
+
+
+def _checked_rows(
+    X: np.ndarray, numbers: np.ndarray, rows: np.ndarray, metric: str
+) -> np.ndarray:
+    """Return rows that are finite and, under "cosine", not zero, or name the others."""
+    bad = ~np.isfinite(rows).all(axis=1)
+    if metric == "cosine" and X.dtype.kind == "f":
+        bad |= ~rows.any(axis=1)
+    if bad.any():
+        check_rows(X, numbers[bad], metric)
+    return rows
 
 
 def _check_result(codes: object, quantizer: BaseEstimator) -> CodeArray:
@@ -202,6 +280,8 @@ def _scaled_sample(
     """Return rows as floats, of unit norm under "cosine", read block by block."""
     if numbers is None:
         return scaled_rows(X, metric)
+    if getattr(X, "gathers_at_once", False):  # from the workers of a cluster
+        return scaled_rows(X[numbers], metric)
     sample = np.empty((len(numbers), X.shape[1]), float_dtype(X))
     for part in cache_blocks(len(numbers), X[:1].nbytes):
         sample[part] = scaled_rows(X[numbers[part]], metric)

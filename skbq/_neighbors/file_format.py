@@ -16,8 +16,8 @@ The header is ``{"size": bytes of the file, "state": any JSON, "arrays": [...]}`
 array is ``{"dtype", "shape", "offset", "crc32"}``, its data in C order. ``state`` names
 an array by its place in that list: ``{"array": 3}``. Nothing in a file is executed.
 
-Version 2 may hold codes of mixed depth and short corrections. All else is still written
-as version 1, for earlier skbq to read.
+Version 2 may hold codes of mixed depth and short corrections, and refer to vectors in
+another file. All else is still written as version 1, for earlier skbq to read.
 """
 
 import json
@@ -30,7 +30,7 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import BinaryIO, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -160,6 +160,31 @@ def read_file(
         end = entry["offset"] + array.nbytes
         arrays.append(array)
     return header["state"], arrays
+
+
+class FileMark(NamedTuple):
+    """What tells a file from others without reading its arrays: two numbers.
+
+    ``checksum`` is that of the header, which holds those of all arrays.
+    """
+
+    size: int
+    checksum: int
+
+
+def read_mark(path: str | os.PathLike) -> FileMark:
+    """Read the mark of a whole file.
+
+    Raises
+    ------
+    FileError
+        If the file was cut short, or its header was altered.
+    """
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        _read_header(file, size, path)
+        file.seek(0)
+        return FileMark(size, _PREFIX.unpack(file.read(_PREFIX.size))[2])
 
 
 def _header(state: Mapping[str, JSON], arrays: list[np.ndarray]) -> tuple[bytes, int]:

@@ -32,8 +32,10 @@ from .float_queries import CorrectionKind, Corrections
 from .index_search import IndexSearch
 from .indexed_rows import IndexedRows
 from .state import Attributes, IndexState, read_index, write_index
+from .vector_files import VectorFile
 
 _CODE_METRICS = get_args(CodeMetric)
+_SAVED_VECTORS = ["copy", "refer"]
 # A quantizer that learned from fewer rows is warned about as rows are added to it:
 # thresholds learned from a handful of rows lose recall for all rows that follow.
 _FEW_ROWS = 10
@@ -374,7 +376,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self._rows = self._rows.with_removed(rows.astype(np.int64))
         return self
 
-    def save(self, path: str | os.PathLike) -> None:
+    def save(
+        self, path: str | os.PathLike, *, vectors: Literal["copy", "refer"] = "copy"
+    ) -> None:
         """Write the fitted index to one file, without pickle.
 
         The file appears under its name only once it is whole. Steps of ``quantizer``
@@ -385,17 +389,29 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         ----------
         path : path-like
             Where to write.
+        vectors : {"copy", "refer"}, default="copy"
+            Whether vectors that are kept for reranking are written too. "refer" writes
+            the path and the checksum of the file that they are mapped from, which must
+            stay where it is: an index of a .npy file then takes no more than its codes.
+
+        Raises
+        ------
+        ValueError
+            If vectors that are to be referred to are mapped from no file.
 
         See Also
         --------
         BinaryNeighbors.load : Reads it.
         """
         check_is_fitted(self)
+        check_option(vectors, "vectors", f"{type(self).__name__}.save", _SAVED_VECTORS)
         attributes = dict(vars(self))
         rows = attributes.pop("_rows")
         attributes |= {"_vectors": rows.vectors, "_removed": rows.removed}
         if self.corrections is True:
             del attributes["corrections"]  # the default, which earlier versions lack
+        if vectors == "refer" and rows.vectors is not None:
+            attributes["_vectors"] = VectorFile.of(rows.vectors)
         kept = rows.corrections
         if kept is not None:
             exact = kept.kind in ("exact", "float16")

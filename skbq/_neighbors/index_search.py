@@ -110,7 +110,7 @@ class IndexSearch:
         found = Neighbors(
             np.empty((self._count(X), k)), np.empty((self._count(X), k), np.int64)
         )
-        depth = self._depth(k)
+        depth = self.depth(k, len(self.rows))
         candidates = len(self.rows) if self.oversampling == "bound" else depth
         for some in self._blocks(X, _CANDIDATE_BYTES * candidates):
             queries = self._queries(X, some)
@@ -153,6 +153,60 @@ class IndexSearch:
             bounds[some] = finish_estimates(start, 0.0, self.metric, unit)
         return bounds
 
+    # Stages of a search for neighbors, for rows that are a shard of all rows. Queries
+    # are given, and rows are numbered from the first one of the shard.
+
+    def depth(self, k: int, n_rows: int) -> int:
+        """Return how many of ``n_rows`` rows the codes are asked for."""
+        share = self.oversampling or 1
+        depth = 2 * k if share == "bound" else ceil(float(share) * k)
+        return min(depth, n_rows)
+
+    def candidates(
+        self, X: np.ndarray, depth: int, mask: np.ndarray | None, *, clip: bool
+    ) -> Neighbors:
+        """Return the rows nearest by code, with distances that :meth:`finish` ends."""
+        shape = (len(X), min(depth, len(self.rows)))
+        found = Neighbors(np.empty(shape), np.empty(shape, np.int64))
+        for some in self._blocks(X, _CANDIDATE_BYTES * depth):
+            stage = self._first_stage(
+                self._queries(X, some), clip and self.oversampling is None
+            )
+            eligible = self._eligible(X, some, mask)
+            found.distances[some], found.rows[some] = nearest(
+                stage.comparison, shape[1], eligible, n_jobs=self.n_jobs
+            )
+        return found
+
+    def finish(self, X: np.ndarray, found: Neighbors) -> Neighbors:
+        """Return candidates at the distances that users see; no rows are needed."""
+        if self.query == "codes":
+            return found
+        constants = [
+            self._center(self._queries(X, some)).constants
+            for some in self._blocks(X, 0)
+        ]
+        return self._finish(found, np.concatenate(constants))
+
+    def rerank(self, X: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
+        """Return the k nearest of candidates, -1 for none, by exact distance."""
+        return self._rerank(Queries(X, None), candidates, k)
+
+    def rerank_within_bound(
+        self,
+        X: np.ndarray,
+        candidates: np.ndarray,
+        farthest: np.ndarray,
+        k: int,
+        mask: np.ndarray | None,
+    ) -> Neighbors:
+        """Rerank rows that may be nearer than ``farthest`` beside the candidates."""
+        queries = Queries(X, None)
+        eligible = self._eligible(X, slice(0, len(X)), mask)
+        stage = self._first_stage(queries)
+        more = self._within_bound(stage, farthest[:, np.newaxis], eligible)
+        return self._rerank(queries, _unite(candidates, more), k)
+
     # Blocks of queries.
 
     def _count(self, X: np.ndarray | None) -> int:
@@ -179,12 +233,6 @@ class IndexSearch:
     ) -> Eligible:
         own = np.arange(some.start, some.stop) if X is None else None
         return Eligible(own, mask)
-
-    def _depth(self, k: int) -> int:
-        """Return how many rows the codes are asked for."""
-        share = self.oversampling or 1
-        depth = 2 * k if share == "bound" else ceil(float(share) * k)
-        return min(depth, len(self.rows))
 
     # What is compared.
 

@@ -1,6 +1,7 @@
 """Fitted estimators as JSON and arrays, and back: no pickle."""
 
 import os
+from dataclasses import astuple
 from inspect import signature
 from typing import Any, NamedTuple, TypeAlias
 
@@ -11,6 +12,7 @@ from .._utils.typing import JSON
 from ..codes import CodeArray, MixedDepths, is_codes, with_layout, wrap_codes
 from .file_checks import CLASSES, DamagedError, check_estimator, check_index
 from .file_format import FileError, read_file, write_file
+from .vector_files import VectorFile
 
 # What an estimator learned and how it was made, by name: whatever files take.
 Attributes: TypeAlias = dict[str, Any]
@@ -40,6 +42,8 @@ def to_state(value: object, arrays: list[np.ndarray]) -> JSON:
         state = value.__getstate__()
         levels = list(map(list, value.levels.items()))
         return {"layout": to_state([*{**state, "levels": levels}.values()], arrays)}
+    if isinstance(value, VectorFile):
+        return {"vectors in": to_state(astuple(value), arrays)}
     stored = CLASSES.get(type(value).__name__)
     if stored is not None and stored.kind is type(value):
         return _estimator_state(value, arrays)
@@ -81,6 +85,8 @@ def from_state(state: object, arrays: list[np.ndarray]) -> Any:
         return tuple(from_state(item, arrays) for item in state["tuple"])
     if "list" in state:
         return [from_state(item, arrays) for item in state["list"]]
+    if "vectors in" in state:
+        return VectorFile(*from_state(state["vectors in"], arrays))
     if "layout" in state:
         n_features, depths, levels, scales = from_state(state["layout"], arrays)
         return MixedDepths(n_features, depths, dict(levels), scales)
@@ -138,7 +144,9 @@ def read_index(
     try:
         name = state["class"]
         if name == kind.__name__:
-            return _index_of(state, arrays, kind)
+            return _index_of(state, arrays, kind, verify=verify)
+    except FileError:
+        raise
     except (
         *(KeyError, IndexError, TypeError, ValueError, AttributeError),
         *(OverflowError, RecursionError),
@@ -149,7 +157,7 @@ def read_index(
 
 
 def _index_of(
-    state: dict, arrays: list[np.ndarray], kind: type[BaseEstimator]
+    state: dict, arrays: list[np.ndarray], kind: type[BaseEstimator], *, verify: bool
 ) -> IndexState:
     n_features = state["n_features"]
     plain = from_state(state["codes"], arrays)
@@ -165,6 +173,8 @@ def _index_of(
         name: from_state(value, arrays) for name, value in state["attributes"].items()
     }
     attributes.setdefault("_corrections", None)
+    if isinstance(attributes.get("_vectors"), VectorFile):
+        attributes["_vectors"] = attributes["_vectors"].open(verify=verify)
     check_index(kind, codes, attributes, n_features)
     parameters = attributes.keys() & kind._get_param_names()
     kind(**{name: attributes[name] for name in parameters})._check_parameters()
@@ -184,5 +194,6 @@ def write_index(path: str | os.PathLike, kind: type, index: IndexState) -> None:
             name: to_state(value, arrays) for name, value in index.attributes.items()
         },
     }
-    newer = "layout" in state or "_correction_range" in index.attributes
+    refers = isinstance(index.attributes.get("_vectors"), VectorFile)
+    newer = "layout" in state or "_correction_range" in index.attributes or refers
     write_file(path, state, arrays, newer=newer)

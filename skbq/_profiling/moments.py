@@ -1,12 +1,16 @@
 """Statistics of rows that come in blocks: moments, a random sample, normality."""
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import numpy as np
 from scipy.special import log_ndtr
 
-from .._utils.parallel import row_blocks
+from .._utils.parallel import fixed_blocks, row_blocks
+
+# Rows whose float64 copy is held at a time.
+_BLOCK_ROWS = 2048
 
 
 @dataclass(eq=False)
@@ -42,6 +46,20 @@ class Moments:
             norm_mean=norm_mean,
             norm_comoment=float(np.square(norms - norm_mean).sum()),
         )
+
+    @classmethod
+    def of_rows(cls, X: np.ndarray) -> Self:
+        """Return the moments of rows, which are read block by block."""
+        blocks = (
+            cls.of_block(np.array(X[rows], dtype=np.float64, order="C"))
+            for rows in fixed_blocks(len(X), _BLOCK_ROWS)
+        )
+        return reduce(cls.merge, blocks)
+
+    @classmethod
+    def merge_all(cls, parts: list[Self]) -> Self:
+        """Return the moments of several sets of rows."""
+        return reduce(cls.merge, parts)
 
     def merge(self, other: Self) -> Self:
         """Return the moments of both sets of rows (Chan et al. 1983)."""

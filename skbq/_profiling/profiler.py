@@ -10,7 +10,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._html.page import HTMLReportMixin, page, piece
-from .._utils.parallel import fixed_blocks
+from .._utils.dask_rows import DaskRows
 from .._utils.params import check_option
 from .._utils.similarity import EQUAL_NORMS
 from .._utils.statistics import binary_entropy
@@ -28,8 +28,6 @@ from .fidelity_table import fidelity_table
 from .html_report import profile_values
 from .moments import Moments, Reservoir, anderson_darling
 
-# Rows whose float64 copy is held at a time.
-_BLOCK_ROWS = 2048
 # The pass rate of a test of normality falls with the sample: it needs a fixed one.
 _NORMALITY_ROWS = 2000
 # Upper 5 % point of A*^2 when mean and variance are estimated [Stephens 1986].
@@ -344,11 +342,13 @@ class HeterogeneityProfiler(
         else:
             reservoir = self._reservoir
         self._reservoir = reservoir.add(X, n_before)
-        moments = None if first else self._moments
-        for rows in fixed_blocks(len(X), _BLOCK_ROWS):
-            block = Moments.of_block(np.array(X[rows], dtype=np.float64, order="C"))
-            moments = block if moments is None else moments.merge(block)
-        assert moments is not None
+        moments = (
+            X.merge_blocks(Moments.of_rows, Moments.merge_all)
+            if isinstance(X, DaskRows)
+            else Moments.of_rows(X)
+        )
+        if not first:
+            moments = self._moments.merge(moments)
         self._moments = moments
         self._set_moments(moments)
         self._set_signs(moments)

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .dask_rows import of_array
 from .typing import VectorsLike
 
 # An object of a library that is not imported here, and so without a type.
@@ -28,9 +29,9 @@ def as_matrix(X: VectorsLike) -> VectorsLike:
     ----------
     X : object
         A Series of lists or arrays (pandas, polars), a frame whose only column is one,
-        an Arrow list array, chunked array or table of one column, an object array of
-        vectors, an array of bfloat16 or another small float of ml_dtypes, or a tensor
-        of torch on the CPU.
+        an Arrow list array, chunked array or table of one column, an array of dask, an
+        object array of vectors, an array of bfloat16 or another small float of
+        ml_dtypes, or a tensor of torch on the CPU.
 
     Returns
     -------
@@ -49,6 +50,8 @@ def as_matrix(X: VectorsLike) -> VectorsLike:
     library = type(X).__module__.partition(".")[0]
     if library == "torch":
         return _of_tensor(X)
+    if library == "dask":
+        return of_array(X)
     if library in _OF_LIBRARY:
         X = _OF_LIBRARY[library](X)
     elif isinstance(X, list | tuple):

@@ -1,14 +1,17 @@
 """Rows of vectors that lie in files, and are read block by block."""
 
+import mmap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .parallel import cache_blocks
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Part:
         All rows, where they are mapped as they are: then threads may read.
     ids : ndarray or None
         An identifier for each row.
+    first_row : int
+        The number that the first row has in the file.
     """
 
     name: str
@@ -40,6 +45,29 @@ class Part:
     chunks: np.ndarray
     array: np.ndarray | None = None
     ids: np.ndarray | None = None
+    first_row: int = 0
+
+    def span(self, start: int, stop: int) -> Self:
+        """Return rows that follow each other."""
+        if (start, stop) == (0, self.shape[0]):
+            return self
+        inner = self.chunks[(self.chunks > start) & (self.chunks < stop)]
+
+        def read(low: int, high: int) -> np.ndarray:
+            # Chunks are decoded as a whole: those at the ends are cut afterwards.
+            at = int(np.searchsorted(self.chunks, start + low, "right")) - 1
+            begin, end = int(self.chunks[at]), int(self.chunks[at + 1])
+            return self.read(begin, end)[start + low - begin : start + high - begin]
+
+        return replace(
+            self,
+            shape=(stop - start, self.shape[1]),
+            read=read,
+            chunks=np.array([start, *inner, stop]) - start,
+            array=None if self.array is None else self.array[start:stop],
+            ids=None if self.ids is None else self.ids[start:stop],
+            first_row=self.first_row + start,
+        )
 
 
 class StoredRows:
@@ -114,8 +142,55 @@ class StoredRows:
         """Return the file of a row and its number there."""
         if self.row_numbers is not None:
             row = int(self.row_numbers[row])
-        part = int(np.searchsorted(self._starts, row, "right")) - 1
-        return self._parts[part].name, row - int(self._starts[part])
+        number = int(np.searchsorted(self._starts, row, "right")) - 1
+        part = self._parts[number]
+        return part.name, row - int(self._starts[number]) + part.first_row
+
+    def name_rows(self, rows: np.ndarray) -> str:
+        """Name rows for a message: the first file, rows of it, how many more."""
+        places = [self.where(int(row)) for row in rows[:5]]
+        file = places[0][0]
+        here = [str(row) for name, row in places if name == file]
+        more = len(rows) - len(here)
+        return (
+            f"{file}: row{'s' * (len(here) > 1)} {', '.join(here)}"
+            + f" and {more:,} more" * (more > 0)
+        )
+
+    @property
+    def files(self) -> list[str]:
+        """Names of the files."""
+        return [part.name for part in self._parts]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Rows of each file; all together if some were left out."""
+        if self.row_numbers is not None:
+            return [len(self)]
+        return [part.shape[0] for part in self._parts]
+
+    def span(self, start: int, stop: int) -> Self:
+        """Return rows that follow each other, which stay in their files."""
+        if self.row_numbers is not None:
+            return type(self)(self._parts, self.row_numbers[start:stop])
+        spans = [
+            part.span(max(start - int(first), 0), min(stop - int(first), part.shape[0]))
+            for part, first in zip(self._parts, self._starts[:-1], strict=True)
+            if first < stop and start < first + part.shape[0]
+        ]
+        return type(self)(spans)
+
+    def map_blocks(
+        self, function: Callable[[np.ndarray], _Result]
+    ) -> list[tuple[int, _Result]]:
+        """Call a function on all rows, block by block; give first rows and results."""
+        blocks = cache_blocks(len(self), self.shape[1] * self.dtype.itemsize)
+        return [(rows.start, function(self[rows])) for rows in blocks]
+
+    def release(self) -> None:
+        """Let go of pages of mapped files: the process holds what it reads next."""
+        for part in self._parts:
+            release_pages(part.array)
 
     def __getitem__(self, key: slice | tuple | ArrayLike) -> np.ndarray:
         if isinstance(key, tuple):
@@ -154,8 +229,7 @@ class StoredRows:
     def _reduce(self, function: np.ufunc, axis: int) -> np.ndarray:
         if axis != 0:
             raise ValueError(f"axis must be 0. Got {axis!r} instead.")
-        blocks = cache_blocks(len(self), self.shape[1] * self.dtype.itemsize)
-        return function.reduce([function.reduce(self[rows]) for rows in blocks])
+        return function.reduce([low for _, low in self.map_blocks(function.reduce)])
 
     def _range(self, start: int, stop: int) -> np.ndarray:
         """Read rows of the files that follow each other."""
@@ -204,3 +278,12 @@ class StoredRows:
                 low, high = int(part.chunks[begin]), int(part.chunks[begin + 1])
                 self._chunk = (number, begin, part.read(low, high))
             return self._chunk[2], int(part.chunks[begin])
+
+
+def release_pages(array: np.ndarray | None) -> None:
+    """Let go of the pages of the file that an array is mapped from, if it is."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -41,11 +41,18 @@ class DocLinkMixin:
 
 
 def check_vectors(
-    estimator: BaseEstimator, X: VectorsLike, *, reset: bool, min_samples: int = 1
+    estimator: BaseEstimator,
+    X: VectorsLike,
+    *,
+    reset: bool,
+    min_samples: int = 1,
+    finite: bool = True,
 ) -> np.ndarray:
     """Let vectors in: the one door of every estimator that takes floats.
 
     Columns of vectors come in too: :func:`~skbq._utils.containers.as_matrix`.
+    ``finite=False`` leaves NaN and infinity to be refused by :func:`check_rows`, where
+    rows are read block by block later.
 
     Returns
     -------
@@ -92,13 +99,14 @@ def check_vectors(
     )
     if stored is not None:
         _refuse_few(stored, min_samples, name)
-        rows = stored if stored.array is None else stored.array
+        rows = stored if stored.array is None or not finite else stored.array
     refuse_unsigned(rows, name)
     if rows.dtype.kind not in "bif":
         raise ValueError(
             f"{name} takes numbers. Got an array of dtype {rows.dtype} instead."
         )
-    _refuse_non_finite(rows, name)
+    if finite:
+        _refuse_non_finite(rows, name)
     if looks_packed(rows):
         warnings.warn(_PACKED.format(name=name, dtype=rows.dtype), stacklevel=3)
     return rows.astype(np.float32) if rows.dtype.kind == "b" else rows
@@ -179,19 +187,28 @@ def _refuse_non_finite(X: np.ndarray, name: str) -> None:
         return
     what = "NaN" if np.isnan(X[faulty[:5]]).any() else "infinity"
     raise ValueError(
-        f"Input X contains {what}, which {name} does not accept: {name_rows(faulty)}. "
+        f"Input X contains {what}, which {name} does not accept: {_say(X, faulty)}. "
         "Drop these rows, or fill them in."
     )
+
+
+def _say(X: np.ndarray | StoredRows, rows: np.ndarray) -> str:
+    """Name rows, and the file of rows that are in one."""
+    return X.name_rows(rows) if isinstance(X, StoredRows) else name_rows(rows)
 
 
 def faulty_rows(
     X: np.ndarray, faulty: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
     """Return the numbers of the rows for which ``faulty(block)`` is true."""
-    found = [
-        rows.start + np.flatnonzero(faulty(X[rows]))
-        for rows in cache_blocks(len(X), X[:1].nbytes)
-    ]
+    if isinstance(X, StoredRows):
+        blocks = X.map_blocks(lambda block: np.flatnonzero(faulty(block)))
+        found = [first + rows for first, rows in blocks]
+    else:
+        found = [
+            rows.start + np.flatnonzero(faulty(X[rows]))
+            for rows in cache_blocks(len(X), X[:1].nbytes)
+        ]
     return np.concatenate(found) if found else np.empty(0, np.int64)
 
 
@@ -233,11 +250,37 @@ def check_lengths(X: np.ndarray, metric: str) -> None:
         return
     zero = faulty_rows(X, lambda block: np.logical_not(block.any(axis=1)))
     if zero.size:
-        raise ValueError(
-            "X has rows of zeros, whose cosine to anything is undefined: "
-            f"{name_rows(zero)}. Drop them, or use metric='euclidean' or "
-            "'inner_product'."
-        )
+        raise ValueError(_NO_DIRECTION.format(rows=_say(X, zero)))
+
+
+def check_rows(
+    X: np.ndarray | StoredRows, rows: np.ndarray, metric: str, name: str = "the index"
+) -> None:
+    """Refuse those of some rows that hold NaN or infinity, or no direction.
+
+    Raises
+    ------
+    ValueError
+        Naming the rows, and the file that they are in.
+    """
+    block = np.asarray(X[rows])
+    if block.dtype.kind == "f":
+        bad = ~np.isfinite(block).all(axis=1)
+        if bad.any():
+            what = "NaN" if np.isnan(block).any() else "infinity"
+            raise ValueError(
+                f"Input X contains {what}, which {name} does not accept: "
+                f"{_say(X, rows[bad])}. Drop these rows, or fill them in."
+            )
+    zero = ~block.any(axis=1)
+    if metric == "cosine" and block.dtype.kind != "i" and zero.any():
+        raise ValueError(_NO_DIRECTION.format(rows=_say(X, rows[zero])))
+
+
+_NO_DIRECTION = (
+    "X has rows of zeros, whose cosine to anything is undefined: {rows}. Drop them, or "
+    "use metric='euclidean' or 'inner_product'."
+)
 
 
 def float_dtype(X: np.ndarray) -> np.dtype:

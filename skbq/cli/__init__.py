@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from .. import __version__
-from . import advise, completion, demo, encode, merge, profile, search
+from . import advise, completion, demo, encode, merge, plan, profile, search
 from ._options import fill_in_options
 from ._terminal import InputError, clear_progress, set_quiet
 
-_COMMANDS = (demo, advise, profile, encode, search, merge, completion)
+_COMMANDS = (demo, advise, profile, encode, search, merge, plan, completion)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -90,7 +90,7 @@ def load_vectors(
     for bad, what in invalid:
         if bad.size and not skip_invalid:
             raise InputError(
-                f"{_place(rows, bad)} {what[bad.size > 1]}; leave such rows out: "
+                f"{rows.name_rows(bad)} {what[bad.size > 1]}; leave such rows out: "
                 "--skip-invalid"
             )
     out = np.unique(np.concatenate([bad for bad, _ in invalid]))
@@ -130,15 +130,3 @@ def _invalid_rows(
             empty.append(part.start + np.flatnonzero(~block.any(axis=1)))
         bar.add(part.stop - part.start)
     return [(np.concatenate(infinite), _NOT_FINITE), (np.concatenate(empty), _ZEROS)]
-
-
-def _place(rows: StoredRows, bad: np.ndarray) -> str:
-    """Name the first rows of the first file at fault, and count the others."""
-    places = [rows.where(int(row)) for row in bad[:5]]
-    file = places[0][0]
-    here = [str(row) for name, row in places if name == file]
-    more = len(bad) - len(here)
-    return (
-        f"{file}: row{'s' * (len(here) > 1)} {', '.join(here)}"
-        + f" and {more:,} more" * (more > 0)
-    )

@@ -29,6 +29,7 @@ _FLAGS = {
     "oversampling": "--oversampling",
     "metric": "--metric",
     "query": "--query",
+    "bits": "--bits",
 }
 
 
@@ -113,7 +114,7 @@ class Bar:
 
     def add(self, count: int) -> None:
         """Move on by so many."""
-        self._done += count
+        self._done = min(self._done + count, self._total)
         text = f"{self._text} {self._done:,} of {self._total:,} {self._what}"
         if sys.stderr.isatty():
             filled = _BAR * self._done // self._total

@@ -25,6 +25,7 @@ from ._options import (
     check_folder,
     check_output,
 )
+from ._shards import add_shards, encode_shards, is_folder, refuse_shard_options
 from ._terminal import Bar, InputError, LoggedProgress, checked, print_lines, progress
 
 
@@ -34,12 +35,15 @@ def add(commands: Commands) -> None:
         "encode",
         help="write an index of codes",
         description=(
-            "Encode the rows of files of any size into one index file, or into what "
-            "another engine reads."
+            "Encode the rows of files of any size into one index file; or, where OUT "
+            "ends in / or is a folder, into many files that are searched as one; or "
+            "into what another engine reads."
         ),
     )
     add_inputs(encode)
-    add_output(encode, "the index file, or with --to a new folder", required=True)
+    add_output(
+        encode, "the index file, or a folder: OUT/; with --to a new one", required=True
+    )
     encode.add_argument(
         "--to",
         choices=TARGETS,
@@ -93,6 +97,7 @@ def add(commands: Commands) -> None:
             "can be merged"
         ),
     )
+    add_shards(encode)
     encode.set_defaults(run=run)
 
 
@@ -103,6 +108,10 @@ def run(args: argparse.Namespace) -> None:
     args.bits = args.bits or (2 if args.to is None else 1)
     if args.lloyd_max and args.bits == 1:
         raise InputError("--lloyd-max is for two bits: leave it out, or use --bits 2")
+    if args.to is None and is_folder(args.out):
+        encode_shards(args, _new_index)
+        return
+    refuse_shard_options(args)
     if args.to is None:
         check_output(args.out, [*args.files, args.like], force=args.force)
     else:
@@ -126,7 +135,7 @@ def run(args: argparse.Namespace) -> None:
         if args.to is not None:
             print_lines(_write_for(args.to, args.out, index, rows))
             return
-        checked(index.save, args.out)
+        checked(index.save, args.out, vectors=args.vectors)
     kept = index.vector_bytes_per_row_
     print_lines(
         [

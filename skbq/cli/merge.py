@@ -1,8 +1,10 @@
 """The command ``skbq merge``."""
 
 import argparse
+import os
 
 from .._neighbors.merge import merge_files
+from .._sharding.index import ShardedNeighbors
 from ._options import Commands, add_output, check_output
 from ._terminal import checked, print_lines, progress
 
@@ -13,8 +15,9 @@ def add(commands: Commands) -> None:
         "merge",
         help="join indexes of shards to one",
         description=(
-            "Join index files, in this order, to one. They must share what was "
-            "learned: encode the first shard, and the others with --like FIRST."
+            "Join index files, in this order, to one; a folder stands for its shards. "
+            "They must share what was learned: encode into a folder, or encode the "
+            "first file, and the others with --like FIRST."
         ),
     )
     merge.add_argument("indexes", nargs="+", metavar="INDEX")
@@ -24,7 +27,15 @@ def add(commands: Commands) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the command."""
-    check_output(args.out, args.indexes, force=args.force)
-    progress(f"merging {len(args.indexes)} files")
-    n_rows = checked(merge_files, args.indexes, args.out)
-    print_lines([f"{args.out}: {n_rows:,} rows of {len(args.indexes)} files"])
+    paths = [path for index in args.indexes for path in _files(index)]
+    check_output(args.out, paths, force=args.force)
+    progress(f"merging {len(paths)} files")
+    n_rows = checked(merge_files, paths, args.out)
+    print_lines([f"{args.out}: {n_rows:,} rows of {len(paths)} files"])
+
+
+def _files(index: str) -> list[str]:
+    """List the shards of a folder; a file is listed alone."""
+    if not os.path.isdir(index):
+        return [index]
+    return checked(ShardedNeighbors.load, index).shard_files_

@@ -2,13 +2,16 @@
 
 import argparse
 import csv
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 
 from .._neighbors.index import BinaryNeighbors
-from .._neighbors.row_ids import PackedIds, ids_of
+from .._neighbors.row_ids import ids_of
+from .._sharding.index import ShardedNeighbors
 from .._utils.stored_rows import StoredRows
 from ._inputs import FILES, add_columns, load_vectors
 from ._options import Commands, add_neighbors, add_output, check_output
@@ -30,7 +33,9 @@ def add(commands: Commands) -> None:
             "printed by them. The index stays on disk and is read as needed."
         ),
     )
-    search.add_argument("index", metavar="INDEX", help="written by skbq encode")
+    search.add_argument(
+        "index", metavar="INDEX", help="file or folder written by skbq encode"
+    )
     search.add_argument("files", nargs="+", metavar="FILE", help=f"queries; {FILES}")
     add_columns(search)
     add_neighbors(search)
@@ -63,9 +68,7 @@ def run(args: argparse.Namespace) -> None:
     check_output(args.out, [args.index, args.mask, *args.files], force=args.force)
     if args.out is not None and not args.out.endswith(_ENDINGS):
         raise InputError(f"--out must end in one of {', '.join(_ENDINGS)}")
-    index = checked(
-        BinaryNeighbors.load, args.index, mmap_mode="r", verify=not args.no_verify
-    )
+    index = _load_index(args.index, verify=not args.no_verify)
     _set_oversampling(index, args)
     mask = _load_mask(args.mask, index.n_samples_fit_)
     queries = load_vectors(
@@ -93,6 +96,13 @@ def run(args: argparse.Namespace) -> None:
         return
     _write(args.out, list(found), _Names.of(queries, index))
     print_lines([f"{args.out}: {len(queries):,} x {args.neighbors} rows"])
+
+
+def _load_index(path: str, *, verify: bool) -> BinaryNeighbors:
+    """Open an index file, or a folder of shards."""
+    if os.path.isdir(path):
+        return checked(ShardedNeighbors.load, path, verify=verify)
+    return checked(BinaryNeighbors.load, path, mmap_mode="r", verify=verify)
 
 
 def _set_oversampling(index: BinaryNeighbors, args: argparse.Namespace) -> None:
@@ -148,12 +158,15 @@ class _Names(NamedTuple):
     """Identifiers of queries and rows; None where their number is the name."""
 
     queries: np.ndarray | None
-    rows: PackedIds | None
+    rows: Callable[[Iterable[int]], list[int | str]] | None
 
     @classmethod
     def of(cls, queries: StoredRows, index: BinaryNeighbors) -> "_Names":
         names = queries.ids if queries.ids is not None else queries.row_numbers
-        return cls(names, getattr(index, "_ids", None))
+        if isinstance(index, ShardedNeighbors):
+            return cls(names, index.ids_of if index.has_ids else None)
+        packed = getattr(index, "_ids", None)
+        return cls(names, None if packed is None else partial(ids_of, packed))
 
 
 def _lines(batch: _Batch, names: _Names) -> Iterator[list[str]]:
@@ -162,7 +175,8 @@ def _lines(batch: _Batch, names: _Names) -> Iterator[list[str]]:
     for query, (distances, rows) in enumerate(pairs, batch.start):
         name = query if names.queries is None else names.queries[query]
         there = rows >= 0
-        found = zip(ids_of(names.rows, rows[there]), distances[there], strict=True)
+        ids = rows[there] if names.rows is None else names.rows(rows[there])
+        found = zip(ids, distances[there], strict=True)
         for rank, (row, distance) in enumerate(found, 1):
             yield [str(name), str(rank), str(row), f"{distance:.6g}"]
 
@@ -182,7 +196,7 @@ def _write(path: str, batches: list[_Batch], names: _Names) -> None:
             distances = np.concatenate([b.distances for b in batches])
             arrays: _Arrays = {"rows": rows, "distances": distances}
             if names.rows is not None:
-                ids = ids_of(names.rows, rows.clip(0).ravel())
+                ids = names.rows(rows.clip(0).ravel())
                 arrays["ids"] = np.array(ids).reshape(rows.shape)
             np.savez(path, **arrays)
         else:

@@ -1,0 +1,652 @@
+"""ShardedNeighbors: an index of many files, searched where they are."""
+
+import copy
+import json
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from .._neighbors.float_queries import Corrections
+from .._neighbors.index import BinaryNeighbors
+from .._neighbors.index_search import IndexSearch
+from .._neighbors.indexed_rows import IndexedRows
+from .._neighbors.merge import merge_files
+from .._neighbors.row_ids import ids_of
+from .._neighbors.state import to_state
+from .._utils.params import check_int, check_option
+from .._utils.stored_rows import StoredRows, release_pages
+from .._utils.typing import (
+    JSON,
+    CodeMetric,
+    Metric,
+    Oversampling,
+    Query,
+    VectorQuantizer,
+    VectorsLike,
+)
+from .._utils.validation import check_vectors
+from ..codes import CodeArray, is_codes
+from .cutting import checksum_rows, cut_shards, default_shard_rows
+from .manifest import NAME, Manifest, ShardRecord, check_mark
+from .search import Engine, FileShard, InProcess, Shard, ShardedSearch
+from .writing import Rows, learn_from, save_whole, write_shard
+
+_LEARNED = "learned.skbq"
+_log = logging.getLogger("skbq")
+_UNFINISHED = (
+    "{folder} holds an index that was not finished: {shards} shards are there. Go on "
+    "with resume=True, where they are kept."
+)
+
+
+@dataclass(frozen=True)
+class ShardedRows:
+    """What an index knows of rows that are elsewhere."""
+
+    learned: IndexedRows
+    shards: tuple[Shard, ...]
+    n_removed: int
+
+    def __len__(self) -> int:
+        return sum(shard.n_rows for shard in self.shards)
+
+    @property
+    def codes(self) -> CodeArray:
+        """A few codes, of the kind that all are."""
+        return self.learned.codes
+
+    @property
+    def corrections(self) -> Corrections | None:
+        """A few corrections, of the kind that all are."""
+        return self.learned.corrections
+
+    @property
+    def vectors(self) -> np.ndarray | None:
+        """A few vectors, if vectors are kept."""
+        return self.learned.vectors
+
+    @property
+    def bytes_per_row(self) -> int:
+        """Memory for each row but for its vector."""
+        return self.learned.bytes_per_row
+
+    @property
+    def vector_bytes_per_row(self) -> int:
+        """Memory for each row's vector; 0 if it is not kept."""
+        return self.learned.vector_bytes_per_row
+
+    def mask(self, given: np.ndarray | None) -> np.ndarray | None:
+        """Return what was given: shards leave out their removed rows."""
+        return given
+
+    def without_capacity(self) -> Self:
+        """Return the same."""
+        return self
+
+
+class ShardedIndex(BinaryNeighbors):
+    """What indexes of shards share: they search as one index does."""
+
+    _rows: ShardedRows  # type: ignore[assignment]
+
+    @property
+    def _engine(self) -> Engine:
+        return InProcess()
+
+    @property
+    def _search(self) -> ShardedSearch:  # type: ignore[override]
+        template = IndexSearch(
+            self._rows.learned,
+            None if self.quantizer_ is None else self._encoder,
+            self.metric,
+            self.query,
+            self._code_metric,
+            self._reranks(vectors=self.quantizer_ is not None),
+            self.n_jobs,
+        )
+        return ShardedSearch(template, self._rows.shards, self._engine)
+
+    def _check_queries(self, X: VectorsLike | None) -> np.ndarray | None:
+        if X is None:
+            raise ValueError(
+                f"X=None is for an index in one file: give {type(self).__name__} the "
+                "rows to ask for as X, and leave each row's own number out of what is "
+                "found."
+            )
+        return super()._check_queries(X)
+
+    def _plain_index(self) -> BinaryNeighbors:
+        """Return an unfitted index in memory with the same parameters."""
+        names = BinaryNeighbors._get_param_names()
+        return BinaryNeighbors(**{name: getattr(self, name) for name in names})
+
+    def _check_rows(self, X: VectorsLike, *, reset: bool) -> Rows:
+        """Let rows in; their values are looked at as they are encoded."""
+        if is_codes(X):
+            if reset:
+                self._check_codes_make_sense()
+                self.__dict__.pop("feature_names_in_", None)
+                self.n_features_in_ = X.n_features
+            return X
+        return check_vectors(self, X, reset=reset, finite=False)
+
+    def _take_learned(self, learned: BinaryNeighbors) -> None:
+        self.quantizer_, self._metric = learned.quantizer_, learned._metric
+        self.n_features_in_ = learned.n_features_in_
+        if hasattr(learned, "feature_names_in_"):
+            self.feature_names_in_ = learned.feature_names_in_
+
+    def _learn(self, X: Rows) -> BinaryNeighbors:
+        # How many threads is for the process that searches to say.
+        learned = learn_from(self._plain_index().set_params(n_jobs=None), X)
+        if hasattr(self, "feature_names_in_"):
+            learned.feature_names_in_ = self.feature_names_in_
+        learned._check_ready()
+        return learned
+
+
+class ShardedNeighbors(ShardedIndex):
+    """Search among codes that lie in many files, as if they were one index.
+
+    An index for more rows than fit into memory, or into one file: rows are encoded
+    shard by shard into a folder, which is opened in milliseconds and stays on disk.
+    Answers equal those of :class:`BinaryNeighbors` fitted on all rows, bit for bit.
+
+    Read more in the :ref:`User Guide <guide-out-of-core>`.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+        As in :class:`BinaryNeighbors`, as are ``radius``, ``quantizer``, ``metric``,
+        ``query``, ``code_metric``, ``corrections``, ``oversampling`` and ``n_jobs``.
+    folder : path-like, default=None
+        Where the files are written; it must be given to :meth:`fit`, and is made if it
+        is not there.
+    shard_rows : int or "auto", default="auto"
+        Most rows of a shard. "auto" is what takes 256 MiB, and 2^20 at most.
+    vectors : {"copy", "refer"}, default="copy"
+        With ``oversampling``, whether shards hold the vectors themselves, or the path
+        and the checksum of the file that they are mapped from: .npy, .fbin and other
+        files that hold plain arrays. Then these must stay where they are.
+    resume : bool, default=False
+        Whether to go on in a folder where a run was stopped: shards that are finished,
+        by checksum and size, are kept. Without it a folder that holds an index is
+        refused.
+
+    Attributes
+    ----------
+    codes_ : CodeArray
+        A few codes, of the kind that all are: the others are in the files.
+    quantizer_ : estimator or None
+        The one quantizer that all shards share.
+    n_samples_fit_ : int
+        Number of rows in all shards.
+    n_features_in_ : int
+        Number of coordinates.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if X had names at fit.
+
+    See Also
+    --------
+    BinaryNeighbors : The same in memory, or in one file.
+    skbq.distributed.BinaryNeighbors : The same on a cluster.
+
+    Notes
+    -----
+    Shards share one quantizer, learned from a random sample of *all* rows, never from
+    the head. Shards that learned thresholds of their own would have codes that mean
+    different things: distances of different shards could not be merged.
+
+    The folder holds ``manifest.json`` (files, their rows, sizes and checksums),
+    ``learned.skbq`` and one index file for each shard, which
+    :meth:`BinaryNeighbors.load` opens alone. A run that is killed leaves whole shards
+    and a manifest that says that it is not complete.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skbq import ShardedNeighbors
+    >>> from skbq.datasets import load_wordnet_minilm
+    >>> glosses = load_wordnet_minilm()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     index = ShardedNeighbors(folder=folder, shard_rows=2000).fit(glosses.data)
+    ...     opened = ShardedNeighbors.load(folder)
+    ...     distances, rows = opened.kneighbors(glosses.queries)
+    >>> rows.shape, opened.n_samples_fit_, len(opened.shard_files_)
+    ((250, 5), 5000, 3)
+    """
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        folder: str | os.PathLike | None = None,
+        shard_rows: int | Literal["auto"] = "auto",
+        vectors: Literal["copy", "refer"] = "copy",
+        resume: bool = False,
+        radius: float | None = None,
+        quantizer: VectorQuantizer | None = None,
+        metric: Metric = "cosine",
+        query: Query = "codes",
+        code_metric: CodeMetric = "auto",
+        corrections: bool | Literal["exact"] = True,
+        oversampling: Oversampling = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_neighbors,
+            radius=radius,
+            quantizer=quantizer,
+            metric=metric,
+            query=query,
+            code_metric=code_metric,
+            corrections=corrections,
+            oversampling=oversampling,
+            n_jobs=n_jobs,
+        )
+        self.folder = folder
+        self.shard_rows = shard_rows
+        self.vectors = vectors
+        self.resume = resume
+
+    def fit(self, X: VectorsLike, y: object = None) -> Self:
+        """Encode rows into the folder, shard by shard.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), StoredRows or CodeArray
+            Vectors, such as :func:`open_vectors` gives, which are read block by block.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds an index or other files, and ``resume`` is False.
+        ValueError
+            If a row cannot be encoded, naming it and its file; with ``resume``, if the
+            rows or the parameters are others than in the first run.
+        OSError
+            If a file cannot be written; those before it are whole.
+        """
+        self._check_parameters()
+        folder = self._prepare_folder()
+        X = self._check_rows(X, reset=True)
+        begun = self._read_begun(folder)
+        if begun is None:
+            manifest = self._begin(folder, X)
+        else:
+            manifest = begun
+        learned = BinaryNeighbors.load(folder / manifest.learned.file)
+        self._refuse_others(learned, folder)
+        spans = self._cut(X, learned)
+        self._refuse_other_rows(manifest, spans, folder)
+        for number, span in enumerate(spans):
+            rows = _span(X, span)
+            if number < len(manifest.shards):
+                self._check_finished(manifest.shards[number], rows, folder)
+                continue
+            done = number + 1 == len(spans)
+            record = self._write(learned, rows, folder, number)
+            manifest = manifest.with_shards(record, complete=done)
+            manifest.write(folder)
+        self._open(folder, manifest, learned)
+        return self
+
+    def partial_fit(self, X: VectorsLike, y: object = None) -> Self:
+        """Add rows as new shards; what the quantizer has learned stays as it is.
+
+        The index has either all new rows or, if the run is stopped, none of them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), StoredRows or CodeArray
+            Rows of the kind given to :meth:`fit`, which the first call stands for.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        if not hasattr(self, "_rows"):
+            return self.fit(X)
+        self._check_ready()
+        X = self._check_rows(X, reset=False)
+        folder, manifest = self._folder, self._manifest
+        learned = BinaryNeighbors.load(folder / manifest.learned.file)
+        first = len(manifest.shards)
+        records = [
+            self._write(learned, _span(X, span), folder, first + number)
+            for number, span in enumerate(self._cut(X, learned))
+        ]
+        manifest = manifest.with_shards(*records, complete=True)
+        manifest.write(folder)
+        self._open(folder, manifest, learned)
+        return self
+
+    def remove(self, rows: ArrayLike) -> Self:
+        """Take rows out of the index; all others keep their numbers.
+
+        The shards that hold them are written again.
+
+        Parameters
+        ----------
+        rows : int or array-like of int
+            Row numbers, as :meth:`kneighbors` gives them.
+
+        Returns
+        -------
+        self : object
+        """
+        check_is_fitted(self)
+        rows = np.unique(check_row_numbers(rows, self.n_samples_fit_))
+        folder, records = self._folder, list(self._manifest.shards)
+        replaced = []
+        for number, shard in enumerate(self._rows.shards):
+            own = rows - shard.first_row
+            own = own[(own >= 0) & (own < shard.n_rows)]
+            if not own.size:
+                continue
+            index = copy.copy(shard.rows.open()).remove(own)
+            old = records[number]
+            stem, _, version = old.file.removesuffix(".skbq").partition(".")
+            path = folder / f"{stem}.{int(version or 0) + 1}.skbq"
+            save_whole(index, path, refer=self.vectors == "refer")
+            shards = FileShard.at(path)
+            records[number] = old._replace(
+                file=path.name,
+                size=shards.mark.size,
+                checksum=shards.mark.checksum,
+                removed=old.removed + len(own),
+            )
+            replaced.append(folder / old.file)
+        manifest = Manifest(self._manifest.learned, tuple(records), True)
+        manifest.write(folder)
+        for path in replaced:
+            path.unlink()
+        self._open(folder, manifest, self._learned)
+        return self
+
+    def save(
+        self, path: str | os.PathLike, *, vectors: Literal["copy", "refer"] = "copy"
+    ) -> None:
+        """Write all shards to one index file, which :class:`BinaryNeighbors` loads.
+
+        Parameters
+        ----------
+        path : path-like
+            Where to write.
+        vectors : {"copy"}, default="copy"
+            Kept vectors are copied: one file cannot refer to many.
+        """
+        check_is_fitted(self)
+        check_option(vectors, "vectors", "ShardedNeighbors.save", ["copy"])
+        merge_files(self.shard_files_, os.fspath(path))
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls, path: str | os.PathLike, *, verify: bool = False
+    ) -> Self:
+        """Open an index of many files.
+
+        The manifest and the sizes of the files are read, which takes milliseconds;
+        shards are mapped, and held against the checksums of their headers, when they
+        are first searched.
+
+        Parameters
+        ----------
+        path : path-like
+            The folder.
+        verify : bool, default=False
+            Whether to compare all checksums now, which reads all files.
+
+        Returns
+        -------
+        index : ShardedNeighbors
+
+        Raises
+        ------
+        ValueError
+            If a file is missing or altered, or the run that wrote them was not
+            finished.
+        """
+        folder = Path(path)
+        manifest = Manifest.read(folder)
+        if not manifest.complete:
+            n_shards = len(manifest.shards)
+            raise ValueError(_UNFINISHED.format(folder=folder, shards=n_shards))
+        manifest.check_files(folder)
+        if verify:
+            verify_files(folder, (manifest.learned, *manifest.shards))
+        check_mark(folder / manifest.learned.file, manifest.learned.mark)
+        learned = BinaryNeighbors.load(folder / manifest.learned.file)
+        index = cls(folder=folder, **learned.get_params(deep=False))
+        index._open(folder, manifest, learned)
+        return index
+
+    def ids_of(self, rows: Iterable[int]) -> list[int | str]:
+        """Return the identifiers of rows; the number of a row that has none.
+
+        Parameters
+        ----------
+        rows : iterable of int
+            Row numbers, as :meth:`kneighbors` gives them.
+
+        Returns
+        -------
+        ids : list of int or str
+        """
+        check_is_fitted(self)
+        numbers = np.asarray(list(rows), np.int64)
+        firsts = np.array(self._manifest.first_rows)
+        shards = np.searchsorted(firsts, numbers, "right") - 1
+        found: list[int | str] = []
+        for row, shard in zip(numbers, shards, strict=True):
+            packed = getattr(self._rows.shards[shard].rows.open(), "_ids", None)
+            if packed is None:
+                found.append(int(row))
+            else:
+                found += ids_of(packed, [int(row - firsts[shard])])
+        return found
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether rows have identifiers, which :meth:`ids_of` gives."""
+        check_is_fitted(self)
+        return hasattr(self._rows.shards[0].rows.open(), "_ids")
+
+    @property
+    def shard_files_(self) -> list[str]:
+        """Paths of the shards, in the order of their rows."""
+        check_is_fitted(self)
+        return [str(self._folder / shard.file) for shard in self._manifest.shards]
+
+    # Files
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        check_option(self.vectors, "vectors", self, ["copy", "refer"])
+        if self.shard_rows != "auto":
+            check_int(self.shard_rows, "shard_rows", self, low=1)
+
+    def _prepare_folder(self) -> Path:
+        if self.folder is None:
+            raise ValueError(
+                "folder must be given: where ShardedNeighbors writes its files. For "
+                "an index in memory use BinaryNeighbors."
+            )
+        folder = Path(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not self.resume and any(folder.iterdir()):
+            raise FileExistsError(
+                17,
+                "the folder is not empty: name a new one, or go on there with "
+                "resume=True",
+                str(folder),
+            )
+        return folder
+
+    def _read_begun(self, folder: Path) -> Manifest | None:
+        """Return the manifest of a run to go on with; what it left half done goes."""
+        for pattern in (".*.skbq.*", f".{NAME}.*"):
+            for path in folder.glob(pattern):
+                path.unlink()
+        if not (folder / NAME).exists():
+            return None
+        manifest = Manifest.read(folder)
+        manifest.check_files(folder)
+        return manifest
+
+    def _begin(self, folder: Path, X: Rows) -> Manifest:
+        learned = self._learn(X)
+        path = folder / _LEARNED
+        save_whole(learned, path)
+        record = ShardRecord(path.name, *FileShard.at(path).mark, len(learned._rows))
+        manifest = Manifest(record)
+        manifest.write(folder)
+        return manifest
+
+    def _refuse_others(self, learned: BinaryNeighbors, folder: Path) -> None:
+        """Refuse to go on with other parameters."""
+        mine, theirs = (
+            _parameters_state(index) for index in (self._plain_index(), learned)
+        )
+        if mine != theirs or learned.n_features_in_ != self.n_features_in_:
+            raise ValueError(
+                f"{folder} was begun with other parameters or vectors of another "
+                "width. Give those of the first run, or name a new folder."
+            )
+
+    def _cut(self, X: Rows, learned: BinaryNeighbors) -> list[slice]:
+        rows = learned._rows
+        refers = self.vectors == "refer" and rows.vectors is not None
+        size = self.shard_rows
+        if size == "auto":
+            kept = 0 if refers else rows.vector_bytes_per_row
+            size = default_shard_rows(rows.bytes_per_row + kept)
+        lengths = X.lengths if isinstance(X, StoredRows) else [len(X)]
+        return cut_shards(lengths, size, at_files=refers)
+
+    def _refuse_other_rows(
+        self, manifest: Manifest, spans: list[slice], folder: Path
+    ) -> None:
+        lengths = [span.stop - span.start for span in spans]
+        finished = [shard.rows for shard in manifest.shards]
+        if finished != lengths[: len(finished)]:
+            raise ValueError(
+                f"{folder} was begun with other rows, or shard_rows: its shards have "
+                f"{finished[:5]} rows, these would have {lengths[:5]}. Give what the "
+                "first run was given, or add rows by partial_fit."
+            )
+
+    def _check_finished(self, record: ShardRecord, rows: Rows, folder: Path) -> None:
+        """Refuse a finished shard that is damaged, or whose rows have changed."""
+        verify_files(folder, [record])
+        _log.debug("kept %d rows", len(rows), extra={"rows": len(rows)})
+        if checksum_rows(rows, self.metric) != record.source_checksum:
+            raise ValueError(
+                f"{record.source} has changed since it was encoded into {record.file}: "
+                "its checksum is another. Encode into a new folder."
+            )
+
+    def _write(
+        self, learned: BinaryNeighbors, rows: Rows, folder: Path, number: int
+    ) -> ShardRecord:
+        n_jobs = self.n_jobs
+        if isinstance(rows, StoredRows) and not rows.is_mapped:
+            n_jobs = 1
+        record = write_shard(
+            learned,
+            rows,
+            folder / f"shard-{number:05d}.skbq",
+            repr(rows) if isinstance(rows, StoredRows) else "the array",
+            n_jobs,
+            refer=self.vectors == "refer",
+        )
+        if isinstance(rows, StoredRows):
+            rows.release()
+        else:
+            release_pages(rows)
+        return record
+
+    def _open(self, folder: Path, manifest: Manifest, learned: BinaryNeighbors) -> None:
+        firsts = manifest.first_rows
+        shards = tuple(
+            Shard(FileShard(str(folder / record.file), record.mark), first, record.rows)
+            for record, first in zip(manifest.shards, firsts, strict=False)
+        )
+        self._take_learned(learned)
+        self._learned, self._manifest, self._folder = learned, manifest, folder
+        n_removed = sum(record.removed for record in manifest.shards)
+        self._rows = ShardedRows(learned._rows, shards, n_removed)
+
+
+def check_row_numbers(rows: ArrayLike, n_rows: int) -> np.ndarray:
+    """Return row numbers as int64.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    rows = np.atleast_1d(np.asarray(rows))
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise TypeError(
+            "rows must be row numbers, an int or a list of int. "
+            f"Got an array of dtype {rows.dtype} and shape {rows.shape} instead."
+        )
+    outside = rows[(rows < 0) | (rows >= n_rows)]
+    if outside.size:
+        raise ValueError(
+            f"Rows {outside[:5].tolist()} cannot be removed: the index has rows 0 to "
+            f"{n_rows - 1}, and each can be removed once."
+        )
+    return rows.astype(np.int64)
+
+
+def verify_files(folder: Path, records: Iterable[ShardRecord]) -> None:
+    """Compare all checksums of files, which reads them.
+
+    Raises
+    ------
+    FileError
+    """
+    for record in records:
+        path = folder / record.file
+        check_mark(path, record.mark)
+        BinaryNeighbors.load(path, mmap_mode="r", verify=True)
+
+
+def _parameters_state(index: BinaryNeighbors) -> str:
+    """Return the parameters that decide what is written, to be compared."""
+    arrays: list[np.ndarray] = []
+    names = {*BinaryNeighbors._get_param_names()} - {"n_neighbors", "radius", "n_jobs"}
+    state = {name: to_state(getattr(index, name), arrays) for name in names}
+    return json.dumps(_with_arrays(state, arrays), sort_keys=True)
+
+
+def _with_arrays(state: JSON, arrays: list[np.ndarray]) -> JSON:
+    """Put arrays where the state names them, for files order attributes anew."""
+    if isinstance(state, list):
+        return [_with_arrays(item, arrays) for item in state]
+    if not isinstance(state, dict):
+        return state
+    if "array" in state:
+        array = arrays[state["array"]]  # type: ignore[index]
+        return [array.dtype.str, list(array.shape), array.tobytes().hex()]
+    return {name: _with_arrays(value, arrays) for name, value in state.items()}
+
+
+def _span(X: Rows, rows: slice) -> Rows:
+    return X.span(rows.start, rows.stop) if isinstance(X, StoredRows) else X[rows]

@@ -1,0 +1,336 @@
+"""One answer from many shards: that of one index of all their rows, bit for bit.
+
+Shards share what was learned, so that a row has the same distance in its shard as it
+would have among all rows. Each stage of a search asks every shard for its best rows
+and merges them by (distance, row): the candidates by code first; then, with reranking,
+the nearest of *all* candidates by exact distance. Had each shard reranked its own, more
+rows would be reranked than one index does, and the answer would be another.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, reduce
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from .._neighbors.brute_force import NearRows, Neighbors, sort_neighbors
+from .._neighbors.file_format import FileMark, read_mark
+from .._neighbors.index import BinaryNeighbors
+from .._neighbors.index_search import IndexSearch
+from .._neighbors.indexed_rows import IndexedRows
+from .._utils.parallel import row_blocks
+from ..codes import with_layout
+from .manifest import check_mark
+
+# Temporary bytes of a candidate while those of shards are merged.
+_CANDIDATE_BYTES = 128
+# Opened shards that a process remembers; each takes a memory map and a header.
+_OPENED = 1024
+# Something that an engine will know: a value, or a promise of one.
+Promise = Any
+
+
+class Engine(Protocol):
+    """Where functions are called: in this process, or by dask."""
+
+    def call(self, function: Callable[..., object], *args: object) -> Promise:
+        """Call a function on values and promises."""
+        ...
+
+    def merge(
+        self, function: Callable[[list], object], parts: Iterable[Promise]
+    ) -> Promise:
+        """Merge parts, in order, some at a time."""
+        ...
+
+    def result(self, promise: Promise) -> Any:
+        """Wait for a value."""
+        ...
+
+
+class InProcess:
+    """Call at once; shards one after the other, each in threads of its own."""
+
+    def call(self, function: Callable[..., object], *args: object) -> Promise:
+        """Call a function."""
+        return function(*args)
+
+    def merge(
+        self, function: Callable[[list], object], parts: Iterable[Promise]
+    ) -> Promise:
+        """Merge each part as it comes, so that few are in memory."""
+        return reduce(lambda merged, part: function([merged, part]), parts)
+
+    def result(self, promise: Promise) -> Promise:
+        """Return the value."""
+        return promise
+
+
+@dataclass(frozen=True)
+class FileShard:
+    """Rows in an index file, opened where they are searched.
+
+    Attributes
+    ----------
+    path : str
+    mark : FileMark
+        What the file must have.
+    """
+
+    path: str
+    mark: FileMark
+
+    @classmethod
+    def at(cls, path: str | os.PathLike) -> Self:
+        """Return the shard that a file is."""
+        return cls(os.fspath(path), read_mark(path))
+
+    def open(self) -> BinaryNeighbors:
+        """Map the file.
+
+        Raises
+        ------
+        FileError
+            If it is another file than was encoded.
+        """
+        return _open(self.path, self.mark)
+
+
+@lru_cache(_OPENED)
+def _open(path: str, mark: FileMark) -> BinaryNeighbors:
+    check_mark(path, mark)
+    return BinaryNeighbors.load(path, mmap_mode="r", verify=False)
+
+
+class Shard(NamedTuple):
+    """Some of the rows, and the number of the first.
+
+    ``rows``: IndexedRows, a FileShard, or a promise of one.
+    """
+
+    rows: Promise
+    first_row: int
+    n_rows: int
+
+    def slice_mask(self, mask: np.ndarray | None) -> np.ndarray | None:
+        """Return the part of a mask that is about these rows."""
+        if mask is None:
+            return None
+        return mask[self.first_row : self.first_row + self.n_rows]
+
+
+# Stages on one shard, called where its rows are.
+
+
+def _search_of(rows: IndexedRows | FileShard, template: IndexSearch) -> IndexSearch:
+    if isinstance(rows, FileShard):
+        rows = rows.open()._rows
+    return replace(template, rows=rows)
+
+
+def _queries_of(template: IndexSearch, X: np.ndarray) -> np.ndarray:
+    """Return queries; codes are known as such again, where dask moved them."""
+    if template.encoder is not None:
+        return X
+    return with_layout(np.asarray(X), template.rows.codes.layout)
+
+
+def _numbered(found: Neighbors, first_row: int) -> Neighbors:
+    found.rows[found.rows >= 0] += first_row
+    return found
+
+
+def _own(rows: np.ndarray, first_row: int, n_rows: int) -> np.ndarray:
+    """Return which rows are of a shard, by their numbers there; -1 for others."""
+    own = (first_row <= rows) & (rows < first_row + n_rows)
+    return np.where(own, rows - first_row, -1)
+
+
+def find_candidates(
+    rows: IndexedRows | FileShard,
+    first_row: int,
+    template: IndexSearch,
+    X: np.ndarray,
+    depth: int,
+    clip: bool,
+    mask: np.ndarray | None,
+) -> Neighbors:
+    """Find the rows of a shard that are nearest by code."""
+    search = _search_of(rows, template)
+    X, mask = _queries_of(template, X), search.rows.mask(mask)
+    return _numbered(search.candidates(X, depth, mask, clip=clip), first_row)
+
+
+def rerank(
+    rows: IndexedRows | FileShard,
+    first_row: int,
+    template: IndexSearch,
+    X: np.ndarray,
+    candidates: Neighbors,
+    k: int,
+) -> Neighbors:
+    """Find the k nearest of the candidates that are in a shard."""
+    search = _search_of(rows, template)
+    own = _own(candidates.rows, first_row, len(search.rows))
+    return _numbered(search.rerank(X, own, k), first_row)
+
+
+def rerank_within_bound(
+    rows: IndexedRows | FileShard,
+    first_row: int,
+    template: IndexSearch,
+    X: np.ndarray,
+    candidates: Neighbors,
+    best: Neighbors,
+    k: int,
+    mask: np.ndarray | None,
+) -> Neighbors:
+    """Find the k nearest of all rows of a shard that may be near enough."""
+    search = _search_of(rows, template)
+    own = _own(candidates.rows, first_row, len(search.rows))
+    farthest = best.distances.max(axis=1)
+    mask = search.rows.mask(mask)
+    return _numbered(search.rerank_within_bound(X, own, farthest, k, mask), first_row)
+
+
+def find_within(
+    rows: IndexedRows | FileShard,
+    first_row: int,
+    template: IndexSearch,
+    X: np.ndarray,
+    radius: float,
+    mask: np.ndarray | None,
+) -> NearRows:
+    """Find all rows of a shard within a radius."""
+    search = _search_of(rows, template)
+    X, mask = _queries_of(template, X), search.rows.mask(mask)
+    near = search.radius_neighbors(X, radius, mask)
+    return NearRows(near.distances, [found + first_row for found in near.rows])
+
+
+def bound_below(
+    rows: IndexedRows | FileShard,
+    first_row: int,
+    template: IndexSearch,
+    X: np.ndarray,
+    found: Neighbors,
+) -> np.ndarray:
+    """Return lower bounds of the distances of rows of a shard, -inf for others."""
+    search = _search_of(rows, template)
+    own = _own(found.rows, first_row, len(search.rows))
+    bounds = search.lower_bounds(X, Neighbors(found.distances, np.maximum(own, 0)))
+    return np.where(own >= 0, bounds, -np.inf)
+
+
+# Merging
+
+
+@dataclass(frozen=True)
+class KeepNearest:
+    """Keep the k nearest rows of parts; a function that workers can be sent."""
+
+    k: int
+
+    def __call__(self, parts: list[Neighbors]) -> Neighbors:
+        distances = np.concatenate([part.distances for part in parts], axis=1)
+        rows = np.concatenate([part.rows for part in parts], axis=1)
+        return sort_neighbors(Neighbors(distances, rows), self.k)
+
+
+def merge_near(parts: list[NearRows]) -> NearRows:
+    """Put the rows of shards behind each other, query by query."""
+    distances = zip(*(part.distances for part in parts), strict=True)
+    rows = zip(*(part.rows for part in parts), strict=True)
+    return NearRows([*map(np.concatenate, distances)], [*map(np.concatenate, rows)])
+
+
+def merge_bounds(parts: list[np.ndarray]) -> np.ndarray:
+    """Take each bound from the shard that has the row."""
+    return np.maximum.reduce(parts)
+
+
+@dataclass(frozen=True)
+class ShardedSearch:
+    """How many shards are searched as one index: stands where an IndexSearch does.
+
+    Attributes
+    ----------
+    template : IndexSearch
+        What shards share; of its rows only what kind they are.
+    shards : sequence of Shard
+    engine : Engine
+    """
+
+    template: IndexSearch
+    shards: Sequence[Shard]
+    engine: Engine
+
+    def kneighbors(
+        self, X: np.ndarray, k: int, mask: np.ndarray | None, *, clip: bool = False
+    ) -> Neighbors:
+        """Return the k nearest rows of each query, as IndexSearch does."""
+        n_rows = sum(shard.n_rows for shard in self.shards)
+        depth = self.template.depth(k, n_rows)
+        parts = [
+            self._nearest(X[some], k, depth, mask, clip)
+            for some in self._blocks(X, depth)
+        ]
+        return Neighbors(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _blocks(self, X: np.ndarray, depth: int) -> Iterator[slice]:
+        return row_blocks(len(X), 8 * X.shape[1] + _CANDIDATE_BYTES * depth, shares=8)
+
+    def _nearest(
+        self, X: np.ndarray, k: int, depth: int, mask: np.ndarray | None, clip: bool
+    ) -> Neighbors:
+        engine, oversampling = self.engine, self.template.oversampling
+        ask = self._asking(X)
+        masks = [shard.slice_mask(mask) for shard in self.shards]
+        parts = ask(find_candidates, depth, clip, each=masks)
+        found = engine.merge(KeepNearest(depth), parts)
+        if oversampling is None:
+            return self.template.finish(X, engine.result(found))
+        best = engine.merge(KeepNearest(k), ask(rerank, found, k))
+        if oversampling == "bound":
+            parts = ask(rerank_within_bound, found, best, k, each=masks)
+            best = engine.merge(KeepNearest(k), parts)
+        return engine.result(best)
+
+    def radius_neighbors(
+        self, X: np.ndarray, radius: float, mask: np.ndarray | None
+    ) -> NearRows:
+        """Return all rows within a radius of each query, in order of rows."""
+        masks = [shard.slice_mask(mask) for shard in self.shards]
+        parts = self._asking(X)(find_within, radius, each=masks)
+        return self.engine.result(self.engine.merge(merge_near, parts))
+
+    def lower_bounds(self, X: np.ndarray, neighbors: Neighbors) -> np.ndarray:
+        """Return what true distances are above, given estimates and their rows."""
+        found = self.engine.call(_same, neighbors)
+        parts = self._asking(X)(bound_below, found)
+        bounds = self.engine.result(self.engine.merge(merge_bounds, parts))
+        return np.where(neighbors.rows >= 0, bounds, np.inf)
+
+    def _asking(self, X: np.ndarray) -> Callable[..., Iterator[Promise]]:
+        """Return what calls a stage on all shards, whose answers come in order."""
+        call = self.engine.call
+        queries, template = call(_same, X), call(_same, self.template)
+
+        def ask(
+            stage: Callable[..., object],
+            *args: object,
+            each: Sequence[object] | None = None,
+        ) -> Iterator[Promise]:
+            for number, shard in enumerate(self.shards):
+                own = () if each is None else (each[number],)
+                first = shard.first_row
+                yield call(stage, shard.rows, first, template, queries, *args, *own)
+
+        return ask
+
+
+def _same(value: object) -> object:
+    """Return a value: a task that many others take it from."""
+    return value

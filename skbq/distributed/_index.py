@@ -1,0 +1,462 @@
+"""BinaryNeighbors over partitions of dask, or files that workers read."""
+
+import copy
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from .._neighbors import index as local
+from .._neighbors.indexed_rows import IndexedRows
+from .._readers import open_vectors
+from .._readers._spans import span_files
+from .._sharding.cutting import checksum_rows, cut_shards, default_shard_rows
+from .._sharding.index import ShardedIndex, ShardedNeighbors, ShardedRows
+from .._sharding.manifest import Manifest, ShardRecord
+from .._sharding.search import FileShard, Shard, ShardedSearch
+from .._sharding.writing import encode_like, save_whole, write_shard
+from .._utils.dask_rows import DaskRows, of_array, of_partitions, open_rows
+from .._utils.params import check_int
+from .._utils.stored_rows import StoredRows
+from .._utils.typing import CodeMetric, Metric, Oversampling, Query, VectorQuantizer
+from .._utils.validation import check_vectors
+from ..codes import is_codes
+from ._engine import DaskEngine, check_held, need_dask
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+# A dask.array: dask has no types.
+_DaskArray: TypeAlias = Any
+_NOT_EMPTY = "the folder is not empty: name a new one"
+Files = str | os.PathLike | Sequence[str | os.PathLike]
+
+
+class BinaryNeighbors(ShardedIndex):
+    """Search for nearest neighbors among codes on a cluster of dask.
+
+    Rows are encoded where they are: partitions of a ``dask.array``, or files that the
+    workers read. Codes stay in the memory of the workers, or in files of a folder that
+    all of them reach. Queries go to all shards, and what these find is merged by
+    (distance, row): answers equal those of :class:`skbq.BinaryNeighbors`, bit for bit.
+
+    Read more in the :ref:`User Guide <guide-distributed>`.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+        As in :class:`skbq.BinaryNeighbors`, as are ``radius``, ``quantizer``,
+        ``metric``, ``query``, ``code_metric``, ``corrections`` and ``oversampling``.
+    folder : path-like, default=None
+        Where shards are written, as :class:`skbq.ShardedNeighbors` has them; a new or
+        an empty folder. None keeps them in the memory of the workers.
+    column, ids : str, default=None
+        Of files: the column of the vectors, and one of identifiers, which are written
+        to ``folder``.
+    shard_rows : int or "auto", default="auto"
+        Of files: most rows of a shard. Partitions of arrays are shards as they are.
+    client : distributed.Client, default=None
+        The cluster. None means dask's own default: the latest client, or threads of
+        this process.
+    n_jobs : int, default=None
+        Number of threads of each task. The default, 1, leaves the number of threads
+        to dask.
+
+    Attributes
+    ----------
+    codes_ : CodeArray
+        A few codes, of the kind that all are.
+    quantizer_ : estimator or None
+        The one quantizer that all shards share; None if codes were given.
+    n_samples_fit_ : int
+        Number of rows.
+    n_features_in_ : int
+        Number of coordinates.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Never set: arrays of dask have no names of columns.
+
+    See Also
+    --------
+    skbq.ShardedNeighbors : Many files on one machine.
+
+    Notes
+    -----
+    The quantizer learns from the same random sample of all rows as on one machine,
+    which is gathered from all partitions at once. All shards share it: shards that
+    learned thresholds of their own would give distances that cannot be merged.
+
+    dask runs a task again if its worker dies, and computes what that held anew from
+    the array or the files.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from skbq import distributed
+    >>> from skbq.datasets import load_wordnet_minilm
+    >>> glosses = load_wordnet_minilm()
+    >>> X = da.from_array(glosses.data, chunks=(1000, -1))
+    >>> index = distributed.BinaryNeighbors(query="vectors").fit(X)
+    >>> distances, rows = index.kneighbors(glosses.queries)
+    >>> rows.shape, index.n_samples_fit_
+    ((250, 5), 5000)
+    """
+
+    _folder: Path | None
+    _manifest: Manifest | None
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        folder: str | os.PathLike | None = None,
+        column: str | None = None,
+        ids: str | None = None,
+        shard_rows: int | Literal["auto"] = "auto",
+        client: "Client | None" = None,
+        radius: float | None = None,
+        quantizer: VectorQuantizer | None = None,
+        metric: Metric = "cosine",
+        query: Query = "codes",
+        code_metric: CodeMetric = "auto",
+        corrections: bool | Literal["exact"] = True,
+        oversampling: Oversampling = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            n_neighbors,
+            radius=radius,
+            quantizer=quantizer,
+            metric=metric,
+            query=query,
+            code_metric=code_metric,
+            corrections=corrections,
+            oversampling=oversampling,
+            n_jobs=n_jobs,
+        )
+        self.folder = folder
+        self.column = column
+        self.ids = ids
+        self.shard_rows = shard_rows
+        self.client = client
+
+    def fit(self, X: _DaskArray | Files, y: object = None) -> Self:
+        """Encode rows in the workers.
+
+        Parameters
+        ----------
+        X : dask.array.Array of shape (n_samples, n_features), or files
+            Vectors; or codes, whose blocks are :class:`skbq.CodeArray`. Files are
+            given as for :func:`skbq.open_vectors`, and must be there for all workers.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a row cannot be encoded or a file not be read, naming it.
+        ConnectionError
+            If the cluster is gone.
+        """
+        self._check_parameters()
+        folder = None if self.folder is None else _new_folder(Path(self.folder))
+        rows = self._partitions_of(X)
+        learned = self._learn_from(rows)
+        self._take_learned(learned)
+        self._learned = learned
+        shards = self._encode(rows, folder, 0)
+        if folder is None:
+            self._hold(shards, [])
+        else:
+            path = folder / "learned.skbq"
+            save_whole(learned, path)
+            mark = FileShard.at(path).mark
+            record = ShardRecord(path.name, *mark, len(learned._rows))
+            self._use_files(folder, Manifest(record, tuple(shards), True))
+        return self
+
+    def partial_fit(self, X: _DaskArray | Files, y: object = None) -> Self:
+        """Add rows as new shards; what the quantizer has learned stays as it is.
+
+        Parameters
+        ----------
+        X : dask.array.Array of shape (n_samples, n_features), or files
+            Rows of the kind given to :meth:`fit`, which the first call stands for.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : object
+        """
+        if not hasattr(self, "_rows"):
+            return self.fit(X)
+        self._check_ready()
+        rows = self._partitions_of(X)
+        self._check_kind(rows)
+        known = list(self._rows.shards)
+        if self._manifest is None:
+            self._hold(self._encode(rows, None, len(known)), known)
+            return self
+        assert self._folder is not None
+        records = self._encode(rows, self._folder, len(known))
+        manifest = self._manifest.with_shards(*records, complete=True)
+        self._use_files(self._folder, manifest)
+        return self
+
+    def remove(self, rows: ArrayLike) -> Self:
+        """Refuse: rows are left out by ``mask``, or removed in a folder.
+
+        Parameters
+        ----------
+        rows : int or array-like of int
+            Row numbers.
+
+        Raises
+        ------
+        ValueError
+            Always, naming the ways out.
+        """
+        raise ValueError(
+            "Rows on a cluster cannot be removed. Leave them out of searches by mask, "
+            "or remove them in a folder: ShardedNeighbors.load(folder).remove(rows)."
+        )
+
+    def save(
+        self, path: str | os.PathLike, *, vectors: Literal["copy", "refer"] = "copy"
+    ) -> None:
+        """Write the shards to a folder, each from where it is.
+
+        Parameters
+        ----------
+        path : path-like
+            A new or empty folder, which all workers reach.
+        vectors : {"copy", "refer"}, default="copy"
+            As in :meth:`skbq.BinaryNeighbors.save`.
+
+        See Also
+        --------
+        BinaryNeighbors.load : Opens it.
+        """
+        check_is_fitted(self)
+        folder = _new_folder(Path(path))
+        engine = self._engine
+        learned = engine.call(_same, self._learned)
+        calls = [
+            engine.call(
+                _save_shard, shard.rows, learned, _shard_path(folder, i), vectors
+            )
+            for i, shard in enumerate(self._rows.shards)
+        ]
+        records = engine.results(calls)
+        file = folder / "learned.skbq"
+        save_whole(self._learned, file)
+        record = ShardRecord(file.name, *FileShard.at(file).mark, 1)
+        Manifest(record, tuple(records), True).write(folder)
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls,
+        path: str | os.PathLike,
+        *,
+        verify: bool = False,
+        client: "Client | None" = None,
+    ) -> Self:
+        """Open a folder of shards, which workers map where they search.
+
+        Parameters
+        ----------
+        path : path-like
+            Written by :class:`skbq.ShardedNeighbors`, ``skbq encode`` or this class;
+            all workers must reach it by this path.
+        verify : bool, default=False
+            Whether to compare all checksums now, which reads all files.
+        client : distributed.Client, default=None
+            As at construction.
+
+        Returns
+        -------
+        index : BinaryNeighbors
+        """
+        opened = ShardedNeighbors.load(os.path.abspath(path), verify=verify)
+        learned = opened._learned
+        index = cls(folder=path, client=client, **learned.get_params(deep=False))
+        index._take_learned(learned)
+        index._learned = learned
+        index._rows = opened._rows
+        index._folder, index._manifest = opened._folder, opened._manifest
+        return index
+
+    # Rows
+
+    @property
+    def _engine(self) -> DaskEngine:
+        return DaskEngine(self.client)
+
+    @property
+    def _search(self) -> ShardedSearch:  # type: ignore[override]
+        check_held(
+            shard.rows
+            for shard in self._rows.shards
+            if not isinstance(shard.rows, FileShard)
+        )
+        return super()._search
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.shard_rows != "auto":
+            check_int(self.shard_rows, "shard_rows", self, low=1)
+
+    def _partitions_of(self, X: _DaskArray | Files) -> DaskRows:
+        """Return the partitions of an array, or spans of files."""
+        need_dask()
+        if isinstance(X, str | os.PathLike) or (
+            isinstance(X, list | tuple)
+            and X
+            and all(isinstance(path, str | os.PathLike) for path in X)
+        ):
+            return self._partitions_of_files(X)
+        if type(X).__module__.partition(".")[0] != "dask":
+            raise TypeError(
+                f"{type(self).__module__.partition('._')[0]}.BinaryNeighbors takes a "
+                f"dask.array or files, but got {type(X).__name__}: pass "
+                "dask.array.from_array(X, chunks=(100_000, -1)), or index it by "
+                "skbq.BinaryNeighbors."
+            )
+        return of_array(X)
+
+    def _partitions_of_files(self, paths: Files) -> DaskRows:
+        rows = open_vectors(paths, column=self.column, ids=self.ids)
+        size = self.shard_rows
+        if size == "auto":
+            size = default_shard_rows(rows.shape[1] * rows.dtype.itemsize)
+        spans = cut_shards(rows.lengths, size)
+        sources = [
+            span_files(rows, span, column=self.column, ids=self.ids) for span in spans
+        ]
+        lengths = [span.stop - span.start for span in spans]
+        return of_partitions(sources, lengths, rows.shape[1], rows.dtype)
+
+    def _learn_from(self, rows: DaskRows) -> local.BinaryNeighbors:
+        """Return what all shards share, learned from a sample of all rows."""
+        with self._engine.in_use():
+            if rows.dtype.kind == "u":
+                head = rows.head()
+                if is_codes(head):
+                    return self._learn(self._check_rows(head, reset=True))
+            checked = check_vectors(self, rows, reset=True, finite=False)
+            return self._learn(checked)
+
+    def _check_kind(self, rows: DaskRows) -> None:
+        if self.quantizer_ is not None:
+            check_vectors(self, rows, reset=False, finite=False)
+
+    def _encode(self, rows: DaskRows, folder: Path | None, first: int) -> list[Any]:
+        """Return rows that workers hold, or records of files that they wrote."""
+        engine = self._engine
+        learned = engine.call(_same, self._learned)
+        n_jobs = self.n_jobs
+        if folder is None:
+            names = [f"partition {number}" for number in range(len(rows.partitions))]
+            calls = [
+                engine.call(_encode_partition, source, learned, name, n_jobs)
+                for source, name in zip(rows.partitions, names, strict=True)
+            ]
+            shards = engine.persist(calls)
+            counts = [engine.call(len, shard) for shard in shards]
+            numbers = engine.results(counts)
+            return list(zip(shards, numbers, strict=True))
+        calls = [
+            engine.call(
+                _write_partition, source, learned, _shard_path(folder, i), n_jobs
+            )
+            for i, source in enumerate(rows.partitions, first)
+        ]
+        return engine.results(calls)
+
+    def _hold(self, held: list[Any], known: list[Shard]) -> None:
+        """Search rows in the memory of the workers."""
+        shards = [*known]
+        for promise, n_rows in held:
+            first = shards[-1].first_row + shards[-1].n_rows if shards else 0
+            shards.append(Shard(promise, first, n_rows))
+        self._folder, self._manifest = None, None
+        self._rows = ShardedRows(self._learned._rows, tuple(shards), 0)
+
+    def _use_files(self, folder: Path, manifest: Manifest) -> None:
+        """Search the files of a folder, once they are all there."""
+        manifest.write(folder)
+        opened = ShardedNeighbors.load(folder)
+        self._folder, self._manifest = opened._folder, opened._manifest
+        self._rows = opened._rows
+
+
+@contextmanager
+def _named(name: str, rows: np.ndarray | StoredRows) -> Iterator[None]:
+    """Let errors of rows that name no file name the partition."""
+    try:
+        yield
+    except ValueError as error:
+        if isinstance(rows, StoredRows):
+            raise
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _new_folder(folder: Path) -> Path:
+    folder = folder.absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FileExistsError(17, _NOT_EMPTY, str(folder))
+    return folder
+
+
+def _shard_path(folder: Path, number: int) -> str:
+    return str(folder / f"shard-{number:05d}.skbq")
+
+
+# Called in workers.
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _encode_partition(
+    source: Any, learned: local.BinaryNeighbors, name: str, n_jobs: int | None
+) -> IndexedRows:
+    rows = open_rows(source)
+    with _named(name, rows):
+        checksum_rows(rows, learned.metric)
+        return encode_like(learned, rows, n_jobs)
+
+
+def _write_partition(
+    source: Any, learned: local.BinaryNeighbors, path: str, n_jobs: int | None
+) -> ShardRecord:
+    rows = open_rows(source)
+    name = repr(rows) if isinstance(rows, StoredRows) else Path(path).stem
+    with _named(name, rows):
+        return write_shard(learned, rows, path, name, n_jobs)
+
+
+def _save_shard(
+    rows: IndexedRows | FileShard,
+    learned: local.BinaryNeighbors,
+    path: str,
+    vectors: Literal["copy", "refer"],
+) -> ShardRecord:
+    index = rows.open() if isinstance(rows, FileShard) else copy.copy(learned)
+    if isinstance(rows, IndexedRows):
+        index._rows = rows
+    save_whole(index, path, refer=vectors == "refer")
+    mark = FileShard.at(path).mark
+    kept = index._rows
+    return ShardRecord(Path(path).name, *mark, len(kept), kept.n_removed, path)

@@ -1,0 +1,357 @@
+"""The index on dask: a cluster of two processes answers as one machine does."""
+
+import builtins
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.pipeline import make_pipeline
+
+import skbq
+from skbq import (
+    BinaryNeighbors,
+    BinaryQuantizer,
+    HeterogeneityProfiler,
+    PCAQuantizer,
+    QuantizationAdvisor,
+    RandomRotation,
+    ShardedNeighbors,
+    TwoBitQuantizer,
+    open_vectors,
+)
+
+da = pytest.importorskip("dask.array")
+pytest.importorskip("distributed")
+
+from skbq import distributed  # noqa: E402
+
+pytestmark = pytest.mark.distributed
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((700, 20)) * np.geomspace(3, 0.3, 20)
+    X[300:320] = X[:20]  # ties over shards
+    return X.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def queries(X):
+    return X[::9] + np.float32(0.01)
+
+
+@pytest.fixture
+def lazy(X):
+    return da.from_array(X, chunks=((150, 0, 301, 249), (10, 10)))
+
+
+def turned(last):
+    return make_pipeline(RandomRotation(random_state=0), last)
+
+
+KINDS = {
+    "1 bit": {"quantizer": BinaryQuantizer()},
+    "2 bits": {"quantizer": turned(TwoBitQuantizer())},
+    "float queries": {"quantizer": turned(BinaryQuantizer()), "query": "vectors"},
+    "inner product": {"query": "vectors", "metric": "inner_product"},
+    "PCA codes": {"quantizer": PCAQuantizer(2.0, random_state=0), "query": "vectors"},
+    "reranked": {"quantizer": BinaryQuantizer(), "oversampling": 2.5},
+    "bound": {
+        "quantizer": turned(BinaryQuantizer()),
+        "query": "vectors",
+        "oversampling": "bound",
+    },
+}
+
+
+def check_equal(index, one, queries, **options):
+    found, expected = (i.kneighbors(queries, 7, **options) for i in (index, one))
+    for mine, theirs in zip(found, expected, strict=True):
+        assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_answers_equal_those_of_one_machine(client, X, lazy, queries, name):
+    one = BinaryNeighbors(**KINDS[name]).fit(X)
+    index = distributed.BinaryNeighbors(**KINDS[name]).fit(lazy)
+    assert index.n_samples_fit_ == len(X)
+    check_equal(index, one, queries)
+    check_equal(index, one, queries, mask=np.arange(len(X)) % 3 > 0)
+    narrow = np.zeros(len(X), bool)
+    narrow[[5, 400, 401]] = True
+    check_equal(index, one, queries, mask=narrow)
+    assert index.bytes_per_row_ == one.bytes_per_row_
+
+
+def test_codes(client, X, lazy, queries):
+    quantizer = TwoBitQuantizer().fit(X)
+    codes = lazy.rechunk({1: -1}).map_blocks(
+        quantizer.transform, dtype=np.uint16, chunks=(lazy.chunks[0], (3,))
+    )
+    index = distributed.BinaryNeighbors().fit(codes)
+    one = BinaryNeighbors().fit(quantizer.transform(X))
+    check_equal(index, one, quantizer.transform(queries))
+    plain = codes.map_blocks(np.asarray, dtype=np.uint16)
+    with pytest.raises(ValueError, match="as_codes"):
+        distributed.BinaryNeighbors().fit(plain)
+
+
+def write_files(X, folder):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = []
+    for number, rows in enumerate(np.split(X, [250, 300, 600])):
+        vectors = pa.array(list(rows), pa.list_(pa.float32()))
+        files.append(folder / f"{number}.parquet")
+        keys = [f"{number}/{row}" for row in range(len(rows))]
+        table = pa.table({"emb": vectors, "key": keys})
+        pq.write_table(table, files[-1], row_group_size=80)
+    return files
+
+
+def test_files_are_read_by_workers(client, X, queries, tmp_path):
+    pytest.importorskip("pyarrow")
+    files = write_files(X, tmp_path)
+    make = {"query": "vectors", "oversampling": 2}
+    one = BinaryNeighbors(**make).fit(X)
+    pattern = str(tmp_path / "*.parquet")
+    options = {"column": "emb", "ids": "key", "shard_rows": 120}
+    held = distributed.BinaryNeighbors(**make, **options).fit(pattern)
+    check_equal(held, one, queries)
+    folder = tmp_path / "index"
+    index = distributed.BinaryNeighbors(**make, **options, folder=folder)
+    index.fit(files[:3])
+    assert len(list(folder.glob("shard-*.skbq"))) > 4
+    index.partial_fit(files[3:])
+    # The sample for the quantizer is that of the first three files.
+    one = BinaryNeighbors(**make).fit(X[:600]).partial_fit(X[600:])
+    check_equal(index, one, queries)
+    check_equal(distributed.BinaryNeighbors.load(folder), one, queries)
+    local = ShardedNeighbors.load(folder, verify=True)
+    check_equal(local, one, queries)
+    assert local.ids_of([0, 260, 699]) == ["0/0", "1/10", "3/99"]
+    with pytest.raises(FileExistsError, match="folder is not empty"):
+        index.fit(files)
+
+
+def test_rows_are_added_and_saved(client, X, lazy, queries, tmp_path):
+    one = BinaryNeighbors(query="vectors").fit(X).partial_fit(X[:90])
+    index = distributed.BinaryNeighbors(query="vectors").fit(lazy)
+    index.partial_fit(da.from_array(X[:90], chunks=(50, -1)))
+    check_equal(index, one, queries)
+    index.save(tmp_path / "index")
+    check_equal(ShardedNeighbors.load(tmp_path / "index", verify=True), one, queries)
+    radius = float(np.median(one.kneighbors(queries, 9)[0][:, -1]))
+    found, expected = (i.radius_neighbors(queries, radius)[1] for i in (index, one))
+    for mine, theirs in zip(found, expected, strict=True):
+        assert_array_equal(mine, theirs)
+    with pytest.raises(ValueError, match="Rows on a cluster cannot be removed"):
+        index.remove([0])
+    with pytest.raises(ValueError, match="X=None is for an index in one file"):
+        index.kneighbors()
+
+
+# Faults
+
+
+def die_once(marker):
+    """Kill this process, the first time that anyone comes here."""
+    try:
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("kept", ["in memory", "in files"])
+def test_a_worker_is_killed_while_encoding(client, X, queries, tmp_path, kept):
+    marker = str(tmp_path / "died")
+
+    def read(block, block_id=None):
+        if block_id[0] == 2:
+            die_once(marker)
+        return block
+
+    lazy = da.from_array(X, chunks=(150, -1)).map_blocks(read, dtype=X.dtype)
+    # What is learned from reads all partitions: the worker dies later.
+    Path(marker).touch()
+    folder = None if kept == "in memory" else tmp_path / "index"
+    index = distributed.BinaryNeighbors(query="vectors", folder=folder)
+    learn_from = index._learn_from
+
+    def learn_and_arm(rows):
+        learned = learn_from(rows)
+        os.unlink(marker)
+        return learned
+
+    index._learn_from = learn_and_arm
+    index.fit(lazy)
+    assert os.path.exists(marker)  # one died
+    check_equal(index, BinaryNeighbors(query="vectors").fit(X), queries)
+    if folder is not None:
+        ShardedNeighbors.load(folder, verify=True)
+        assert (
+            not list(folder.glob(".shard*.skbq.*"))
+            or len(list(folder.glob("shard-*.skbq"))) == 5
+        )
+
+
+def test_a_worker_is_killed_while_searching(client, X, lazy, queries, tmp_path):
+    index = distributed.BinaryNeighbors(query="vectors").fit(lazy)
+    marker = str(tmp_path / "died")
+    client.run(kill_at_search, marker)
+    check_equal(index, BinaryNeighbors(query="vectors").fit(X), queries)
+    assert os.path.exists(marker)
+    client.wait_for_workers(2)
+    check_equal(index, BinaryNeighbors(query="vectors").fit(X), queries)
+
+
+def kill_at_search(marker):
+    from skbq._neighbors.index_search import IndexSearch
+
+    candidates = IndexSearch.candidates
+
+    def deadly(self, *args, **options):
+        try:
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return candidates(self, *args, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    IndexSearch.candidates = deadly
+
+
+def test_files_that_cannot_be_read_are_named(client, X, tmp_path):
+    files = [str(tmp_path / f"{number}.npy") for number in range(3)]
+    for file, rows in zip(files, np.split(X, [200, 400]), strict=True):
+        np.save(file, rows)
+    index = distributed.BinaryNeighbors(shard_rows=200)
+    bad = X[200:400].copy()
+    bad[7, 3] = np.nan
+    np.save(files[1], bad)
+    with pytest.raises(ValueError, match=r"NaN.*1\.npy: row 7\."):
+        index.fit(files)
+    np.save(files[1], X[200:400, :8])
+    with pytest.raises(ValueError, match=r"1\.npy has 8 coordinates"):
+        index.fit(files)
+    np.save(files[1], X[200:400].astype(np.float64))
+    with pytest.raises(ValueError, match=r"1\.npy holds float64"):
+        index.fit(files)
+    Path(files[1]).write_bytes(Path(files[2]).read_bytes()[:-5])
+    with pytest.raises(ValueError, match=r"1\.npy is not a whole \.npy file"):
+        index.fit(files)
+    with pytest.raises(ValueError, match="no file matches"):
+        index.fit(str(tmp_path / "*.fbin"))
+
+
+def test_partitions_that_cannot_be_encoded_are_named(client, X):
+    other = np.tile(X, (200, 1))  # a sample may miss the row
+    other[139_000] = 0
+    index = distributed.BinaryNeighbors()
+    with pytest.raises(ValueError, match=r"partition 3: X has rows of zeros.*row \["):
+        index.fit(da.from_array(other, chunks=(40_000, -1)))
+
+
+def test_what_is_no_collection(client, X):
+    index = distributed.BinaryNeighbors()
+    with pytest.raises(TypeError, match=r"takes a dask\.array or files.*from_array"):
+        index.fit(X)
+    lazy = da.from_array(X, chunks=(100, -1))
+    with pytest.raises(ValueError, match="compute_chunk_sizes"):
+        index.fit(lazy[lazy[:, 0] > 0])
+    with pytest.raises(ValueError, match="Expected 2D array"):
+        index.fit(lazy[:, 0])
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        index.fit(lazy[:0])
+    dd = pytest.importorskip("dask.bag")
+    with pytest.raises(TypeError, match="pass a dask.array"):
+        BinaryNeighbors().fit(dd.from_sequence([1, 2]))
+
+
+def test_a_cluster_that_is_gone(X, lazy, queries):
+    from distributed import Client, LocalCluster
+
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        index = distributed.BinaryNeighbors(client=client).fit(lazy)
+        index.kneighbors(queries)
+    with pytest.raises(ConnectionError, match="cluster that held this index is gone"):
+        index.kneighbors(queries)
+    with pytest.raises(ConnectionError, match="cluster that held this index is gone"):
+        index.fit(lazy)
+
+
+def test_dask_is_missing(X, monkeypatch):
+    import_ = builtins.__import__
+
+    def without_dask(name, *args, **kwargs):
+        if name.partition(".")[0] == "dask":
+            raise ImportError(name)
+        return import_(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_dask)
+    with pytest.raises(ImportError, match=r"pip install 'skbq\[dask\]'"):
+        distributed.BinaryNeighbors().fit(["a.npy"])
+
+
+# The rest of the library
+
+
+def test_profiler(client, X, lazy):
+    there = HeterogeneityProfiler(random_state=0).fit(lazy)
+    here = HeterogeneityProfiler(random_state=0).fit(X)
+    for name, value in vars(here).items():
+        if name.endswith("_") and isinstance(value, np.ndarray | float | int):
+            assert_allclose(getattr(there, name), value, rtol=1e-12, atol=1e-15)
+    more = da.from_array(X[:99], chunks=(50, -1))
+    there.partial_fit(more)
+    assert_allclose(there.scale_, here.partial_fit(X[:99]).scale_, rtol=1e-12)
+    other = X.copy()
+    other[160] = np.nan
+    with pytest.raises(ValueError, match=r"NaN.*partition 1: row 10\."):
+        HeterogeneityProfiler().fit(da.from_array(other, chunks=(150, -1)))
+
+
+def test_advisor(client, X, lazy):
+    make = {"n_neighbors": 3, "random_state": 0}
+    there, here = (QuantizationAdvisor(**make).fit(rows) for rows in (lazy, X))
+    assert there.recommended_ == here.recommended_
+    assert_array_equal(there.results_["recall"], here.results_["recall"])
+
+
+def test_local_estimators_take_arrays_of_dask(X, lazy, queries):
+    for options in ({"query": "vectors"}, {"quantizer": PCAQuantizer(2.0)}):
+        index = BinaryNeighbors(**options).fit(lazy)
+        check_equal(index, BinaryNeighbors(**options).fit(X), queries)
+    check_equal(index, index, da.from_array(queries, chunks=(30, -1)))
+    quantizer = BinaryQuantizer().fit(lazy)
+    assert_allclose(quantizer.thresholds_, BinaryQuantizer().fit(X).thresholds_)
+
+
+def test_threads_of_this_process_are_a_cluster_too(X, lazy, queries):
+    index = distributed.BinaryNeighbors(query="vectors", oversampling=2).fit(lazy)
+    one = BinaryNeighbors(query="vectors", oversampling=2).fit(X)
+    check_equal(index, one, queries)
+
+
+def test_joblib_on_dask(client, X, queries):
+    from joblib import parallel_config
+
+    one = BinaryNeighbors(query="vectors").fit(X)
+    with parallel_config(backend="dask"):
+        index = BinaryNeighbors(query="vectors", n_jobs=2).fit(X)
+        check_equal(index, one, queries)
+
+
+def test_the_module_is_an_attribute():
+    assert skbq.distributed.BinaryNeighbors is distributed.BinaryNeighbors
+    assert open_vectors is skbq.open_vectors
