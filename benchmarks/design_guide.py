@@ -20,7 +20,8 @@ from _sets import ORIGINS, describe_run
 
 from skbq import HeterogeneityProfiler, QuantizationAdvisor, RandomRotation
 from skbq._advisor.bench import Bench
-from skbq._advisor.candidates import all_strategies
+from skbq._advisor.bytes_curve import BytesCurve
+from skbq._advisor.candidates import BUDGETS, all_strategies, bytes_per_row
 from skbq._advisor.recall_curve import oversampling_grid
 from skbq._quantization.strategy import (
     LITERATURE,
@@ -218,30 +219,25 @@ def advise(case: Case, with_queries: bool) -> None:
     advisor.fit(case.rows, queries=case.queries[:given] if given else None)
     seconds = time.perf_counter() - start
     chosen = advisor._advice.findings.choice.strategy
-    oversampling = advisor.oversampling_ or 1.0
     grid = case.figures["grid"]
-    recalls = {s: recall[given:] for s, recall in case.recalls.items()}
+    tried = list(advisor._advice.findings.evaluations)
+    measure_more(case, tried)
+    oversampling = advisor.oversampling_ or 1.0
+    recalls = {s: case.recalls[s][given:] for s in tried}
     found = recalls[chosen]
     here = int(np.searchsorted(grid, oversampling + 1e-9)) - 1
     needed = grid[np.flatnonzero(found.mean(axis=0) >= TARGET)]
     single = {s: r[:, 0] for s, r in recalls.items() if s != LITERATURE}
     results = advisor.results_
-    n_bytes = dict(zip(all_strategies(), results["bytes_per_row"], strict=True))
+    n_bytes = {s: bytes_per_row(s, case.figures["d"], "cosine") for s in single}
     same = [s for s in single if n_bytes[s] == n_bytes[chosen]]
     best = max(same, key=lambda s: single[s].mean())
     plain = max(
-        (
-            s
-            for s in single
-            if s.bits == chosen.bits and s.query == "codes" and s.complexity == 0
-        ),
-        key=lambda s: single[s].mean(),
+        (s for s in single if s.query == "codes" and s.complexity == 0),
+        key=lambda s: (n_bytes[s] <= n_bytes[chosen], -s.bits, single[s].mean()),
     )
     covers = {}
-    for strategy, name, predicted in zip(
-        all_strategies(), results["strategy"], results["oversampling"], strict=True
-    ):
-        assert strategy.words == name
+    for strategy, predicted in zip(tried, results["oversampling"], strict=True):
         enough = grid[np.flatnonzero(recalls[strategy].mean(axis=0) >= TARGET)]
         covers[strategy] = (predicted, enough[0] if len(enough) else np.inf)
     best_left_out, gap_left_out = left_out_gap(case, chosen, same)
@@ -264,7 +260,45 @@ def advise(case: Case, with_queries: bool) -> None:
         "covers": covers,
         "seconds": seconds,
         "warnings": advisor.warnings_,
+        "curve": advisor.bytes_curve_,
+        "half": advise_half_a_bit(case, given),
     }
+
+
+def advise_half_a_bit(case: Case, given: int) -> tuple[str, int, Estimate, Estimate]:
+    """Return what is recommended within half a bit for each coordinate.
+
+    The strategy, its bytes, the recall that is promised, and that of other queries.
+    """
+    advisor = QuantizationAdvisor(
+        target_recall=TARGET, max_bytes=max(case.figures["d"] // 16, 1), random_state=0
+    )
+    advisor.fit(case.rows, queries=case.queries[:given] if given else None)
+    chosen = advisor._advice.findings.choice.strategy
+    measure_more(case, [chosen])
+    grid, oversampling = case.figures["grid"], advisor.oversampling_ or 1.0
+    here = int(np.searchsorted(grid, oversampling + 1e-9)) - 1
+    words = f"{chosen.words}, x{oversampling:g}"
+    n_bytes = advisor.recommended_["bytes_per_row"]
+    low, high = advisor.recall_interval_
+    promised = Estimate(advisor.recall_, low, high, 0.9)
+    return (
+        words,
+        n_bytes,
+        promised,
+        mean_estimate(case.recalls[chosen][given:, here], 0.95),
+    )
+
+
+def measure_more(case: Case, strategies: list[Strategy]) -> None:
+    """Measure what the advisor tried on the rows, as far as it was not."""
+    missing = [s for s in strategies if s not in case.recalls]
+    if not missing:
+        return
+    depths = np.minimum(np.round(case.figures["grid"] * K).astype(int), len(case.rows))
+    search = case.bench.search(missing, slice(None), int(depths.max()))
+    for strategy in missing:
+        case.recalls[strategy] = search.recalls(strategy, depths)
 
 
 # Tables.
@@ -426,6 +460,40 @@ def write_rules(done: list[Case]) -> list[str]:
     return ["## Rules of thumb", "", *table("rules", header, rows)]
 
 
+def write_bytes(done: list[Case]) -> list[str]:
+    """Write what each number of bytes buys at best, and half a bit."""
+    header = ["set", *(f"{n}" for n in BUDGETS)]
+
+    def row(case: Case, cell: Callable[[BytesCurve, int], str]) -> list[str]:
+        curve = case.advice["curve"]
+        cells = [
+            cell(curve, int(np.searchsorted(curve.bytes_per_row, n + 0.5)) - 1)
+            for n in BUDGETS
+        ]
+        return [case.name, *cells]
+
+    def recall(curve: BytesCurve, place: int) -> str:
+        return f"{curve.recall[place]:.3f}" if place >= 0 else ""
+
+    def oversampling(curve: BytesCurve, place: int) -> str:
+        if place < 0:
+            return ""
+        least = curve.oversampling[place]
+        return f"{least:g}" if np.isfinite(least) else "> 50"
+
+    half = [
+        [c.name, words, f"{n_bytes}", plain_interval(promised), plain_interval(found)]
+        for c in done
+        for words, n_bytes, promised, found in [c.advice["half"]]
+    ]
+    names = ["set", "recommended", "bytes", "recall expected", "recall measured"]
+    return [
+        *table("bytes recall", header, [row(c, recall) for c in done]),
+        *table("bytes oversampling", header, [row(c, oversampling) for c in done]),
+        *table("half a bit", names, half),
+    ]
+
+
 def count_within(done: list[Case], gap: str) -> int:
     """Count the sets whose recommendation is at most 0.01 behind."""
     return sum(c.advice[gap].value >= -0.01 for c in done)
@@ -475,7 +543,7 @@ def write_advice(done: list[Case]) -> list[str]:
         "alone",
         "less the best of equal bytes",
         "the same on leave-one-out queries",
-        "less the plain code, coded queries",
+        "less the plain code of its bytes or fewer",
     ]
     share = np.mean(covered)
     reached = [
@@ -494,6 +562,7 @@ def write_advice(done: list[Case]) -> list[str]:
         "",
         *table("advice", header, rows),
         *table("advice alone", header_alone, alone),
+        *write_bytes(done),
         "<!-- verdict -->",
         "",
         f"Oversampling predicted for each of {len(covered)} pairs of set and strategy "
@@ -554,10 +623,13 @@ def as_json(done: list[Case]) -> str:
     entries = {
         c.name: {
             "figures": {k: float(v) for k, v in c.figures.items() if k != "grid"},
-            "gains": {k: [round(x, 4) for x in v] for k, v in gains(c).items()},
+            "gains": {
+                k: [round(x, 4) for x in (v.value, *v.interval)]
+                for k, v in gains(c).items()
+            },
             "recall at 1, 3, 5, 10": {
                 s.words: [round(x, 4) for x in recall_at(c, s, SHOWN_OVERSAMPLING)]
-                for s in c.recalls
+                for s in all_strategies()
             },
         }
         for c in done

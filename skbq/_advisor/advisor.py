@@ -19,18 +19,33 @@ from .._quantization.base import Quantizer
 from .._quantization.rotation import RandomRotation, rotation_method
 from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.params import check_int, check_option, check_real
+from .._utils.progress import ShownProgress
 from .._utils.similarity import scaled_rows
 from .._utils.typing import METRICS, REPORT_FORMATS, Metric, RandomState, ReportFormat
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..exports import Export, export_best
 from .bench import Bench, whole_data
-from .candidates import all_strategies, bytes_per_row, kind_of, make_index
-from .choice import Task
+from .bytes_curve import BytesCurve
+from .candidates import (
+    all_strategies,
+    bytes_per_row,
+    make_index,
+    pca_strategies,
+    tries_pca,
+)
+from .choice import PREFERENCES, Prefer, Task
 from .drift import DriftResult, compare_rows
 from .exporting import export_candidates
 from .html_report import EngineSettings, advice_values, engine_settings
+from .recall_curve import Curve
 from .report import as_text, say_outcome, verdict
-from .results import Advice, ResultsTable, recommendation, results_table
+from .results import (
+    Advice,
+    ResultsTable,
+    recall_over_bytes,
+    recommendation,
+    results_table,
+)
 from .sampling import Sample, draw_sample
 from .speed import relative_speeds
 from .strategy_search import find_strategy, supported_by, with_predictions
@@ -60,12 +75,13 @@ _log = logging.getLogger("skbq")
 class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     """Choose how to quantize vectors, by measuring on queries that are held out.
 
-    One bit or two, thresholds at the mean or at zero, rotated or not, symmetric or
-    asymmetric search (coded queries, or queries that stay in float32), which levels,
-    and how many candidates to rerank: all are screened on a random sample, the
-    promising ones are compared on more queries, and the one of least memory that
-    reaches the recall asked for is recommended. What is not significantly better than
-    the baseline code is not recommended.
+    How many bytes of a row, spent on principal axes (:class:`PCAQuantizer`) or as one
+    or two bits for every coordinate, with thresholds at the mean or at zero, rotated or
+    not, which levels, symmetric or asymmetric search (coded queries, or queries that
+    stay in float32), and how many candidates to rerank: all are screened on a random
+    sample, the promising ones are compared on more queries, and the knee of memory and
+    reranking that reaches the recall asked for is recommended. Among codes of equal
+    memory, what is not significantly better than the baseline code is not recommended.
 
     Parameters
     ----------
@@ -82,17 +98,34 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         Number of rows that will be searched one day, if not those of X.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws of rows and queries.
+    prefer : {"memory", "speed"}, default="memory"
+        What decides among codes that reach the target with an oversampling of 20 or
+        less: the knee of least memory, or the fastest search within ``max_bytes``.
+    verbose : int, default=0
+        1 shows the progress of the fit, by a bar of tqdm where that is installed; more
+        than 1 prints every step with the seconds that have passed.
 
     Attributes
     ----------
     results_ : dict of arrays, one entry for each strategy
-        The table; see Notes.
+        The table; see Notes. ``results_.to_frame()`` makes it a DataFrame of pandas,
+        ``results_.rows()`` a list of dicts.
+    bytes_curve_ : BytesCurve
+        Recall without reranking, and the oversampling for the target, over bytes of a
+        row: ``measured`` holds a point with its interval for each amount of memory
+        (``bytes_per_row``, ``strategy``, ``query``, ``family``, ``recall``,
+        ``oversampling``, ``recall_reranked``), ``best_recall`` and
+        ``least_oversampling`` the best at or below each number of bytes, ``at(n)`` the
+        best within n bytes.
+    recall_curves_ : dict of str to Curve
+        Recall by oversampling of each strategy in words: arrays ``oversampling``,
+        ``recall``, ``low``, ``high`` (at 90 %), and ``n_rows``, ``n_queries``.
     recommended_ : dict
         The recommendation, as :func:`skbq.exports.export` takes it: "center",
         "rotate", "bits", "query", "levels", "oversampling", "metric", "n_features",
-        "n_neighbors"; and "strategy" (in words), "quantizer" (unfitted),
-        "bytes_per_row", "bytes_per_row_with_vectors", "suitable" (whether the target
-        is reached).
+        "n_neighbors"; and "strategy" (in words), "code" ("coordinates", or "principal
+        axes", which no other engine takes), "quantizer" (unfitted), "bytes_per_row",
+        "bytes_per_row_with_vectors", "suitable" (whether the target is reached).
     oversampling_ : float or None
         Candidates to rerank for each neighbor; None if the codes alone reach the
         target.
@@ -164,15 +197,24 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     queries of the user's own, these decide only among strategies that the queries
     cannot tell apart.
 
-    Where the smallest code needs an oversampling above 10, another of nearly the same
-    memory (within 5 %, vectors included) is recommended if a query reads clearly less:
-    all codes, and a page of 4 KiB for each candidate. The report names what comes
-    close.
+    Codes of principal axes are tried at 8, 16, 24, 32, 48, 64, 96, 128 and 192 bytes of
+    a row, corrections included, as far as these are between an eighth of a bit and four
+    bits for each coordinate, and at ``max_bytes``: for vectors of at most 4,096
+    coordinates and at least 100 rows. Below one bit for each coordinate, one bit for
+    each of the strongest axes, rotated, is tried too: a linear map, whose signs any
+    engine that compares bits can be given.
+
+    The knee: least memory is recommended, unless it takes an oversampling above 10.
+    More is then taken where a query reads less than 3/4 as much (all codes, and a page
+    of 4 KiB for each candidate) and candidates fall at least as much as memory grows.
+    Speed is judged by what a query reads, a byte of look-up tables counted as two of
+    popcount. The report names what comes close.
 
     An oversampling above 20 is not recommended. If none up to that reaches the target,
     ``warnings_`` says so, and the recommendation is what comes nearest.
 
-    Steps of the fit are logged at level INFO to the logger "skbq".
+    Steps of the fit are logged at level INFO to the logger "skbq", which ``verbose``
+    shows.
 
     Examples
     --------
@@ -182,11 +224,13 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     >>> advisor = QuantizationAdvisor(random_state=0)
     >>> advisor = advisor.fit(glosses.data, queries=glosses.queries)
     >>> advisor.recommended_["strategy"], advisor.recommended_["bytes_per_row"]
-    ('1 bit, coded queries', 48)
+    ('PCA codes of 16 bytes, asymmetric search', 16)
     >>> index = advisor.make_estimator().fit(glosses.data)
     """
 
     results_: ResultsTable
+    bytes_curve_: BytesCurve
+    recall_curves_: dict[str, Curve]
     warnings_: list[str]
     _advice: Advice
     _reference: np.ndarray
@@ -200,6 +244,9 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         max_bytes: int | None = None,
         expected_rows: int | None = None,
         random_state: RandomState = None,
+        *,
+        prefer: Prefer = "memory",
+        verbose: int = 0,
     ) -> None:
         self.metric = metric
         self.n_neighbors = n_neighbors
@@ -207,6 +254,8 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         self.max_bytes = max_bytes
         self.expected_rows = expected_rows
         self.random_state = random_state
+        self.prefer = prefer
+        self.verbose = verbose
 
     def fit(
         self,
@@ -241,10 +290,16 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
                 raise ValueError(
                     f"queries must be at least two rows. Got {len(queries)}."
                 )
+        with ShownProgress(type(self).__name__, int(self.verbose)):
+            self._measure(X, queries)
+        return self
+
+    def _measure(self, X: np.ndarray, queries: np.ndarray | None) -> None:
+        """Measure strategies of vectors that were checked, and choose one."""
         rng = check_random_state(self.random_state)
         self.expected_rows_ = self.expected_rows or len(X)
         self.warnings_ = [] if queries is not None else [_HELD_OUT]
-        _log.info("drawing rows and queries")
+        _log.info("drawing rows and queries", extra={"done": 0.0})
         sample = draw_sample(X, queries, self.expected_rows_, rng)
         self.n_neighbors_ = self._count_neighbors(len(sample.rows))
         task = Task(
@@ -255,26 +310,38 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
             self.expected_rows_,
             X[:1].nbytes,
             queries is not None,
+            self.prefer,
         )
-        strategies = self._allowed_strategies()
         bench = self._bench(sample)
+        strategies = self._allowed_strategies(bench)
         data = bench if sample.is_whole else whole_data(bench, X, sample.searched)
         findings = find_strategy(bench, data, strategies, task)
         findings = with_predictions(findings, bench.rows)
-        _log.info("measuring speed")
-        kinds = dict.fromkeys(map(kind_of, strategies))
-        speeds = relative_speeds(bench.rows, bench.queries, self.n_neighbors_, kinds)
+        _log.info("measuring speed", extra={"done": 0.9})
+        speeds = relative_speeds(
+            bench.rows, bench.queries, self.n_neighbors_, strategies
+        )
         self._profile(bench, rng)
         self.warnings_ += self._doubts(bench, X.dtype)
-        advice = Advice(task, findings, speeds, supported_by(bench, data, task))
+        advice = Advice(
+            task,
+            findings,
+            speeds,
+            supported_by(bench, data, task),
+            {
+                s: bench.rows.axes.fit(s.make_quantizer())
+                for s in strategies
+                if s.is_linear_map
+            },
+        )
         self._set_advice(advice)
         self._keep_for_drift(bench, rng)
         if queries is not None:
             self.warnings_ += self._say_other_queries(bench)
-        return self
 
     def _check_parameters(self) -> None:
         check_option(self.metric, "metric", self, METRICS)
+        check_option(self.prefer, "prefer", self, PREFERENCES)
         check_int(self.n_neighbors, "n_neighbors", self, low=1)
         check_real(self.target_recall, "target_recall", self, low=0, high=1)
         if not 0 < self.target_recall < 1:
@@ -282,6 +349,8 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
                 "The 'target_recall' parameter of QuantizationAdvisor must lie "
                 f"strictly between 0 and 1. Got {self.target_recall!r} instead."
             )
+        if not isinstance(self.verbose, bool):
+            check_int(self.verbose, "verbose", self, low=0)
         if self.max_bytes is not None:
             check_int(self.max_bytes, "max_bytes", self, low=1)
         if self.expected_rows is not None:
@@ -299,17 +368,21 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
             warnings.warn(text, UserWarning, stacklevel=3)
         return k
 
-    def _allowed_strategies(self) -> list[Strategy]:
+    def _allowed_strategies(self, bench: Bench) -> list[Strategy]:
         """List the strategies within ``max_bytes``."""
-        d = self.n_features_in_
-        strategies = all_strategies(rotation_method(d))
-        n_bytes = {s: bytes_per_row(s, d, self.metric) for s in strategies}
-        if self.max_bytes is None:
+        d, most = self.n_features_in_, self.max_bytes
+        rotation = rotation_method(d)
+        strategies = all_strategies(rotation)
+        if tries_pca(len(bench.rows), d):
+            _log.info("spending bits on principal axes", extra={"done": 0.02})
+            strategies += pca_strategies(bench.rows.axes, d, most, rotation)
+        if most is None:
             return strategies
-        allowed = [s for s in strategies if n_bytes[s] <= self.max_bytes]
+        n_bytes = {s: bytes_per_row(s, d, self.metric) for s in strategies}
+        allowed = [s for s in strategies if n_bytes[s] <= most]
         if not allowed:
             raise ValueError(
-                f"max_bytes={self.max_bytes} is less than the smallest code of {d} "
+                f"max_bytes={most} is less than the smallest code of {d} "
                 f"coordinates needs, {min(n_bytes.values())} bytes a row."
             )
         return allowed
@@ -329,7 +402,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     def _profile(self, bench: Bench, rng: np.random.RandomState) -> None:
         """Profile the sampled rows; of very many coordinates, some of them."""
         rows = scaled_rows(bench.rows.vectors, self.metric)
-        _log.info("profiling %d rows", len(rows))
+        _log.info("profiling %d rows", len(rows), extra={"done": 0.95})
         seed = rng.randint(2**31 - 1)
         if self.n_features_in_ > _PROFILED_FEATURES:
             drawn = rng.permutation(self.n_features_in_)[:_PROFILED_FEATURES]
@@ -364,6 +437,11 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     def _set_advice(self, advice: Advice) -> None:
         self._advice = advice
         self.results_ = results_table(advice)
+        self.bytes_curve_ = recall_over_bytes(advice)
+        self.recall_curves_ = {
+            strategy.words: evaluation.curve
+            for strategy, evaluation in advice.findings.evaluations.items()
+        }
         self.recommended_ = recommendation(advice)
         self.oversampling_ = advice.findings.choice.oversampling
         self.recall_ = advice.recall.value
@@ -375,6 +453,9 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         chosen = self._advice.findings.choice.strategy
         self._last_step = cast(Quantizer, bench.rows.index(chosen).quantizer_)
         self._rotation = bench.rows.rotation if chosen.rotated else None
+        self._bits_are_of_axes = chosen.rotated or chosen.is_pca
+        rows = scaled_rows(bench.rows.vectors, self.metric)
+        self._mean = rows.mean(axis=0, dtype=np.float64)
         reference = bench.rows.vectors[:_DRIFT_ROWS]
         self._reference = scaled_rows(reference, self.metric).astype(np.float32)
         self._seed = int(rng.randint(2**31 - 1))
@@ -492,7 +573,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         check_is_fitted(self)
         found = export_candidates(self._advice)
         answer = export_best(found.strategies, engine, found.recommended)
-        answer.prepare.fit_mean(self.profile_.mean_)
+        answer.prepare.fit_mean(self._mean)
         return replace(answer, example=self._reference)
 
     def check_drift(self, X: ArrayLike, *, alpha: float = 0.01) -> DriftResult:
@@ -550,5 +631,5 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
             alpha,
             _PERMUTATIONS,
             rng,
-            rotated=self._rotation is not None,
+            rotated=self._bits_are_of_axes,
         )

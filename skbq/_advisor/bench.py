@@ -14,8 +14,9 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from .._neighbors.index import BinaryNeighbors
+from .._quantization.pca import PCAQuantizer, SharedAxes
 from .._quantization.rotation import RandomRotation
-from .._quantization.strategy import Strategy
+from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.parallel import fixed_blocks
 from .._utils.similarity import distances, scaled_rows
 from .._utils.typing import Metric
@@ -62,6 +63,11 @@ class VectorSet:
         """The vectors, of unit norm under "cosine", after the rotation."""
         return self.rotation.transform(scaled_rows(self.vectors, self.metric))
 
+    @cached_property
+    def axes(self) -> SharedAxes:
+        """The principal axes of the vectors, of unit norm under "cosine"."""
+        return SharedAxes(scaled_rows(self.vectors, self.metric), ROTATION_SEED)
+
     def seen_by(self, strategy: Strategy) -> np.ndarray:
         """Return the vectors as the last step of a strategy's quantizer sees them."""
         return self.rotated if strategy.rotated else self.vectors
@@ -73,6 +79,8 @@ class VectorSet:
             quantizer = strategy.make_quantizer(rotate=False)
             if self.learned is not None:
                 quantizer = FrozenEstimator(self.learned.index(code).quantizer_)
+            elif isinstance(quantizer, PCAQuantizer):
+                quantizer = FrozenEstimator(self.axes.fit(quantizer))
             self._indexes[code] = BinaryNeighbors(
                 quantizer=quantizer, metric=self.metric, query="vectors", n_jobs=-1
             ).fit(self.seen_by(strategy))

@@ -34,6 +34,14 @@ class DriftResult:
         rows.
     n_reference, n_new : int
         Rows that were compared.
+    mean_changes, deviation_changes : ndarray of shape (d,), dtype float64
+        Change of each coordinate's mean and of its mean absolute deviation, new less
+        old, in standard errors; 0 where nothing varies.
+    bit_changes : ndarray of shape (n_bits,), dtype float64
+        The same of the share of ones of each bit: of each coordinate, or of what the
+        recommendation rotates them to.
+    critical_value : float
+        What the largest change has to exceed for drift at level ``alpha``.
     """
 
     drifted: bool
@@ -44,6 +52,10 @@ class DriftResult:
     sign_entropy: tuple[float, float]
     n_reference: int
     n_new: int
+    mean_changes: np.ndarray
+    deviation_changes: np.ndarray
+    bit_changes: np.ndarray
+    critical_value: float
 
     def __str__(self) -> str:
         """Say in words what was found."""
@@ -101,18 +113,22 @@ def compare_rows(
     # Under permutation the mean of one sample fixes that of the other.
     n_new = len(rows) - n_old
     error = features.std(axis=0) * np.sqrt(1 / n_old + 1 / n_new)
-    features = features[:, error > 0] / error[error > 0]
+    varies = error > 0
+    features = features[:, varies] / error[varies]
     d = rows.shape[1]
-    columns = np.flatnonzero(error > 0)
+    columns = np.flatnonzero(varies)
     labels = np.full((n_permutations + 1, len(rows)), -1 / n_old, np.float32)
     labels[0, n_old:] = 1 / n_new
     for row in labels[1:]:
         row[rng.choice(len(rows), n_new, replace=False)] = 1 / n_new
-    changes = np.abs(labels @ features) if features.size else np.zeros((len(labels), 1))
-    largest = changes.max(axis=1)
+    changes = labels @ features
+    signed = np.zeros(len(error))
+    signed[varies] = changes[0]
+    np.abs(changes, out=changes)
+    largest = changes.max(axis=1, initial=0.0)
     # Rounding must not make a permutation that equals the samples look smaller.
     p_value = float((largest >= largest[0] * (1 - 1e-5)).mean())
-    order = columns[np.argsort(-changes[0])] if features.size else columns
+    order = columns[np.argsort(-changes[0])]
     order = order[order < (2 if rotated else 3) * d] % d
     _, first = np.unique(order, return_index=True)
     return DriftResult(
@@ -124,6 +140,10 @@ def compare_rows(
         sign_entropy=(_bit_entropy(bits[:n_old]), _bit_entropy(bits[n_old:])),
         n_reference=n_old,
         n_new=n_new,
+        mean_changes=signed[:d],
+        deviation_changes=signed[d : 2 * d],
+        bit_changes=signed[2 * d :],
+        critical_value=float(np.quantile(largest, 1 - alpha, method="higher")),
     )
 
 

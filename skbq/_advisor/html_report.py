@@ -203,14 +203,15 @@ def _compared(advice: Advice) -> list[Evaluation]:
 
 
 class _Look(NamedTuple):
-    """How a strategy is drawn: color by its bits, dashes by its queries."""
+    """How a strategy is drawn: color by its kind of code, dashes by its queries."""
 
     color: int
     is_light: bool
 
 
 def _look(strategy: Strategy) -> _Look:
-    return _Look(strategy.bits - 1, strategy.query == "codes")
+    color = 2 if strategy.is_pca else int(strategy.bits) - 1
+    return _Look(color, strategy.query == "codes")
 
 
 def _name(evaluation: Evaluation, advice: Advice) -> str:

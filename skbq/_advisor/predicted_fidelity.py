@@ -28,8 +28,8 @@ def predict_fidelities(
 ) -> dict[Strategy, float]:
     """Predict the fidelity of strategies by :class:`skbq.theory.RowModel`.
 
-    Nothing is predicted under "euclidean", from fewer than 20 rows or rows that are
-    all the same, or for more than 1,024 coordinates.
+    Nothing is predicted of codes of principal axes, under "euclidean", from fewer than
+    20 rows or rows that are all the same, or for more than 1,024 coordinates.
     """
     n_features = rows.vectors.shape[1]
     if (
@@ -48,6 +48,8 @@ def predict_fidelities(
     rotated = None
     predicted = {}
     for s in strategies:
+        if s.is_pca:
+            continue
         _log.info("predicting fidelity: %s", s.words)
         model = plain
         if s.rotated:

@@ -8,7 +8,7 @@ import numpy as np
 from .._quantization.strategy import Strategy
 from .._utils.estimate import WIDEST, Estimate, say_recall
 from .candidates import Kind, kind_of
-from .choice import MAX_OVERSAMPLING, Option
+from .choice import MAX_OVERSAMPLING, Choice, Option
 from .paired_comparison import PairedComparison
 from .recall_curve import CONFIDENCE, NEARLY, rows_to_support
 from .results import Advice, Reranked
@@ -190,11 +190,13 @@ def reasons(advice: Advice) -> list[str]:
     compared = advice.findings.comparisons[kind_of(choice.strategy)]
     lines = []
     if choice.reached and choice.option is not None:
-        lines += _say_choice(choice.option, choice.close, advice)
+        lines += _say_choice(choice.option, choice, advice)
     if compared.chosen.complexity > compared.baseline.complexity:
         lines.append(_say_gain(compared))
     if compared.rival is not None and compared.rival_gain is not None:
         lines.append(_say_rival(compared, compared.rival, compared.rival_gain))
+    if choice.strategy.is_pca:
+        lines += _say_axes(choice.strategy, advice)
     if choice.strategy.query == "vectors" and choice.reached:
         lines.append(
             "Queries stay in float32 (asymmetric search): coded queries would need "
@@ -204,32 +206,69 @@ def reasons(advice: Advice) -> list[str]:
     return lines
 
 
-def _say_choice(option: Option, close: Option | None, advice: Advice) -> list[str]:
-    task = advice.task
+def _say_choice(option: Option, choice: Choice, advice: Advice) -> list[str]:
+    task, least = advice.task, choice.least
     reach = f"recall@{task.n_neighbors} {task.target:g}"
-    if option.oversampling is not None:
-        reach += f" with {MAX_OVERSAMPLING:g} candidates for each neighbor or fewer"
-    displaced = close is not None and close.memory < option.memory
-    if not displaced:
-        lines = [f"It is the code of least memory that reaches {reach}."]
+    within = f" with {MAX_OVERSAMPLING:g} candidates for each neighbor or fewer"
+    if task.prefer == "speed":
+        lines = [
+            f"It is the code searched fastest of those that reach {reach}{within}."
+        ]
+    elif least is None or least.memory == option.memory:
+        within = "" if option.oversampling is None else within
+        lines = [f"It is the code of least memory that reaches {reach}{within}."]
     else:
         lines = [
-            f"It reaches {reach} with the least to read among codes of nearly the "
-            "least memory."
+            f"It is the knee among codes that reach {reach}: with less memory "
+            f"({_in_short(least, advice)}) a query needs many more candidates, and has "
+            "clearly more to read."
         ]
-    if close is not None:
-        ratio = option.bytes_per_query / close.bytes_per_query
-        less = "less" if ratio < 1 else "more"
-        extra = (
-            "no reranking"
-            if close.oversampling is None
-            else f"oversampling {close.oversampling:g}"
-        )
+    if choice.close is not None:
+        lines.append(_say_close(option, choice.close, advice))
+    return lines
+
+
+def _in_short(option: Option, advice: Advice) -> str:
+    """Name an option with its bytes and its reranking."""
+    reranking = (
+        "no reranking"
+        if option.oversampling is None
+        else f"oversampling {option.oversampling:g}"
+    )
+    n_bytes = advice.code_bytes(option.strategy)
+    return f"{option.strategy.words}: {n_bytes} bytes a row, {reranking}"
+
+
+def _say_close(option: Option, close: Option, advice: Advice) -> str:
+    ratio = option.bytes_per_query / close.bytes_per_query
+    return (
+        f"Close ({_in_short(close, advice)}): it reaches the target too. A query of "
+        f"the recommended code reads {abs(1 - ratio):.0%} "
+        f"{'less' if ratio < 1 else 'more'}, codes and candidates together."
+    )
+
+
+def _say_axes(strategy: Strategy, advice: Advice) -> list[str]:
+    """Hold a code of principal axes against the best other one of as many bytes."""
+    n_bytes = advice.code_bytes(strategy)
+    chosen = advice.chosen.curve
+    others = [
+        (evaluation.curve.at(1.0).value, evaluation)
+        for evaluation in advice.findings.evaluations.values()
+        if not evaluation.strategy.is_pca
+        and advice.code_bytes(evaluation.strategy) <= n_bytes
+        and evaluation.curve.n_rows == chosen.n_rows
+    ]
+    lines = [
+        "Bits go to principal axes by their variance, which skbq searches and other "
+        "engines do not: export gives those the best code that they take."
+    ]
+    if others:
+        _, best = max(others, key=lambda pair: pair[0])
         lines.append(
-            f"Close: {close.strategy.words} ({advice.code_bytes(close.strategy)} bytes "
-            f"a row, {extra}) reaches it too. A query of the recommended code reads "
-            f"{abs(1 - ratio):.0%} {less}, codes and candidates together"
-            + ("." if displaced else "; least memory decides.")
+            f"Without reranking it has recall {say_recall(chosen.at(1.0))}; "
+            f"{best.strategy.words}, of {advice.code_bytes(best.strategy)} bytes, has "
+            f"{say_recall(best.curve.at(1.0))}."
         )
     return lines
 

@@ -1,20 +1,25 @@
 """The advice as tables and mappings."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._quantization.pca import PCAQuantizer
 from .._quantization.quantizers import TwoBitQuantizer
 from .._quantization.strategy import Strategy
 from .._utils.estimate import Estimate
+from .bytes_curve import BytesCurve, BytesPoint, bytes_curve
 from .candidates import Kind, bytes_per_row, kind_of
 from .choice import MAX_OVERSAMPLING, Task
 from .recall_curve import Curve
 from .speed import RelativeSpeed
 from .strategy_search import Evaluation, Findings
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,15 @@ class Advice:
     speeds : dict of Kind to RelativeSpeed
     supported_rows : int
         The largest number of rows that recall can be predicted for.
+    linear_maps : mapping of Strategy to PCAQuantizer
+        The fitted quantizers of one bit for each of the strongest axes.
     """
 
     task: Task
     findings: Findings
     speeds: dict[Kind, RelativeSpeed]
     supported_rows: int
+    linear_maps: Mapping[Strategy, PCAQuantizer]
 
     @property
     def chosen(self) -> Evaluation:
@@ -104,8 +112,9 @@ def recommendation(advice: Advice) -> Recommended:
     return Recommended(
         strategy=strategy.words,
         center=strategy.threshold == "mean",
-        rotate=strategy.rotated,
-        rotation=strategy.rotation if strategy.rotated else None,
+        rotate=strategy.rotated or strategy.is_pca,
+        rotation=strategy.rotation if strategy.rotated or strategy.is_pca else None,
+        code="principal axes" if strategy.is_pca else "coordinates",
         bits=strategy.bits,
         query=strategy.query,
         levels=_numbers(strategy),
@@ -121,8 +130,8 @@ def recommendation(advice: Advice) -> Recommended:
 
 
 def _numbers(strategy: Strategy) -> tuple[float, float] | None:
-    """Return the levels as numbers; None for one bit."""
-    if strategy.bits == 1:
+    """Return the levels as numbers; None for one bit and for principal axes."""
+    if strategy.bits == 1 or strategy.is_pca:
         return None
     _, levels = TwoBitQuantizer(levels=strategy.levels).step_function([0.0], [1.0])
     return float(levels[2]), float(levels[3])
@@ -134,6 +143,30 @@ class ResultsTable(dict[str, Any]):
     Limits of an interval were one column of two numbers before version 0.2; these keys
     are still answered.
     """
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return the table as a DataFrame, a row for each strategy.
+
+        Raises
+        ------
+        ImportError
+            If pandas is missing.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError(
+                "results_.to_frame() needs pandas: pip install pandas. Without it, "
+                "results_ is a dict of columns, and results_.rows() lists the rows."
+            ) from None
+        return pandas.DataFrame(self)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table without pandas: a dict for each strategy."""
+        return [
+            {name: column[row] for name, column in self.items()}
+            for row in range(len(self["strategy"]))
+        ]
 
     def __missing__(self, key: str) -> np.ndarray:
         name = key.removesuffix("_interval")
@@ -161,7 +194,7 @@ def results_table(advice: Advice) -> ResultsTable:
             "params": [_params(s, advice.task.metric) for s in strategies],
             "bits": np.array([s.bits for s in strategies]),
             "query": _objects([s.query for s in strategies]),
-            "rotate": np.array([s.rotated for s in strategies]),
+            "rotate": np.array([s.rotated or s.is_pca for s in strategies]),
             "threshold": _objects([s.threshold for s in strategies]),
             "levels": _objects([_numbers(s) for s in strategies]),
             "predicted_fidelity": np.array([e.predicted_fidelity for e in evaluations]),
@@ -183,6 +216,47 @@ def results_table(advice: Advice) -> ResultsTable:
             "relative_speed_high": np.array([speed.high for speed in speeds]),
         }
     )
+
+
+def recall_over_bytes(advice: Advice) -> BytesCurve:
+    """Return what each amount of memory finds, as measured on the same rows."""
+    chosen = advice.chosen.curve
+    evaluations = [
+        evaluation
+        for comparison in advice.findings.comparisons.values()
+        if (evaluation := advice.findings.evaluations[comparison.chosen]).curve.n_rows
+        == chosen.n_rows
+    ]
+    return bytes_curve(
+        [_point(evaluation, advice) for evaluation in evaluations],
+        target_recall=advice.task.target,
+        n_neighbors=advice.task.n_neighbors,
+        n_rows=chosen.n_rows,
+        n_queries=chosen.n_queries,
+        is_measured=not chosen.depth_ratio,
+    )
+
+
+def _point(evaluation: Evaluation, advice: Advice) -> BytesPoint:
+    strategy, curve = evaluation.strategy, evaluation.curve
+    reranked = Reranked.of(curve, advice.task.target)
+    return BytesPoint(
+        advice.code_bytes(strategy),
+        strategy.words,
+        strategy.query,
+        _family(strategy),
+        curve.at(1.0),
+        reranked.oversampling,
+        reranked.recall,
+    )
+
+
+def _family(strategy: Strategy) -> str:
+    if strategy.is_linear_map:
+        return "PCA, 1 bit"
+    if strategy.is_pca:
+        return "PCA"
+    return "1 bit" if strategy.bits == 1 else "2 bits"
 
 
 def _columns(name: str, estimates: list[Estimate]) -> dict[str, np.ndarray]:

@@ -10,15 +10,15 @@ import numpy as np
 from .._quantization.strategy import Strategy
 from .._utils.similarity import scaled_rows
 from .bench import VectorSet
-from .candidates import Kind, make_index
+from .candidates import Kind, kind_of
 
 # Queries, and rows that they search at most.
 _N_QUERIES = 64
 _MAX_ROWS = 20_000
 # All kinds of search take turns, so that other programs disturb them alike: so many
-# rounds, in each of which a search is repeated for that long.
+# rounds. All rounds together are to take that long, in which searches are repeated.
 _ROUNDS = 7
-_SECONDS = 0.03
+_SECONDS = 1.5
 
 
 @dataclass(frozen=True)
@@ -40,31 +40,46 @@ class RelativeSpeed:
 
 
 def relative_speeds(
-    rows: VectorSet, queries: VectorSet, n_neighbors: int, kinds: Iterable[Kind]
+    rows: VectorSet,
+    queries: VectorSet,
+    n_neighbors: int,
+    strategies: Iterable[Strategy],
 ) -> dict[Kind, RelativeSpeed]:
     """Measure the search of codes without reranking, after compilation.
 
-    The baseline code of each kind searches up to 20,000 rows on all processors.
+    One strategy of each kind searches up to 20,000 rows on all processors, without the
+    rotation of its queries.
+
+    Parameters
+    ----------
+    rows, queries : VectorSet
+    n_neighbors : int
+    strategies : iterable of Strategy
+        The first of each kind is taken, which the rows may be indexed by already.
     """
-    vectors, asked = rows.vectors[:_MAX_ROWS], queries.vectors[:_N_QUERIES]
+    if len(rows) > _MAX_ROWS:
+        first = rows.vectors[:_MAX_ROWS]
+        rows = VectorSet(first, rows.metric, rows.rotation, learned=rows)
     searches: dict[Kind | None, Callable[[], object]] = {
         None: partial(
             _exact_search,
-            scaled_rows(vectors, rows.metric),
-            scaled_rows(asked, rows.metric),
+            scaled_rows(rows.vectors, rows.metric),
+            scaled_rows(queries.vectors[:_N_QUERIES], rows.metric),
             n_neighbors,
             rows.metric,
         )
     }
-    for kind in kinds:
-        index = make_index(
-            Strategy(*kind), n_neighbors, metric=rows.metric, n_jobs=-1
-        ).fit(vectors)
-        searches[kind] = partial(index.kneighbors, asked)
+    for strategy in strategies:
+        index = rows.index(strategy)
+        asked = queries.seen_by(strategy)[:_N_QUERIES]
+        searches.setdefault(
+            kind_of(strategy), partial(index.kneighbors, asked, n_neighbors)
+        )
     for search in searches.values():
         search()  # compiles
+    long = _SECONDS / (_ROUNDS * len(searches))
     rounds = [
-        {kind: _seconds(search) for kind, search in searches.items()}
+        {kind: _seconds(search, long) for kind, search in searches.items()}
         for _ in range(_ROUNDS)
     ]
     speeds = {}
@@ -77,10 +92,10 @@ def relative_speeds(
     return speeds
 
 
-def _seconds(search: Callable[[], object]) -> float:
-    """Return the mean seconds of a search, repeated until it can be told."""
+def _seconds(search: Callable[[], object], long: float) -> float:
+    """Return the mean seconds of a search, repeated for so long."""
     start, count = perf_counter(), 0
-    while (seconds := perf_counter() - start) < _SECONDS or not count:
+    while (seconds := perf_counter() - start) < long or not count:
         search()
         count += 1
     return seconds / count

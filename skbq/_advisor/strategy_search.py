@@ -15,7 +15,7 @@ from .._utils.parallel import fixed_blocks
 from ..metrics._intervals import fidelity_estimate
 from .bench import Bench, VectorSet
 from .candidates import Kind, bytes_per_row, kind_of
-from .choice import Choice, Task, choose_option
+from .choice import MAX_OVERSAMPLING, Choice, Task, choose_option
 from .paired_comparison import (
     PairedComparison,
     Recalls,
@@ -51,6 +51,9 @@ _MOST_TIMES = 3.0
 # Scores of a prediction: 160 MB in float64.
 _PREDICTION_PAIRS = 20_000_000
 _PREDICTION_QUERIES = 300
+
+# Rows that do not fit into memory: budgets beyond the fewest bytes that may do.
+_MORE_BUDGETS = 2
 
 _log = logging.getLogger("skbq")
 
@@ -124,6 +127,8 @@ def find_strategy(
     comparisons = compare(bench, shortlist(evaluations), own_queries=task.own_queries)
     evaluations |= compared_evaluations(evaluations, comparisons, bench.n_rows)
     chosen = [comparison.chosen for comparison in comparisons.values()]
+    if data is not bench:
+        chosen = worth_reading(chosen, evaluations, task)
     curves = measure_curves(bench, data, chosen, task)
     for s, curve in curves.items():
         evaluations[s] = replace(evaluations[s], curve=curve)
@@ -135,7 +140,11 @@ def screen(
     bench: Bench, data: Bench, strategies: Sequence[Strategy], task: Task
 ) -> Evaluations:
     """Take a first look at every strategy, on a hundred queries."""
-    _log.info("screening %d strategies", len(strategies))
+    _log.info(
+        "screening %d strategies (search is compiled on first use)",
+        len(strategies),
+        extra={"done": 0.1},
+    )
     if data is not bench or task.expected_rows > NEARLY * bench.n_rows:
         bench = bench.first(SCREEN_ROWS)
     queries = slice(0, min(_SCREEN_QUERIES, len(bench.queries)))
@@ -146,7 +155,14 @@ def screen(
     true = -bench.distances(queries, pairs)
     evaluations = {}
     for number, s in enumerate(strategies, 1):
-        _log.info("looking at %d of %d: %s", number, len(strategies), s.words)
+        done = 0.3 + 0.2 * number / len(strategies)
+        _log.info(
+            "looking at %d of %d: %s",
+            number,
+            len(strategies),
+            s.words,
+            extra={"done": done},
+        )
         recalls = search.recalls(s, np.array([task.n_neighbors]))[:, 0]
         by_depth = search.recalls(s, depths.candidates, depths.n_neighbors)
         evaluations[s] = Evaluation(
@@ -201,7 +217,7 @@ def _batches(
 ) -> Iterator[Recalls]:
     k = bench.n_neighbors
     for queries in fixed_blocks(n_queries, _BATCH):
-        _log.info("comparing %d strategies", len(running))
+        _log.info("comparing %d strategies", len(running), extra={"done": 0.5})
         search = bench.search(running, queries, k)
         yield {s: search.recalls(s, np.array([k]))[:, 0] for s in running}
 
@@ -223,6 +239,28 @@ def compared_evaluations(
     }
 
 
+def worth_reading(
+    chosen: Sequence[Strategy], evaluations: Evaluations, task: Task
+) -> list[Strategy]:
+    """Pick what is measured on rows that are read and encoded block by block.
+
+    Of codes of principal axes, where one more takes as long again: around the fewest
+    bytes that may reach the target.
+    """
+    kept = [s for s in chosen if not s.is_pca]
+    for is_linear in (True, False):
+        family = [s for s in chosen if s.is_pca and s.is_linear_map is is_linear]
+        family.sort(key=lambda s: s.width(task.n_features))
+        able = [
+            number
+            for number, s in enumerate(family)
+            if evaluations[s].curve.needed(task.target).hopeful <= MAX_OVERSAMPLING
+        ]
+        first = min(able, default=len(family) - 1)
+        kept += family[max(first - 1, 0) : first + _MORE_BUDGETS + 1]
+    return kept
+
+
 def measure_curves(
     bench: Bench, data: Bench, strategies: Sequence[Strategy], task: Task
 ) -> dict[Strategy, Curve]:
@@ -237,7 +275,9 @@ def measure_curves(
         affordable = int(_CURVE_PRODUCTS / (data.n_rows * task.n_features))
         affordable = max(min(affordable, _BATCH), _FEWEST_CURVE_QUERIES)
         n_queries = min(n_queries, affordable)
-    _log.info("recall by oversampling on %s rows", f"{data.n_rows:,}")
+    _log.info(
+        "recall by oversampling on %s rows", f"{data.n_rows:,}", extra={"done": 0.75}
+    )
     recalls: dict[Strategy, list[np.ndarray]] = {s: [] for s in strategies}
     for queries in fixed_blocks(n_queries, _BATCH):
         search = data.search(strategies, queries, int(depths.candidates.max()))

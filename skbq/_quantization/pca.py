@@ -5,7 +5,8 @@ unequal variances are made as unequal as they can be (principal axes), bits are 
 them (:mod:`.allocation`), and a rotation mixes only coordinates of equally many bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -202,7 +203,8 @@ class PCAQuantizer(CorrectingEncoder):
         random_state = check_random_state(self.random_state)
         # More threads would add in another order.
         with one_blas_thread:
-            self._learn(_sample_rows(X, random_state), n_bits, random_state)
+            rows = _sample_rows(X, random_state)
+            self._learn(rows, _find_axes(rows), n_bits, random_state)
         return self
 
     def _check_parameters(self) -> None:
@@ -260,9 +262,12 @@ class PCAQuantizer(CorrectingEncoder):
         return n_bits
 
     def _learn(
-        self, rows: np.ndarray, n_bits: int, random_state: np.random.RandomState
+        self,
+        rows: np.ndarray,
+        axes: Axes,
+        n_bits: int,
+        random_state: np.random.RandomState,
     ) -> None:
-        axes = _find_axes(rows)
         self._check_rank(axes, n_bits, *rows.shape)
         exponent = self.exponent
         if isinstance(exponent, str):
@@ -498,6 +503,69 @@ def _encode_projected(
     return with_layout(codes, layout)
 
 
+class SharedAxes:
+    """The principal axes of some rows, on which quantizers of any budget are fitted.
+
+    Axes are found once. A quantizer that is fitted here is the one that its own fit
+    gives for the same rows and the same ``random_state``, an int.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+    random_state : int
+
+    Attributes
+    ----------
+    rank : int
+        Number of directions in which the rows vary.
+    """
+
+    def __init__(self, X: np.ndarray, random_state: int) -> None:
+        self._random_state = random_state
+        with one_blas_thread:
+            self._rows = _sample_rows(X, np.random.RandomState(random_state))
+            self._axes = _find_axes(self._rows)
+        self.rank = self._axes.rank
+
+    def fit(self, quantizer: PCAQuantizer) -> PCAQuantizer:
+        """Fit a quantizer, whose ``random_state`` must be that of these axes."""
+        n_bits = quantizer._count_bits(self._rows.shape[1])
+        random_state = np.random.RandomState(self._random_state)
+        random_state.randint(2**31)  # what drew the rows
+        quantizer.n_features_in_ = self._rows.shape[1]
+        with one_blas_thread:
+            quantizer._learn(self._rows, self._axes, n_bits, random_state)
+        return quantizer
+
+    def best_exponents(
+        self, budgets: Iterable[int], max_depth: int, rotation: RotationMethod | None
+    ) -> list[float]:
+        """Return for each number of bits the exponent that finds most neighbors.
+
+        Tried on fewer rows than ``exponent="auto"``; those around that of the budget
+        before, since neighbors of a budget differ little from it.
+        """
+        chosen: list[float] = []
+        with one_blas_thread:
+            trial = _Trial(
+                self._rows,
+                self._axes,
+                np.random.RandomState(self._random_state),
+                most_rows=_TRIAL_ROWS // 2,
+                n_queries=_TRIAL_QUERIES // 2,
+            )
+            start = 1.0
+            for n_bits in budgets:
+                start = trial.best_near(start, n_bits, max_depth, rotation)
+                chosen.append(start)
+        return chosen
+
+
+def _fast(rotation: RotationMethod | None) -> RotationMethod | None:
+    """Return the rotation to try with: as good, and fast."""
+    return None if rotation is None else "hadamard"
+
+
 class _Trial:
     """Which exponent finds most neighbors of some rows among others, by their codes.
 
@@ -505,12 +573,18 @@ class _Trial:
     """
 
     def __init__(
-        self, rows: np.ndarray, axes: Axes, random_state: np.random.RandomState
+        self,
+        rows: np.ndarray,
+        axes: Axes,
+        random_state: np.random.RandomState,
+        *,
+        most_rows: int = _TRIAL_ROWS,
+        n_queries: int = _TRIAL_QUERIES,
     ) -> None:
         self._axes, self._seed = axes, random_state.randint(2**31)
         rng = np.random.default_rng(self._seed)
         d = rows.shape[1]
-        most = max(_FEWEST_TRIAL_ROWS, min(_TRIAL_ROWS, _PRODUCTS // (d * d)))
+        most = max(_FEWEST_TRIAL_ROWS, min(most_rows, _PRODUCTS // (d * d)))
         numbers = rng.permutation(len(rows))[:most]
         centered = (rows[numbers] - axes.mean).astype(np.float32)
         centered = centered @ axes.directions.astype(np.float32)
@@ -518,7 +592,7 @@ class _Trial:
         self._z = (centered / scale).astype(np.float32)
         self._unit = scale
         self._squares = np.square(self._z, dtype=np.float64).sum(axis=1)
-        self._n_queries = min(_TRIAL_QUERIES, len(numbers) // 4)
+        self._n_queries = min(n_queries, len(numbers) // 4)
         self._k = min(_TRIAL_NEIGHBORS, len(numbers) // 10)
         self._true = self._distances(self._z, self._z[: self._n_queries], 1.0)
         self._limits = np.partition(self._true, self._k - 1, axis=1)[:, [self._k - 1]]
@@ -537,19 +611,37 @@ class _Trial:
         """Return the exponent with the highest recall; of equal ones that nearest 1."""
         if len(self._z) < _FEWEST_TRIAL_ROWS:
             return 1.0
-        method: RotationMethod | None = None
-        if rotation is not None:
-            method = "hadamard"  # as good, and fast
         recalls: dict[bytes, float] = {}
         chosen, highest = 1.0, -1.0
         for exponent in _EXPONENTS:
             depths = allocate(self._axes.variances, n_bits, exponent, max_depth)
             key = depths.tobytes()
             if key not in recalls:
-                recalls[key] = self._recall(depths, method)
+                recalls[key] = self._recall(depths, _fast(rotation))
             if recalls[key] > highest:
                 chosen, highest = exponent, recalls[key]
         return chosen
+
+    def best_near(
+        self, start: float, n_bits: int, max_depth: int, rotation: RotationMethod | None
+    ) -> float:
+        """Return the exponent that finds most on the way up from ``start``."""
+        if len(self._z) < _FEWEST_TRIAL_ROWS:
+            return 1.0
+        exponents = sorted(_EXPONENTS)
+
+        @lru_cache
+        def recall(place: int) -> float:
+            depths = allocate(self._axes.variances, n_bits, exponents[place], max_depth)
+            return self._recall(depths, _fast(rotation))
+
+        here = exponents.index(start)
+        while True:
+            around = range(max(here - 1, 0), min(here + 2, len(exponents)))
+            best = max(around, key=lambda place: (recall(place), place == here))
+            if best == here:
+                return exponents[here]
+            here = best
 
     def _recall(self, depths: np.ndarray, method: RotationMethod | None) -> float:
         axes = self._axes._replace(variances=self._axes.variances / self._unit**2)

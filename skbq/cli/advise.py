@@ -1,6 +1,8 @@
 """The command ``skbq advise``."""
 
 import argparse
+import csv
+import io
 import json
 import logging
 import shlex
@@ -8,6 +10,9 @@ import shlex
 from numpy.typing import ArrayLike
 
 from .._advisor import QuantizationAdvisor
+from .._advisor.bytes_curve import BytesCurve
+from .._advisor.choice import PREFERENCES
+from .._quantization.pca import PCAQuantizer
 from ..datasets import load_wordnet_minilm
 from ..exports import ENGINES
 from ._inputs import add_inputs, load_vectors
@@ -35,8 +40,9 @@ def add(commands: Commands) -> None:
         "advise",
         help="choose how to quantize vectors, with recall measured on them",
         description=(
-            "Measure strategies of one and two bits on a random sample of the vectors "
-            "and recommend the one of least memory that reaches the recall asked for."
+            "Measure codes of 8 to 192 bytes on a random sample of the vectors, and "
+            "recommend the one that reaches the recall asked for with little memory "
+            "and reranking."
         ),
     )
     add_inputs(advise, required=False)
@@ -64,6 +70,12 @@ def add(commands: Commands) -> None:
         help="memory for each row that is searched, without vectors for reranking",
     )
     advise.add_argument(
+        "--prefer",
+        choices=PREFERENCES,
+        default="memory",
+        help="what decides among codes that reach the recall (default: memory)",
+    )
+    advise.add_argument(
         "--export",
         choices=ENGINES,
         metavar="ENGINE",
@@ -77,7 +89,11 @@ def add(commands: Commands) -> None:
     )
     advise.add_argument("--html", metavar="REPORT.html", help="write the report there")
     add_force(advise)
-    advise.add_argument("--json", action="store_true", help="print all as JSON")
+    table = advise.add_mutually_exclusive_group()
+    table.add_argument("--json", action="store_true", help="print all as JSON")
+    table.add_argument(
+        "--csv", action="store_true", help="print all strategies as a table in CSV"
+    )
     advise.set_defaults(run=run)
 
 
@@ -97,6 +113,7 @@ def run(args: argparse.Namespace) -> None:
         max_bytes=args.max_bytes,
         expected_rows=args.expected_rows,
         random_state=_SEED,
+        prefer=args.prefer,
     )
     with LoggedProgress(logging.INFO):
         checked(advisor.fit, X, queries=queries)
@@ -108,6 +125,9 @@ def run(args: argparse.Namespace) -> None:
         checked(checked(advisor.export, args.export).save, args.out)
     if args.json:
         print_lines([json.dumps(_as_json(advisor, args.export), indent=1)])
+        return
+    if args.csv:
+        print_lines([_as_csv(advisor)])
         return
     lines = [advisor.report()]
     if not args.files:
@@ -145,11 +165,7 @@ def _load(args: argparse.Namespace) -> tuple[ArrayLike, ArrayLike | None]:
 
 
 def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, object]:
-    results = advisor.results_
-    table = [
-        {name: jsonable(column[row]) for name, column in results.items()}
-        for row in range(len(results["strategy"]))
-    ]
+    table = [jsonable(row) for row in advisor.results_.rows()]
     found: dict[str, object] = {
         "recommended": {k: jsonable(v) for k, v in advisor.recommended_.items()},
         "recall": advisor.recall_,
@@ -157,25 +173,66 @@ def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, obje
         "expected_rows": advisor.expected_rows_,
         "warnings": advisor.warnings_,
         "results": table,
+        "bytes_curve": _bytes_curve(advisor.bytes_curve_),
+        "recall_curves": {
+            words: {
+                name: jsonable(getattr(curve, name))
+                for name in ("oversampling", "recall", "low", "high", "n_rows")
+            }
+            for words, curve in advisor.recall_curves_.items()
+        },
     }
     if engine is not None:
         found["export"] = checked(advisor.export, engine).to_dict()
     return found
 
 
+def _bytes_curve(curve: BytesCurve) -> dict[str, object]:
+    """Return what is best at or below each number of bytes."""
+    return {
+        "bytes_per_row": jsonable(curve.bytes_per_row),
+        "recall": jsonable(curve.recall),
+        "recall_of": [point.strategy for point in curve.best_recall],
+        "oversampling": jsonable(curve.oversampling),
+        "oversampling_of": [point.strategy for point in curve.least_oversampling],
+    }
+
+
+def _as_csv(advisor: QuantizationAdvisor) -> str:
+    """Write the table of strategies; the recommended one is marked."""
+    out = io.StringIO()
+    rows = advisor.results_.rows()
+    columns = ["recommended", *(name for name in rows[0] if name != "params")]
+    writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        chosen = row["strategy"] == advisor.recommended_["strategy"]
+        writer.writerow({**row, "recommended": int(chosen)})
+    return out.getvalue().rstrip("\n")
+
+
 def _encode_command(advisor: QuantizationAdvisor, args: argparse.Namespace) -> str:
     """Return the command that builds the recommended index."""
     chosen = advisor.recommended_
-    words = ["skbq", "encode", *args.files, "-o", "OUT", "--bits", str(chosen["bits"])]
+    words = ["skbq", "encode", *args.files, "-o", "OUT", *_code_options(advisor)]
     for option, value in (("--column", args.column), ("--ids", args.ids)):
         words += [option, value] if value else []
     words += ["--skip-invalid"] if args.skip_invalid else []
     words += ["--metric", chosen["metric"], "--query", chosen["query"]]
-    words += ["--threshold", "mean" if chosen["center"] else "zero"]
-    if chosen["rotate"]:
-        words.append("--rotate")
-    if chosen["strategy"].count("lloyd_max"):
-        words.append("--lloyd-max")
     if chosen["oversampling"] is not None:
         words += ["--oversampling", f"{chosen['oversampling']:g}"]
     return shlex.join(words)
+
+
+def _code_options(advisor: QuantizationAdvisor) -> list[str]:
+    """Return the options of ``skbq encode`` that make the recommended codes."""
+    chosen = advisor.recommended_
+    quantizer = chosen["quantizer"]
+    if isinstance(quantizer, PCAQuantizer):
+        words = ["--n-bytes", str(chosen["bytes_per_row"])]
+        words += ["--exponent", f"{quantizer.exponent:g}"]
+        return [*words, "--max-depth", str(quantizer.max_depth)]
+    words = ["--bits", str(chosen["bits"])]
+    words += ["--threshold", "mean" if chosen["center"] else "zero"]
+    words += ["--rotate"] if chosen["rotate"] else []
+    return words + (["--lloyd-max"] if "lloyd_max" in chosen["strategy"] else [])

@@ -44,7 +44,7 @@ class Measurement:
     """
 
     strategy: str
-    bits: int
+    bits: float
     query: str
     recall: float
     recall_reranked: float

@@ -11,8 +11,9 @@ from sklearn.frozen import FrozenEstimator
 from .._advisor.candidates import make_index
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.row_ids import pack_ids
+from .._quantization.pca import CORRECTION_BYTES, PCAQuantizer, RotationMethod
 from .._quantization.rotation import rotation_method
-from .._quantization.strategy import Strategy
+from .._quantization.strategy import ROTATION_SEED, Strategy
 from .._utils.parallel import row_blocks
 from .._utils.stored_rows import StoredRows
 from ..exports import TARGETS, Prepare, write_for
@@ -55,6 +56,28 @@ def add(commands: Commands) -> None:
     )
     bits = "bits of each coordinate (default: 2; with --to 1, the only choice)"
     encode.add_argument("--bits", type=int, choices=[1, 2], help=bits)
+    encode.add_argument(
+        "--n-bytes",
+        type=int,
+        metavar="B",
+        help=(
+            "instead of --bits: bytes of a row, spent on principal axes by their "
+            "variance (PCA codes), corrections of asymmetric search included"
+        ),
+    )
+    encode.add_argument(
+        "--exponent",
+        type=float,
+        metavar="P",
+        help="of PCA codes: bits by variance to this power (default: tried out)",
+    )
+    encode.add_argument(
+        "--max-depth",
+        type=int,
+        choices=[1, 2, 4, 8],
+        default=4,
+        help="of PCA codes: most bits of an axis (default: 4)",
+    )
     cut = "what coordinates are compared with (default: mean)"
     encode.add_argument(
         "--threshold", choices=["mean", "zero"], default="mean", help=cut
@@ -108,6 +131,8 @@ def run(args: argparse.Namespace) -> None:
     args.bits = args.bits or (2 if args.to is None else 1)
     if args.lloyd_max and args.bits == 1:
         raise InputError("--lloyd-max is for two bits: leave it out, or use --bits 2")
+    if args.n_bytes is None and args.exponent is not None:
+        raise InputError("--exponent is for PCA codes: pass --n-bytes too")
     if args.to is None and is_folder(args.out):
         encode_shards(args, _new_index)
         return
@@ -212,6 +237,8 @@ def _new_index(args: argparse.Namespace, n_features: int) -> BinaryNeighbors:
     rotation = args.rotate
     if rotation in (None, "auto"):
         rotation = rotation_method(n_features)
+    if args.n_bytes is not None:
+        return _new_pca_index(args, rotation)
     strategy = Strategy(
         args.bits,
         args.query,
@@ -221,6 +248,26 @@ def _new_index(args: argparse.Namespace, n_features: int) -> BinaryNeighbors:
         rotation=rotation,
     )
     return make_index(strategy, 10, metric=args.metric, oversampling=args.oversampling)
+
+
+def _new_pca_index(
+    args: argparse.Namespace, rotation: RotationMethod
+) -> BinaryNeighbors:
+    corrections = 0 if args.query == "vectors" else CORRECTION_BYTES
+    quantizer = PCAQuantizer(
+        n_bytes=args.n_bytes + corrections,
+        exponent="auto" if args.exponent is None else args.exponent,
+        max_depth=args.max_depth,
+        rotation=rotation,
+        random_state=ROTATION_SEED,
+    )
+    return BinaryNeighbors(
+        10,
+        quantizer=quantizer,
+        metric=args.metric,
+        query=args.query,
+        oversampling=args.oversampling,
+    )
 
 
 def _alike(like: BinaryNeighbors) -> BinaryNeighbors:
@@ -244,4 +291,4 @@ def _words(args: argparse.Namespace, index: BinaryNeighbors) -> str:
     bits = index.codes_.bits
     search = "symmetric" if index.query == "codes" else "asymmetric"
     rotated = "" if args.rotate is None else ", rotated"
-    return f"{bits} bit{'s' * (bits > 1)}{rotated}, {search} search"
+    return f"{bits:.3g} bit{'s' * (bits > 1)}{rotated}, {search} search"

@@ -142,6 +142,10 @@ def export_best(
     export : Export
     """
     product = _ENGINES[check_engine(engine)]
+    if not candidates:
+        raise ValueError(
+            f"No code of so few bytes is one that {engine} takes: raise max_bytes."
+        )
     choice = choose(candidates, product, recommended)
     plan = make_plan(choice)
     return make_export(product, choice, plan, product.write(plan))

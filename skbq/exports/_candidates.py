@@ -1,9 +1,10 @@
 """Strategies that an engine may be asked to run, each with its own promise."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, isfinite
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,17 @@ from .._utils.typing import METRICS, Metric, Query
 
 # More oversampling than this is taken only if nothing else will do.
 MAX_OVERSAMPLING = 20
+
+
+class LinearMap(NamedTuple):
+    """A map to the strongest principal axes, rotated, whose signs are the code.
+
+    ``matrix``, (n_features, n_bits), is applied as ``X @ matrix``; ``center``,
+    (n_bits,), is subtracted then.
+    """
+
+    matrix: np.ndarray
+    center: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,8 @@ class Candidate:
         Whether the promise reaches the recall asked for.
     n_bytes : int
         Memory of a row, vectors for reranking included; 0 if unknown.
+    linear_map : LinearMap or None
+        What maps vectors to those whose signs are the code; None: as many as they are.
     """
 
     center: bool
@@ -54,6 +68,14 @@ class Candidate:
     promise: Estimate | None = None
     reached: bool = True
     n_bytes: int = 0
+    linear_map: LinearMap | None = field(default=None, compare=False)
+
+    @property
+    def n_bits(self) -> int:
+        """Number of numbers whose signs a code of one bit holds."""
+        if self.linear_map is None:
+            return self.n_features
+        return len(self.linear_map.center)
 
     @property
     def n_candidates(self) -> int:
@@ -140,6 +162,12 @@ def check_recommendation(recommendation: object) -> Candidate:
             f"{type(recommendation).__name__} instead."
         )
     given = renamed_key(recommendation, "center", "centre", "a recommendation")
+    if given.get("code", "coordinates") != "coordinates":
+        raise ValueError(
+            f"recommendation is {given.get('strategy', 'a code of principal axes')!r}, "
+            "which no other engine takes. Use QuantizationAdvisor.export(engine): it "
+            "gives the best code that the engine takes."
+        )
     missing = sorted(_EXPECTED.keys() - given.keys())
     if missing:
         raise ValueError(

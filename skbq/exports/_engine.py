@@ -57,7 +57,13 @@ class Method:
             and (candidate.center or self.center != "engine")
             and (candidate.rotate or self.rotate != "engine")
             and not self._cannot_center(candidate)
+            and (candidate.linear_map is None or self._takes_codes)
         )
+
+    @property
+    def _takes_codes(self) -> bool:
+        """Whether codes go in that are made outside, beside vectors as they are."""
+        return self.center == self.rotate == "codes"
 
     def nearest(self, candidate: Candidate) -> Candidate:
         """Return the strategy most like another that it runs, with no promise."""
@@ -120,9 +126,14 @@ class Plan:
         return self.ids is not None
 
     @property
+    def n_bits(self) -> int:
+        """Number of numbers whose signs a one-bit code holds."""
+        return self.strategy.n_bits
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of a one-bit code."""
-        return ceil(self.strategy.n_features / 8)
+        return ceil(self.n_bits / 8)
 
     @property
     def k(self) -> int:
@@ -225,13 +236,14 @@ def choose(
             return Choice(candidate, method, [])
     if able:
         return Choice(*min(able, key=lambda pair: _preference(pair[0])), [])
-    if len(candidates) > 1 or candidates[0].bits not in (1, 2):
+    single = candidates[0]
+    if len(candidates) > 1 or single.bits not in (1, 2) or single.linear_map:
         names = sorted({c.words or f"{c.bits:g} bits" for c in candidates})
         raise ValueError(
             f"{engine.name} can run none of these strategies: {names}. It has "
             f"{_abilities(engine)}."
         )
-    return _most_similar(candidates[0], engine)
+    return _most_similar(single, engine)
 
 
 def check_limits(candidate: Candidate, engine: Engine) -> None:
@@ -331,6 +343,7 @@ def make_plan(choice: Choice) -> Plan:
         unit=cosine and center,
         rotate=rotate,
         center=center,
+        linear_map=strategy.linear_map,
     )
     metric = "euclidean" if as_euclidean else strategy.metric
     return Plan(strategy, method, metric, prepare)

@@ -199,7 +199,7 @@ class Export:
         if example is not None and self.schema:
             rows = example[[0, -1]]
             given = rows if self._codes_only else self.prepare.rows(rows)
-            codes = as_codes(self.prepare.codes(rows), n_features=rows.shape[1])
+            codes = as_codes(self.prepare.codes(rows), n_features=self.prepare.n_bits)
             save_examples(folder, self.insert + self.query, _EXAMPLES, given, codes)
 
     @property
@@ -281,6 +281,12 @@ def _done_by_user(plan: Plan) -> list[str]:
             "Codes of rows and queries: prepare.codes(X) (part of the program). The "
             "vectors stay as they are."
         )
+        if strategy.linear_map is not None:
+            said.append(
+                f"The codes are the signs of a linear map to {strategy.n_bits} numbers "
+                "(the strongest principal axes, rotated): X @ rotation - center, with "
+                "the arrays of prepare.npz."
+            )
     elif not prepare.is_identity:
         steps = [
             text

@@ -72,9 +72,9 @@ _OPERATORS = {"cosine": "<=>", "euclidean": "<->", "inner_product": "<#>"}
 
 def _write(plan: Plan) -> Snippets:
     own = plan.stored or not plan.prepare.is_identity
-    reranks, d = plan.reranks, plan.d
+    reranks, d, n_bits = plan.reranks, plan.d, plan.n_bits
     embedding = reranks or not own
-    columns = [f"embedding vector({d})"] * embedding + [f"code bit({d})"] * own
+    columns = [f"embedding vector({d})"] * embedding + [f"code bit({n_bits})"] * own
     names = [", embedding"] * embedding + [", code"] * own
     indexed = "code" if own else f"(binary_quantize(embedding)::bit({d}))"
     ef = min(max(_EF_LEAST, _EF_TIMES * plan.n_candidates), _EF_MOST)
@@ -97,7 +97,7 @@ def _write(plan: Plan) -> Snippets:
             plan,
             _SELECT_RERANKED if reranks else _SELECT,
             code="code" if own else indexed[1:-1],
-            asked=f"{q_code}::bit({d})"
+            asked=f"{q_code}::bit({n_bits})"
             if own
             else f"binary_quantize({q}::vector({d}))",
             operator=_OPERATORS[plan.strategy.metric],
@@ -143,7 +143,7 @@ def _write(plan: Plan) -> Snippets:
             _IMPORTS,
             _OPEN + ("" if plan.stored else _FILL) + _SEARCH,
             **shared,
-            bits=_BITS.replace("$d", str(d)) if own else "",
+            bits=_BITS.replace("$d", str(n_bits)) if own else "",
             schema="\n".join(schema.splitlines()[:2]),
             row=loop[0],
             rows=loop[1],

@@ -58,13 +58,18 @@ class Prepare:
         ``RandomRotation(random_state=0)``, as the advisor measures it).
     center : bool
         Whether the mean of the rows is then subtracted, from queries too.
+    linear_map : tuple of ndarray or None, default=None
+        A matrix (n_features, n_bits) and a center (n_bits,) that were learned from the
+        rows, instead of a random rotation and their mean.
 
     Attributes
     ----------
-    rotation_ : ndarray of shape (n_features, n_features) or (0, 0), dtype float32
+    rotation_ : ndarray of shape (n_features, n_bits) or (0, 0), dtype float32
         The linear map, applied as ``X @ rotation_``; empty if there is none.
-    center_ : ndarray of shape (n_features,) or (0,), dtype float32
+    center_ : ndarray of shape (n_bits,) or (0,), dtype float32
         What is subtracted; empty if nothing is.
+    n_bits : int
+        Numbers that a row becomes: n_features without ``linear_map``.
 
     Examples
     --------
@@ -77,11 +82,17 @@ class Prepare:
     """
 
     def __init__(
-        self, *, unit: bool = False, rotate: bool = False, center: bool = False
+        self,
+        *,
+        unit: bool = False,
+        rotate: bool = False,
+        center: bool = False,
+        linear_map: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self.unit = unit
-        self.rotate = rotate
-        self.center = center
+        self.rotate = rotate or linear_map is not None
+        self.center = center or linear_map is not None
+        self.linear_map = linear_map
 
     def __repr__(self) -> str:
         return f"Prepare(unit={self.unit}, rotate={self.rotate}, center={self.center})"
@@ -119,16 +130,18 @@ class Prepare:
         mean = np.asarray(mean, dtype=np.float64)
         if mean.ndim != 1:
             raise ValueError(f"mean must have one axis. Got {mean.ndim} instead.")
-        rotation = np.zeros((0, 0))
-        if self.rotate:
+        rotation, self.n_features_in_ = np.zeros((0, 0)), len(mean)
+        if self.linear_map is not None:
+            rotation, mean = self.linear_map
+        elif self.rotate:
             random = RandomRotation(random_state=ROTATION_SEED).fit(mean[None])
             rotation = random.matrix()
             mean = mean @ rotation
-        return self._learned(len(mean), rotation, mean)
+        return self._learned(self.n_features_in_, rotation, mean)
 
     def _learned(self, d: int, rotation: np.ndarray, center: np.ndarray) -> Self:
-        self.n_features_in_ = d
-        self._signs = BinaryQuantizer("zero").fit(np.zeros((1, d)))
+        self.n_features_in_, self.n_bits = d, len(center)
+        self._signs = BinaryQuantizer("zero").fit(np.zeros((1, self.n_bits)))
         self.rotation_ = rotation.astype(np.float32)
         self.center_ = center.astype(np.float32) if self.center else np.zeros(0, "f4")
         return self
@@ -195,6 +208,7 @@ class Prepare:
         Returns
         -------
         rows : ndarray of the shape of X, dtype float32
+            With ``linear_map``, of as many columns as that has.
         """
         self.check_fitted()
         rows = np.asarray(X, dtype=np.float32)
@@ -237,7 +251,7 @@ class Prepare:
 
         Returns
         -------
-        codes : ndarray of shape (n_samples, ceil(n_features / 8)), dtype uint8
+        codes : ndarray of shape (n_samples, ceil(n_bits / 8)), dtype uint8
             In the bit order of :func:`numpy.packbits`, as all of skbq's codes.
         """
         rows = self.rows(X)

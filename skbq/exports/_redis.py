@@ -67,7 +67,7 @@ _ORDER = """\
 
 def _write(plan: Plan) -> Snippets:
     ef = max(_EF_LEAST, _EF_TIMES * plan.n_candidates)
-    numbers = {"d": plan.d, "n": plan.n_candidates, "ef": ef, "build": BUILD_EF}
+    numbers = {"d": plan.n_bits, "n": plan.n_candidates, "ef": ef, "build": BUILD_EF}
     if plan.stored:
         order = _ORDER.format(similarity=similarities(plan, "rows"), k=plan.k)
         name = "key.decode()" if plan.ids == "text" else "int(key)"

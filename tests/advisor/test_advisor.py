@@ -1,6 +1,8 @@
 """The advisor: what it measures, how it decides, what it says."""
 
+import logging
 import pickle
+import sys
 from html import escape
 
 import numpy as np
@@ -21,7 +23,15 @@ from skbq import (
 )
 from skbq._advisor import sampling
 from skbq._advisor.bench import Bench, Candidates, Search, Truth
-from skbq._advisor.candidates import all_strategies, bytes_per_row, make_index
+from skbq._advisor.candidates import (
+    BUDGETS,
+    all_strategies,
+    bytes_per_row,
+    linear_map_budgets,
+    make_index,
+    pca_budgets,
+    pca_strategies,
+)
 from skbq._advisor.drift import compare_rows
 from skbq._advisor.paired_comparison import (
     choose,
@@ -38,6 +48,7 @@ from skbq._advisor.recall_curve import (
 )
 from skbq._advisor.suitability import doubts
 from skbq._profiling.profiler import HeterogeneityProfiler
+from skbq._quantization.pca import SharedAxes
 from skbq._quantization.strategy import LITERATURE, Strategy
 from skbq._utils.similarity import distances
 from skbq.datasets import make_gaussian, make_sphere
@@ -70,6 +81,15 @@ def advised(glosses):
     """An advisor fitted on the shipped embeddings and real queries."""
     advisor = QuantizationAdvisor(random_state=0)
     return advisor.fit(glosses.data, queries=glosses.queries)
+
+
+@pytest.fixture(scope="module")
+def uniform(glosses):
+    """The same of codes with as many bits for every coordinate."""
+    advisor = QuantizationAdvisor(random_state=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skbq._advisor.advisor.tries_pca", lambda *sizes: False)
+        return advisor.fit(glosses.data, queries=glosses.queries)
 
 
 # What is measured.
@@ -504,7 +524,11 @@ def test_difference_of_one_query_says_nothing():
 # The estimator.
 
 
-def test_recommendation_holds_on_the_shipped_embeddings(advised, glosses):
+@pytest.mark.parametrize(("which", "n_bytes"), [("advised", 16), ("uniform", 48)])
+def test_recommendation_holds_on_the_shipped_embeddings(
+    request, glosses, which, n_bytes
+):
+    advised = request.getfixturevalue(which)
     index = advised.make_estimator()
     assert isinstance(index, BinaryNeighbors)
     assert index.n_neighbors == 10
@@ -516,7 +540,7 @@ def test_recommendation_holds_on_the_shipped_embeddings(advised, glosses):
     assert recall >= 0.95
     assert recall == pytest.approx(advised.recall_, abs=0.005)
     assert advised.recommended_["suitable"]
-    assert advised.recommended_["bytes_per_row"] == index.bytes_per_row_ == 48
+    assert advised.recommended_["bytes_per_row"] == index.bytes_per_row_ == n_bytes
     with_vectors = advised.recommended_["bytes_per_row_with_vectors"]
     assert with_vectors == index.bytes_per_row_ + index.vector_bytes_per_row_
     assert advised.oversampling_ == index.oversampling
@@ -525,17 +549,18 @@ def test_recommendation_holds_on_the_shipped_embeddings(advised, glosses):
 
 def test_results_are_a_table(advised):
     results = advised.results_
-    assert {len(column) for column in results.values()} == {25}
+    assert {len(column) for column in results.values()} == {25 + 4 + 9}
     for name in ("measured_fidelity", "measured_recall", "predicted_recall"):
         low, high = results[f"{name}_low"], results[f"{name}_high"]
         assert ((low <= results[name]) & (results[name] <= high)).all(), name
     assert (results["oversampling_low"] <= results["oversampling_high"]).all()
     assert (results["recall_reranked"] >= results["predicted_recall"]).all()
     assert (results["relative_speed"] > 0).all()
-    assert set(results["bytes_per_row"]) == {48, 51, 96, 99}
+    uniform = {48, 51, 96, 99}
+    assert set(results["bytes_per_row"]) == uniform | set(BUDGETS)
     assert np.isfinite(results["predicted_fidelity"]).sum() == 4
     frame = pd.DataFrame(results)
-    assert frame.shape == (25, len(results))
+    assert frame.shape == (38, len(results))
     assert frame.strategy.is_unique
     for params in results["params"]:
         BinaryNeighbors(**params)
@@ -566,15 +591,18 @@ def test_other_metrics(small, metric):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
 @pytest.mark.parametrize("d", [7, 64, 385])
 def test_bytes_of_a_row_are_those_of_the_index(rng, metric, d):
-    rows = rng.standard_normal((3, d))
-    for strategy in all_strategies():
+    rows = rng.standard_normal((d + 3, d))
+    pca = pca_strategies(SharedAxes(rows, 0), d)
+    assert bool(pca) == (d > 7)
+    for strategy in [*all_strategies(), *pca]:
         index = make_index(strategy, 1, metric=metric).fit(rows)
         assert bytes_per_row(strategy, d, metric) == index.bytes_per_row_
 
 
 @pytest.mark.exhaustive
-def test_of_equal_bytes_the_better_code_is_taken():
+def test_of_equal_bytes_the_better_code_is_taken(monkeypatch):
     """At 64 coordinates 1 bit with float queries takes as much as 2 coded bits."""
+    monkeypatch.setattr("skbq._advisor.advisor.tries_pca", lambda *sizes: False)
     X = make_gaussian(2500, 64, spectrum=0.8, random_state=0).astype(np.float32)
     advisor = QuantizationAdvisor(target_recall=0.9, random_state=0).fit(X)
     results = advisor.results_
@@ -600,9 +628,27 @@ def test_low_target_needs_no_reranking(small):
 
 def test_max_bytes_bounds_what_is_searched(small):
     advisor = QuantizationAdvisor(max_bytes=7, random_state=0).fit(small[0])
-    assert set(advisor.results_["bytes_per_row"]) == {5}
+    assert set(advisor.results_["bytes_per_row"]) == {5, 7}
     with pytest.raises(ValueError, match="max_bytes=4 is less than .* 5 bytes a row"):
-        QuantizationAdvisor(max_bytes=4).fit(small[0])
+        QuantizationAdvisor(max_bytes=4).fit(small[0][:90])  # too few rows for axes
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+def test_half_a_bit_for_each_coordinate_is_measured(small, metric):
+    """Issue 11.6: it was refused."""
+    n_bytes = small[0].shape[1] // 16
+    advisor = QuantizationAdvisor(metric=metric, max_bytes=n_bytes, random_state=0)
+    advisor.fit(small[0])
+    assert advisor.recommended_["strategy"] == "PCA to 16 bits, symmetric search"
+    assert advisor.recommended_["bytes_per_row"] == n_bytes == 2
+    index = advisor.make_estimator().fit(small[0])
+    assert index.bytes_per_row_ == 2
+    rows = index.kneighbors(small[1], return_distance=False)
+    distances = true_distances(small[0], small[1], metric)
+    recall = neighbor_recall(
+        np.sort(distances, axis=1)[:, :10], np.take_along_axis(distances, rows, 1)
+    )
+    assert recall == pytest.approx(advisor.recall_, abs=0.08)  # fewer rows in fit
 
 
 def test_a_target_out_of_reach_is_said_plainly():
@@ -701,8 +747,8 @@ def test_pickle_clone_and_memory_map(small, tmp_path):
 # Reports and exports.
 
 
-def test_report_in_words(advised):
-    text = advised.report()
+def test_report_in_words(uniform):
+    text = uniform.report()
     assert text.startswith("Recommended: 1 bit, coded queries\nReranking: ")
     assert "Memory: 48 bytes a row" in text
     assert max(map(len, text.splitlines())) <= 80
@@ -713,12 +759,12 @@ def test_report_in_words(advised):
     assert "the simpler code is kept" in text
     assert "Spread:" in text
     with pytest.raises(ValueError, match="'format'"):
-        advised.report("pdf")
+        uniform.report("pdf")
 
 
-def test_report_in_html(advised):
+def test_report_in_html(uniform):
     """A piece for notebooks, and a page of its own with the settings of engines."""
-    shown, page = advised._repr_html_(), advised.report(format="html")
+    shown, page = uniform._repr_html_(), uniform.report(format="html")
     assert page.startswith("<!DOCTYPE html>")
     assert "<script" not in shown
     for html in (shown, page):
@@ -728,13 +774,13 @@ def test_report_in_html(advised):
         assert "Recommended: 1 bit, coded queries" in html
         assert "index = BinaryNeighbors(" in html
         assert html.count('role="img"') == 4
-        for warning in advised.warnings_:
+        for warning in uniform.warnings_:
             assert escape(warning, quote=False) in html
     assert all(f"<summary>{engine}" in page for engine in ENGINES)
     assert "<summary>qdrant" not in shown
     assert f"skbq {skbq.__version__}" in page
     assert "<dt>target_recall</dt><dd>0.95</dd>" in page
-    assert advised._repr_mimebundle_()["text/html"] == shown
+    assert uniform._repr_mimebundle_()["text/html"] == shown
     assert "QuantizationAdvisor" in QuantizationAdvisor()._repr_html_()
 
 
@@ -744,11 +790,11 @@ def test_html_report_where_an_engine_can_do_nothing(small):
     assert page.count(": not possible</summary>") > 0
 
 
-def test_python_of_the_report_builds_the_recommended_index(advised):
+def test_python_of_the_report_builds_the_recommended_index(uniform):
     from skbq._advisor.html_report import python_code
 
     for index in (
-        advised.make_estimator(),
+        uniform.make_estimator(),
         BinaryNeighbors(
             quantizer=make_pipeline(
                 RandomRotation(random_state=0), TwoBitQuantizer(levels="lloyd_max")
@@ -761,10 +807,165 @@ def test_python_of_the_report_builds_the_recommended_index(advised):
         assert repr(names["index"]) == repr(index)
 
 
-def test_exports(advised):
-    settings = advised.export("pgvector").settings
-    assert "bit(384)" in settings
-    assert "59" in settings  # candidates that are reranked
+def test_exports(advised, uniform):
+    for advisor in (advised, uniform):
+        settings = advisor.export("pgvector").settings
+        assert "bit(384)" in settings
+        assert "59" in settings  # candidates that are reranked
+
+
+def test_report_of_principal_axes(advised):
+    text = " ".join(advised.report().split())
+    assert "Recommended: PCA codes of 16 bytes, asymmetric search" in text
+    assert "Memory: 16 bytes a row" in text
+    assert "the code of least memory that reaches recall@10 0.95" in text
+    assert "which skbq searches and other engines do not" in text
+    assert max(map(len, advised.report().splitlines())) <= 110
+
+
+# Recall over bytes.
+
+
+def test_curve_over_bytes_never_falls(advised):
+    curve = advised.bytes_curve_
+    assert curve.bytes_per_row.tolist() == sorted({*BUDGETS, 51, 99})
+    assert len(curve.recall) == len(curve.oversampling) == len(curve.bytes_per_row)
+    assert (np.diff(curve.recall) >= 0).all()
+    assert (np.diff(curve.oversampling) <= 0).all()
+    assert (curve.n_rows, curve.n_queries) == (5000, 250)
+    assert (curve.target_recall, curve.n_neighbors) == (0.95, 10)
+    assert curve.is_measured
+    for point, n_bytes in zip(curve.best_recall, curve.bytes_per_row, strict=True):
+        within = [p for p in curve.measured if p.bytes_per_row <= n_bytes]
+        assert point in within
+        assert point.recall.value == max(p.recall.value for p in within)
+        assert point.recall.low <= point.recall.value <= point.recall.high
+    families = {p.family: p.query for p in curve.measured if "PCA" in p.family}
+    assert families == {"PCA": "vectors", "PCA, 1 bit": "codes"}
+    assert curve.at(40) == curve.at(32)
+    assert curve.at(40).bytes_per_row <= 32
+    with pytest.raises(ValueError, match="Nothing of at most 7 bytes"):
+        curve.at(7)
+    frame = pd.DataFrame(curve.columns())
+    assert len(frame) == len(curve.measured)
+    assert (frame.recall_low <= frame.recall_high).all()
+
+
+def test_curves_by_oversampling_have_the_strategies_names(advised):
+    assert list(advised.recall_curves_) == list(advised.results_["strategy"])
+    curve = advised.recall_curves_[advised.recommended_["strategy"]]
+    assert curve.at(advised.oversampling_).value == advised.recall_
+    assert (curve.n_rows, curve.n_queries) == (5000, 250)
+
+
+def test_more_bytes_on_principal_axes_find_more(advised):
+    pca = [p for p in advised.bytes_curve_.measured if p.family == "PCA"]
+    assert [p.bytes_per_row for p in pca] == list(BUDGETS)
+    assert (np.diff([p.recall.value for p in pca]) > 0).all()
+    uniform = [p for p in advised.bytes_curve_.measured if "bit" in p.family]
+    for point in uniform:
+        within = [p.recall.value for p in pca if p.bytes_per_row <= point.bytes_per_row]
+        if point.bytes_per_row >= 48:
+            assert max(within) > point.recall.value + 0.02
+
+
+def test_budgets_of_a_dimension():
+    assert pca_budgets(384) == list(BUDGETS)
+    assert pca_budgets(24) == [8]
+    assert pca_budgets(2048) == [32, 48, 64, 96, 128, 192, 256, 512]
+    assert pca_budgets(384, 40) == [8, 16, 24, 32, 40]
+    assert pca_budgets(40, 3) == []
+    assert linear_map_budgets(384) == [8, 16, 24, 32]
+    assert linear_map_budgets(100, 6) == [6]
+    assert linear_map_budgets(64) == []
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_axes_are_shared_as_each_quantizer_finds_them(small, metric):
+    rows = unit(small[0], metric)
+    for strategy in pca_strategies(SharedAxes(rows, 0), rows.shape[1]):
+        shared = SharedAxes(rows, 0).fit(strategy.make_quantizer())
+        alone = strategy.make_quantizer().fit(rows)
+        assert shared.layout_ == alone.layout_
+        np.testing.assert_array_equal(shared.components_, alone.components_)
+        np.testing.assert_array_equal(shared.transform(rows), alone.transform(rows))
+
+
+def test_rows_of_few_directions_get_fewer_bytes(rng):
+    X = rng.standard_normal((500, 3)) @ rng.standard_normal((3, 64))
+    advisor = QuantizationAdvisor(target_recall=0.5, random_state=0)
+    advisor.fit(X.astype(np.float32))
+    pca = [p for p in advisor.bytes_curve_.measured if "PCA" in p.family]
+    assert all(p.bytes_per_row <= 8 for p in pca)
+
+
+def test_speed_is_preferred_within_the_memory(small):
+    found = {
+        prefer: QuantizationAdvisor(
+            target_recall=0.8, prefer=prefer, max_bytes=9, random_state=0
+        ).fit(small[0])
+        for prefer in ("memory", "speed")
+    }
+    costs = {
+        prefer: (a._advice.findings.choice.option, a.recommended_["bytes_per_row"])
+        for prefer, a in found.items()
+    }
+    (least, fewest), (fastest, n_bytes) = costs["memory"], costs["speed"]
+    assert fewest <= n_bytes <= 9
+    assert fastest.cost <= least.cost
+    assert "searched fastest" in " ".join(found["speed"].report().split())
+    with pytest.raises(ValueError, match="'prefer'"):
+        QuantizationAdvisor(prefer="money").fit(small[0])
+
+
+# Progress.
+
+
+def test_verbose_prints_steps(small, capsys):
+    QuantizationAdvisor(random_state=0, max_bytes=5, verbose=2).fit(small[0])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("[QuantizationAdvisor]") for line in lines)
+    text = "\n".join(lines)
+    assert "looking at 1 of" in text
+    assert "measuring speed" in text
+    QuantizationAdvisor(random_state=0, max_bytes=5).fit(small[0])
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "")
+    with pytest.raises(ValueError, match="'verbose'"):
+        QuantizationAdvisor(verbose=-1).fit(small[0])
+
+
+def test_verbose_shows_a_bar_if_there_is_tqdm(small, capsys, monkeypatch):
+    advisor = QuantizationAdvisor(random_state=0, max_bytes=5, verbose=1)
+    advisor.fit(small[0])
+    out, err = capsys.readouterr()
+    assert "100%" in err
+    assert "QuantizationAdvisor: done" in err
+    assert out == ""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    advisor.fit(small[0])
+    out, err = capsys.readouterr()
+    assert "[QuantizationAdvisor]" in out
+    assert err == ""
+
+
+def test_progress_leaves_the_logger_as_it_was(small):
+    logger = logging.getLogger("skbq")
+    before = (logger.level, list(logger.handlers))
+    with pytest.raises(ValueError, match="max_bytes=1 is less"):
+        QuantizationAdvisor(max_bytes=1, verbose=2).fit(small[0][:50])
+    assert (logger.level, list(logger.handlers)) == before
+
+
+def test_results_become_a_frame_in_one_call(advised, monkeypatch):
+    frame = advised.results_.to_frame()
+    assert isinstance(frame, pd.DataFrame)
+    assert frame.strategy.tolist() == list(advised.results_["strategy"])
+    rows = advised.results_.rows()
+    assert rows[3]["strategy"] == frame.strategy[3]
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"needs pandas.*results_\.rows"):
+        advised.results_.to_frame()
 
 
 # Doubts.
@@ -845,6 +1046,17 @@ def test_power_of_the_drift_test(change):
     result = drift(reference, new, alpha=0.01)
     assert result.drifted
     assert result.coordinates[0] == 7
+    changes = [result.mean_changes, result.deviation_changes, result.bit_changes]
+    assert [x.shape for x in changes] == [(40,)] * 3
+    largest = np.abs(changes).max(axis=0)
+    assert largest.argmax() == 7
+    assert largest.max() == pytest.approx(result.statistic)
+    assert largest.max() > result.critical_value > np.sort(largest)[-2]
+    if change == "mean":
+        assert result.mean_changes[7] == pytest.approx(
+            (new[:, 7].mean() - reference[:, 7].mean()) / (1 / 800 + 1 / 400) ** 0.5,
+            rel=0.1,
+        )
     assert "Drift: new rows do not fit" in str(result)
 
 

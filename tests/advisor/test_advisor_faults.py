@@ -180,7 +180,7 @@ def test_tables_agree_and_say_what_they_rest_on(advised):
     from skbq._advisor.report import everything, ladder
 
     rows = {row[0]: row for row in everything(advised._advice)}
-    assert len(rows) == 25
+    assert len(rows) == 25 + 3  # 48 coordinates
     for row in ladder(advised._advice):
         assert rows[row[0]][: len(row)] == row
         assert rows[row[0]][-1] == "200"  # all queries that were held out
@@ -192,7 +192,7 @@ def test_tables_agree_and_say_what_they_rest_on(advised):
 def test_intervals_are_printed_with_their_confidence(advised):
     for paragraph in advised.report().split("\n\n"):
         for line in paragraph.replace("\n  ", " ").splitlines():
-            if line.startswith(("1 bit", "2 bits", "strategy")):
+            if line.startswith(("1 bit", "2 bits", "PCA", "strategy")):
                 continue  # the head of the table says it
             assert line.count("[") == line.count(" %)"), line
     assert "(90 %)" in advised.summary()
@@ -200,7 +200,7 @@ def test_intervals_are_printed_with_their_confidence(advised):
 
 def test_results_become_a_frame(advised):
     frame = pd.DataFrame(advised.results_)
-    assert len(frame) == 25
+    assert len(frame) == 28
     assert (frame.measured_recall_low <= frame.measured_recall_high).all()
     with pytest.warns(FutureWarning, match="measured_recall_low"):
         both = advised.results_["measured_recall_interval"]
@@ -227,9 +227,11 @@ def test_searches_take_turns_when_speed_is_measured(rng, monkeypatch):
     X = rng.standard_normal((60, 16)).astype(np.float32)
     bench = put_on_bench(X[10:], X[:10], "cosine", 3)
     turns = []
-    monkeypatch.setattr(speed, "_seconds", lambda search: turns.append(search) or 1.0)
-    kinds = dict.fromkeys(map(kind_of, all_strategies()))
-    found = relative_speeds(bench.rows, bench.queries, 3, kinds)
+    monkeypatch.setattr(
+        speed, "_seconds", lambda search, long: turns.append(search) or 1.0
+    )
+    found = relative_speeds(bench.rows, bench.queries, 3, all_strategies())
+    assert list(found) == list(dict.fromkeys(map(kind_of, all_strategies())))
     assert {str(x) for x in found.values()} == {"1-1x"}
     assert len(turns) == 5 * speed._ROUNDS
     assert turns[:5] == turns[5:10]
@@ -285,7 +287,7 @@ def choice_of(small, large, rows=20_000):
     coded, floats = Strategy(1), Strategy(1, "vectors")
     curves = {coded: curve_that_needs(small), floats: curve_that_needs(large)}
     n_bytes = {s: bytes_per_row(s, 96, "cosine") for s in curves}
-    assert list(n_bytes.values()) == [12, 20]
+    assert list(n_bytes.values()) == [12, 15]
     return choose_option(curves, n_bytes, task)
 
 

@@ -1,5 +1,6 @@
 """The commands advise, profile, encode and search."""
 
+import csv
 import json
 import shlex
 from pathlib import Path
@@ -31,7 +32,7 @@ def test_advise_a_file(folder, capsys):
     assert out.startswith("Recommended: ")
     assert "on 400 rows:" in out
     assert "Settings for qdrant" in out
-    assert "looking at 25 of 25" in err
+    assert "looking at 26 of 26" in err
     page = (folder / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
     assert "<h1>Quantization of rows.npy</h1>" in page
@@ -55,7 +56,7 @@ def test_advise_without_a_file(capsys):
     assert main(["advise", "--max-bytes", "48"]) == 0
     first, rest = capsys.readouterr().out.split("\n\n", 1)
     assert "5,000 WordNet glosses" in first
-    assert rest.startswith("Recommended: 1 bit, ")
+    assert rest.startswith("Recommended: PCA codes of ")
     assert rest.rstrip().endswith("skbq advise FILE --queries FILE")
 
 
@@ -75,7 +76,11 @@ def test_advise_as_json(folder, capsys):
     assert found["recommended"]["n_neighbors"] == 5
     assert found["recommended"]["bytes_per_row"] <= 11
     assert found["expected_rows"] == 300
-    assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 9}
+    assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 8, 9, 11}
+    curve = found["bytes_curve"]
+    assert curve["recall"] == sorted(curve["recall"])
+    assert len(curve["recall_of"]) == len(curve["bytes_per_row"])
+    assert found["recommended"]["strategy"] in found["recall_curves"]
     assert "faiss" in found["export"]["settings"]
     assert found["export"]["applied_by_user"]
     assert found["warnings"]
@@ -87,6 +92,29 @@ def test_profile_as_a_page(folder, capsys):
     assert "<h1>Profile of rows.npy</h1>" in page
     assert main(["profile", "rows.npy", "--html", "profile.html"]) == 2
     assert "--force" in capsys.readouterr().err
+
+
+def test_advise_as_csv(folder, capsys):
+    argv = ["advise", "rows.npy", "--csv", "--prefer", "speed", "--target-recall"]
+    assert main([*argv, "0.7"]) == 0
+    table = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert len(table) == 26
+    assert sum(row["recommended"] == "1" for row in table) == 1
+    assert {"strategy", "bytes_per_row", "measured_recall_low"} <= set(table[0])
+    advisor = QuantizationAdvisor(target_recall=0.7, prefer="speed", random_state=0)
+    chosen = advisor.fit(np.load("rows.npy")).recommended_["strategy"]
+    assert next(r["strategy"] for r in table if r["recommended"] == "1") == chosen
+
+
+@pytest.mark.parametrize("query", ["codes", "vectors"])
+def test_encode_pca_codes(folder, capsys, query):
+    argv = ["encode", "rows.npy", "-o", "index", "--n-bytes", "8", "--query", query]
+    assert main([*argv, "--exponent", "1"]) == 0
+    assert "8 bytes per vector" in capsys.readouterr().out
+    index = BinaryNeighbors.load("index")
+    assert index.bytes_per_row_ == 8
+    assert index.quantizer.exponent == 1
+    assert main(["search", "index", "queries.npy"]) == 0
 
 
 def test_profile(folder, capsys):
@@ -160,7 +188,9 @@ def test_few_lines_where_they_pile_up(capsys):
 BAD = [
     (["advise", "gone.npy"], "cannot read gone.npy"),
     (["advise", "rows.npy", "--target-recall", "1.5"], "--target-recall must be"),
-    (["advise", "rows.npy", "--max-bytes", "1"], "--max-bytes 1 is less than"),
+    (["advise", "few.npy", "--max-bytes", "1"], "--max-bytes 1 is less than"),
+    (["encode", "rows.npy", "-o", "index", "--exponent", "1"], "pass --n-bytes too"),
+    (["encode", "rows.npy", "-o", "index", "--n-bytes", "99"], "--n-bytes 102 is more"),
     (["advise", "rows.npy", "--queries", "narrow.npy"], "features"),
     (["advise", "rows.npy", "--html", "no/r.html"], "cannot write no/r.html"),
     (["profile", "gone.npy"], "cannot read gone.npy"),
@@ -181,6 +211,7 @@ BAD = [
 @pytest.mark.parametrize(("argv", "message"), BAD, ids=lambda x: " ".join(x)[:40])
 def test_bad_input_is_one_line(folder, capsys, argv, message):
     np.save("narrow.npy", np.ones((5, 3)))
+    np.save("few.npy", np.load("rows.npy")[:40])
     assert main(argv) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"skbq {argv[0]}: error: ")
@@ -205,3 +236,10 @@ def test_export_into_a_folder(folder, capsys):
     assert "settings exists and is no empty folder" in capsys.readouterr().err
     assert main(["advise", "rows.npy", "--out", "other"]) == 2
     assert "--out is for --export ENGINE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--prefer", "money"], ["--json", "--csv"]])
+def test_options_that_are_none(folder, capsys, options):
+    with pytest.raises(SystemExit):
+        main(["advise", "rows.npy", *options])
+    assert options[0] in capsys.readouterr().err

@@ -893,6 +893,25 @@ def advisor_rows() -> list[Row]:
             name, fit, "metric", "one of the three", type=[None], value=["l2"]
         ),
         *_parameters(
+            name, fit, "prefer", '"memory" or "speed"', type=[None], value=["money"]
+        ),
+        *_parameters(
+            name,
+            fit,
+            "verbose",
+            "a bool, or an int of at least 0",
+            type=["1", 2.5],
+            value=[-1],
+        ),
+        Row(
+            name,
+            "`max_bytes` less than any code takes",
+            lambda: fit(max_bytes=1),
+            ValueError,
+            "max_bytes=1 is less than the smallest code",
+            "`max_bytes` of half a bit for each coordinate, and 100 rows, or more",
+        ),
+        *_parameters(
             name,
             fit,
             "random_state",
@@ -970,6 +989,14 @@ def advisor_rows() -> list[Row]:
             "exports.export", export, "metric", "one of the three", value=["l2"]
         ),
         *_parameters("exports.export", export, "n_features", count, value=[0, -1]),
+        Row(
+            "exports.export",
+            "a code of principal axes",
+            lambda: export(code="principal axes"),
+            ValueError,
+            "no other engine takes",
+            "`advisor.export(engine)`",
+        ),
         Row(
             "exports.export",
             "no mapping",
@@ -1343,11 +1370,15 @@ COMMANDS = [
     Command("advise good.npy --max-bytes 0", "bytes", "an int of at least 1"),
     Command("advise good.npy --expected-rows -1", "rows", "an int of at least 1"),
     Command("advise good.npy --metric l2", "invalid choice", "one of the three"),
+    Command("advise good.npy --prefer money", "invalid choice", "memory or speed"),
+    Command("advise good.npy --json --csv", "not allowed with", "one of the two"),
     Command("advise good.npy --export nothing", "invalid choice", "a product listed"),
     Command("advise good.npy --queries wide.npy", "features", "queries as wide"),
     Command("advise good.npy --html no/such/report.html", "cannot write", "a folder"),
     Command("encode good.npy -o out --bits 3", "invalid choice", "1 or 2"),
     Command("encode good.npy -o out --bits 1 --lloyd-max", "two bits", "`--bits 2`"),
+    Command("encode good.npy -o out --n-bytes 0", "n-bytes", "5 or more"),
+    Command("encode good.npy -o out --exponent 1", "n-bytes", "`--n-bytes B` too"),
     Command("encode good.npy -o out --oversampling 0.5", "oversampling", "1 or more"),
     Command("encode good.npy -o out --to nothing", "invalid choice", "one listed"),
     Command("encode good.npy -o out --to redis --bits 2", "one bit", "no `--bits`"),
