@@ -4,7 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._advisor import QuantizationAdvisor
-from ._displays import FidelityDisplay, HeterogeneityDisplay
+from ._displays import (
+    DriftDisplay,
+    FidelityDisplay,
+    HeterogeneityDisplay,
+    RecallDisplay,
+)
 from ._neighbors.index import BinaryNeighbors
 from ._neighbors.transformer import BinaryNeighborsTransformer
 from ._profiling.profiler import HeterogeneityProfiler
@@ -36,12 +41,14 @@ __all__ = [
     "CapacityPlan",
     "CodeArray",
     "CodeUnpacker",
+    "DriftDisplay",
     "FidelityDisplay",
     "HeterogeneityDisplay",
     "HeterogeneityProfiler",
     "PCAQuantizer",
     "QuantizationAdvisor",
     "RandomRotation",
+    "RecallDisplay",
     "ShardedNeighbors",
     "TwoBitQuantizer",
     "as_codes",

@@ -7,6 +7,9 @@ import numpy as np
 
 from .._utils.estimate import Estimate
 
+# Kinds of codes, in the order in which pictures color them.
+FAMILIES = ("1 bit", "2 bits", "PCA", "PCA, 1 bit")
+
 
 @dataclass(frozen=True)
 class BytesPoint:
@@ -86,6 +89,24 @@ class BytesCurve:
     def oversampling(self) -> np.ndarray:
         """Least oversampling at or below each of :attr:`bytes_per_row`, float64."""
         return np.array([point.oversampling for point in self.least_oversampling])
+
+    def near(self, strategy: str) -> list[BytesPoint]:
+        """Return a strategy, and of each other kind the one of nearest bytes.
+
+        A kind is a family with symmetric or asymmetric search.
+        """
+        points = {point.strategy: point for point in self.measured}
+        center = points.get(strategy, self.measured[0])
+        nearest: dict[tuple[str, str], BytesPoint] = {}
+        for point in sorted(
+            self.measured,
+            key=lambda p: (
+                p is not center,
+                abs(p.bytes_per_row - center.bytes_per_row),
+            ),
+        ):
+            nearest.setdefault((point.family, point.query), point)
+        return [point for point in self.measured if point in nearest.values()]
 
     def at(self, max_bytes: int) -> BytesPoint:
         """Return the point of highest recall within so many bytes of a row.

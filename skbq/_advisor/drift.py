@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .._html.page import Fact, piece
 from .._utils.statistics import binary_entropy
 
 # Values farther out count as that many standard deviations: one wild row is no drift.
 _FARTHEST = 5.0
 _N_NAMED = 5
+_REMEDY = (
+    "Fit the advisor again and build the index anew with thresholds of the new rows."
+)
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,34 @@ class DriftResult:
             return f"No drift found: new rows fit the profile ({figures[:-1]})."
         return (
             f"Drift: new rows do not fit the profile ({figures[:-1]}). Most changed: "
-            f"coordinates {self.coordinates.tolist()}. Fit the advisor again and "
-            "build the index anew with thresholds of the new rows."
+            f"coordinates {self.coordinates.tolist()}. {_REMEDY}"
         )
+
+    def _repr_html_(self) -> str:
+        before, after = self.sign_entropy
+        figures = [
+            Fact("p", f"{self.p_value:.3g}", f"drift at {self.alpha:g} or less"),
+            Fact(
+                "largest change",
+                f"{self.statistic:.1f}",
+                f"standard errors; {self.critical_value:.1f} are drift",
+            ),
+            Fact("a bit carries", f"{after:.3f} bits", f"{before:.3f} before"),
+            Fact("new rows", f"{self.n_new:,}", f"against {self.n_reference:,} old"),
+        ]
+        verdict = "No drift found: new rows fit the profile."
+        if self.drifted:
+            verdict = f"Drift: new rows do not fit the profile. {_REMEDY}"
+            figures.insert(
+                2, Fact("most changed", _listed(self.coordinates), "coordinates")
+            )
+        return piece(
+            "result.html", verdict=verdict, is_good=not self.drifted, figures=figures
+        )
+
+
+def _listed(numbers: np.ndarray) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def compare_rows(

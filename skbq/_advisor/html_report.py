@@ -12,10 +12,12 @@ from .._html.page import Code, Fact, Table
 from .._neighbors.index import BinaryNeighbors
 from .._profiling.html_report import profile_values
 from .._profiling.profiler import HeterogeneityProfiler
-from .._quantization.strategy import Strategy
-from .._utils.estimate import WIDEST, Estimate
+from .._utils.estimate import WIDEST
 from ..exports import ENGINES, Export, export_best
+from .bytes_curve import FAMILIES, BytesPoint
+from .choice import Task
 from .exporting import export_candidates
+from .recall_curve import CONFIDENCE, Curve
 from .report import (
     everything,
     everything_title,
@@ -26,8 +28,7 @@ from .report import (
     table_header,
     table_title,
 )
-from .results import Advice
-from .strategy_search import Evaluation
+from .results import Advice, recall_over_bytes
 
 # Oversamplings that the words of a chart name.
 _SAID = (1.0, 2.0, 4.0, 10.0)
@@ -187,126 +188,101 @@ def _assumptions(advice: Advice) -> list[str]:
 
 
 def _charts(advice: Advice) -> list[Chart]:
-    shown = [e for e in _compared(advice) if not e.curve.says_nothing]
-    if not shown:
+    over_bytes = recall_over_bytes(advice)
+    curves = {e.strategy.words: e.curve for e in advice.findings.evaluations.values()}
+    told = [p for p in over_bytes.measured if not curves[p.strategy].says_nothing]
+    if not told:
         return []
-    return [_oversampling_chart(shown, advice), _bytes_chart(shown, advice)]
+    chosen = advice.findings.choice.strategy.words
+    drawn = {p: curves[p.strategy] for p in over_bytes.near(chosen) if p in told}
+    return [
+        _oversampling_chart(drawn, chosen, advice.task),
+        _bytes_chart(told, chosen, advice.task),
+    ]
 
 
-def _compared(advice: Advice) -> list[Evaluation]:
-    """Return the strategies in question on the rows that recall is told for."""
-    findings, n_rows = advice.findings, advice.chosen.curve.n_rows
-    chosen = [findings.comparisons[kind].chosen for kind in findings.comparisons]
-    chosen.sort(key=advice.code_bytes)
-    evaluations = [findings.evaluations[strategy] for strategy in chosen]
-    return [e for e in evaluations if e.curve.n_rows == n_rows]
-
-
-class _Look(NamedTuple):
-    """How a strategy is drawn: color by its kind of code, dashes by its queries."""
-
-    color: int
-    is_light: bool
-
-
-def _look(strategy: Strategy) -> _Look:
-    color = 2 if strategy.is_pca else int(strategy.bits) - 1
-    return _Look(color, strategy.query == "codes")
-
-
-def _name(evaluation: Evaluation, advice: Advice) -> str:
-    strategy = evaluation.strategy
-    return f"{strategy.words}: {advice.code_bytes(strategy):,} bytes"
-
-
-def _oversampling_chart(shown: list[Evaluation], advice: Advice) -> Chart:
-    task, chosen = advice.task, advice.chosen
-    series = []
-    for evaluation in shown:
-        curve, is_chosen = evaluation.curve, evaluation is chosen
-        look = _look(evaluation.strategy)
-        series.append(
-            Series(
-                _name(evaluation, advice),
-                curve.oversampling,
-                curve.recall,
-                curve.low if is_chosen else None,
-                curve.high if is_chosen else None,
-                look.color,
-                look.is_light,
-                is_marked=is_chosen,
-            )
+def _oversampling_chart(
+    drawn: dict[BytesPoint, Curve], chosen: str, task: Task
+) -> Chart:
+    series = [
+        Series(
+            _name(point),
+            curve.oversampling,
+            curve.recall,
+            curve.low if point.strategy == chosen else None,
+            curve.high if point.strategy == chosen else None,
+            FAMILIES.index(point.family),
+            is_light=point.query == "codes",
+            is_marked=point.strategy == chosen,
         )
-    recall = f"recall@{task.n_neighbors}"
-    lows = [float(e.curve.low[0]) for e in shown]
-    most = max(float(e.curve.oversampling[-1]) for e in shown)
+        for point, curve in drawn.items()
+    ]
+    lows = [float(curve.low[0]) for curve in drawn.values()]
+    most = max(float(curve.oversampling[-1]) for curve in drawn.values())
+    first = next(iter(drawn.values()))
     return Chart(
         "Recall against oversampling",
         "Candidates that are read and reranked for each neighbor. Bold: the "
-        f"recommended code, with its interval at {chosen.curve.at(1.0).confidence:.0%}."
-        " Dashed: queries are coded too.",
-        f"Recall by oversampling on {chosen.curve.n_rows:,} rows; the target is "
-        f"{task.target:g}. " + " ".join(_say_curve(e, advice) for e in shown),
+        f"recommended code, with its interval at {CONFIDENCE:.0%}. Dashed: queries are "
+        "coded too.",
+        f"Recall by oversampling on {first.n_rows:,} rows; the target is "
+        f"{task.target:g}. " + " ".join(_say_curve(*pair) for pair in drawn.items()),
         Axis("oversampling", 1.0, max(most, 2.0), is_log=True),
-        _recall_axis(recall, [*lows, task.target]),
+        _recall_axis(task, lows),
         series,
-        [Guide(task.target, f"target {task.target:g}")],
+        [_target(task)],
     )
 
 
-def _say_curve(evaluation: Evaluation, advice: Advice) -> str:
-    curve = evaluation.curve
+def _say_curve(point: BytesPoint, curve: Curve) -> str:
     values = [
         f"{curve.at(x).value:.3f} at {x:g}"
         for x in _SAID
         if x <= curve.oversampling[-1] + 1e-9
     ]
-    return f"{_name(evaluation, advice)}: {', '.join(values)}."
+    return f"{_name(point)}: {', '.join(values)}."
 
 
-def _bytes_chart(shown: list[Evaluation], advice: Advice) -> Chart:
-    task = advice.task
-    alone = [e.curve.at(1.0) for e in shown]
-    n_bytes = [advice.code_bytes(e.strategy) for e in shown]
-    series = [
-        _point(evaluation, recall, size, is_chosen=evaluation is advice.chosen)
-        for evaluation, recall, size in zip(shown, alone, n_bytes, strict=True)
-    ]
+def _bytes_chart(points: list[BytesPoint], chosen: str, task: Task) -> Chart:
+    series, named = [], set()
+    for point in points:
+        search = "coded" if point.query == "codes" else "float"
+        kind = f"{point.family}, {search} queries"
+        series.append(
+            Series(
+                kind if kind not in named else "",
+                [point.bytes_per_row],
+                [point.recall.value],
+                [point.recall.low],
+                [point.recall.high],
+                FAMILIES.index(point.family),
+                is_light=point.query == "codes",
+                is_line=False,
+                is_marked=point.strategy == chosen,
+            )
+        )
+        named.add(kind)
     return Chart(
         "Recall against bytes",
         "Without reranking, with intervals. The ring is around the recommended code. "
         "Hollow: queries are coded too.",
         f"Recall@{task.n_neighbors} without reranking by bytes per vector. "
-        + " ".join(
-            f"{_name(e, advice)}: {recall.value:.3f}."
-            for e, recall in zip(shown, alone, strict=True)
-        ),
-        Axis.around("bytes per vector", n_bytes, is_log=True),
-        _recall_axis(
-            f"recall@{task.n_neighbors}", [*(e.low for e in alone), task.target]
-        ),
+        + " ".join(f"{_name(p)}: {p.recall.value:.3f}." for p in points),
+        Axis.around("bytes per vector", [p.bytes_per_row for p in points], is_log=True),
+        _recall_axis(task, [p.recall.low for p in points]),
         series,
-        [Guide(task.target, f"target {task.target:g}")],
+        [_target(task, at_start=True)],
     )
 
 
-def _point(
-    evaluation: Evaluation, recall: Estimate, n_bytes: int, *, is_chosen: bool
-) -> Series:
-    look = _look(evaluation.strategy)
-    return Series(
-        evaluation.strategy.words,
-        [n_bytes],
-        [recall.value],
-        [recall.low],
-        [recall.high],
-        look.color,
-        look.is_light,
-        is_line=False,
-        is_marked=is_chosen,
-    )
+def _name(point: BytesPoint) -> str:
+    return f"{point.strategy}: {point.bytes_per_row:,} bytes"
 
 
-def _recall_axis(label: str, values: Sequence[float]) -> Axis:
-    low = np.floor(min(values) * 20) / 20
-    return Axis(label, max(float(low), 0.0), 1.005)
+def _target(task: Task, *, at_start: bool = False) -> Guide:
+    return Guide(task.target, f"target {task.target:g}", at_start=at_start)
+
+
+def _recall_axis(task: Task, values: Sequence[float]) -> Axis:
+    low = np.floor(min(*values, task.target) * 20) / 20
+    return Axis(f"recall@{task.n_neighbors}", max(float(low), 0.0), 1.005)

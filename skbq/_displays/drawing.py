@@ -42,9 +42,14 @@ def one_axes(display: object, ax: "Axes | None") -> "Axes":
 
 
 def side_by_side(
-    display: object, ax: "Axes | Sequence[Axes] | None", count: int
+    display: object,
+    ax: "Axes | Sequence[Axes] | None",
+    count: int,
+    size: tuple[float, float] = (4.2, 3.6),
 ) -> list["Axes"]:
     """Return ``count`` axes in a row: new ones, those given, or parts of the one given.
+
+    New ones are of ``size``, in inches.
 
     Raises
     ------
@@ -56,8 +61,9 @@ def side_by_side(
     from matplotlib.axes import Axes
 
     if ax is None:
-        size = (4.2 * count, 3.6)
-        _, axes = pyplot.subplots(1, count, figsize=size, layout="constrained")
+        width, height = size
+        whole = (width * count, height)
+        _, axes = pyplot.subplots(1, count, figsize=whole, layout="constrained")
         return list(axes)
     if isinstance(ax, Axes):
         figure, place = ax.figure, ax.get_subplotspec()

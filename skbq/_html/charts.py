@@ -111,11 +111,15 @@ class Series:
 
 @dataclass(frozen=True)
 class Guide:
-    """A dashed line across the chart, at one value of one axis."""
+    """A dashed line across the chart, at one value of one axis.
+
+    ``at_start`` says whether a label of a level line stands at its left end.
+    """
 
     value: float
     label: str
     is_vertical: bool = False
+    at_start: bool = False
 
 
 @dataclass(frozen=True)

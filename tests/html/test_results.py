@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from skbq import BinaryNeighbors, BinaryQuantizer, HeterogeneityProfiler
+from skbq._advisor.drift import compare_rows
 from skbq.exports import ENGINES, export
 from skbq.metrics import RankingFidelityScorer
 from skbq.metrics._fidelity_report import FidelityReport
@@ -60,6 +61,17 @@ def test_fidelity_report(X):
         "No prediction: why."
         in FidelityReport(report.fidelity, np.nan, "why")._repr_html_()
     )
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_drift(X, shift):
+    old, new = X[:150], X[150:] + np.float32(shift)
+    bits = np.concatenate([old, new]) > 0
+    rng = np.random.RandomState(0)
+    html = compare_rows(old, new, bits, 0.01, 199, rng)._repr_html_()
+    assert ("Drift: new rows do not fit" in html) == (shift > 0)
+    assert ("most changed" in html) == (shift > 0)
+    assert "against 150 old" in html
 
 
 @pytest.mark.parametrize("engine", ENGINES)
