@@ -17,6 +17,8 @@ scan                kernel                  distance
                                             exact distances
 ==================  ======================  =====================================
 
+The scans by tables also search inverted lists, each list for the queries that probe it.
+
 A query's results do not depend on other queries, on threads, or on how queries are
 cut. Where rows are cut, put the results of the parts side by side, with the parts'
 first rows added, and sort by (distance, row).
@@ -32,6 +34,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from .exact_distances import Bounds, Queries
+from .inverted_lists import ListedRows, Pairs, scan_lists_bounded, scan_lists_exact
 from .memory import aligned_copy, read_only
 from .mixed_depths import fill_tables
 from .popcount import scan_planes, scan_words
@@ -110,6 +113,25 @@ class Scan(Protocol):
         """
 
 
+class ListScan(Scan, Protocol):
+    """A scan that also searches inverted lists."""
+
+    def run_lists(
+        self, listed: ListedRows, pairs: Pairs, allowed: Allowed, found: Found
+    ) -> None:
+        """Search the lists that queries probe.
+
+        Parameters
+        ----------
+        listed : ListedRows
+        pairs : Pairs
+        allowed : Allowed
+            By the numbers of rows.
+        found : Found
+            Changed; not sorted, for other rows to be searched as well.
+        """
+
+
 @dataclass(frozen=True)
 class PopcountScan:
     """Distances that are ``cost`` times the number of bits that differ.
@@ -148,10 +170,28 @@ class TableScan:
 
     def run(self, rows: slice, allowed: Allowed, found: Found) -> None:
         """Search a slice of the rows."""
-        group = 255 // max(1, int(self.tables.max())) // 2 * 2
-        scan_exact(
-            self.codes[rows], self.bits, self.tables, self.which, group, allowed, found
+        codes, which = self.codes[rows], self.which
+        scan_exact(codes, self.bits, self.tables, which, self._group, allowed, found)
+
+    def run_lists(
+        self, listed: ListedRows, pairs: Pairs, allowed: Allowed, found: Found
+    ) -> None:
+        """Search the lists that queries probe."""
+        scan_lists_exact(
+            self.codes,
+            self.bits,
+            self.tables,
+            self.which,
+            self._group,
+            listed,
+            pairs,
+            allowed,
+            found,
         )
+
+    @property
+    def _group(self) -> int:
+        return 255 // max(1, int(self.tables.max())) // 2 * 2
 
 
 @dataclass(frozen=True)
@@ -182,6 +222,23 @@ class BoundedScan:
             found,
         )
 
+    def run_lists(
+        self, listed: ListedRows, pairs: Pairs, allowed: Allowed, found: Found
+    ) -> None:
+        """Search the lists that queries probe."""
+        scan_lists_bounded(
+            self.codes,
+            self.bits,
+            self.tables,
+            ROUNDED_GROUP,
+            self.bounds,
+            self.queries,
+            listed,
+            pairs,
+            allowed,
+            found,
+        )
+
 
 def count_queries(codes: np.ndarray, *, by_nibble: bool = False) -> int:
     """Return how many queries of such codes to scan at a time: their tables fit."""
@@ -192,7 +249,10 @@ def count_queries(codes: np.ndarray, *, by_nibble: bool = False) -> int:
 
 
 def between_codes(
-    codes: np.ndarray, queries: np.ndarray, costs: Sequence[float], n_features: int
+    codes: np.ndarray,
+    queries: np.ndarray,
+    costs: Sequence[float],
+    n_features: int,
 ) -> Scan:
     """Distances between codes: the sum over coordinates of what a pair costs.
 
@@ -213,34 +273,54 @@ def between_codes(
     of ``costs`` in float64, so that rows with equal counts tie.
     """
     bits = codes.dtype.itemsize
-    columns = np.asarray(costs, np.float64)
-    six = columns if bits == 2 else np.array([columns[0], 0, 0, columns[1], 0, 0])
+    unit, multiples = _common_unit(_six_costs(costs, bits), n_features)
+    cost_of_bit = 0 if multiples is None else _cost_of_differing_bit(multiples, bits)
+    if multiples is None or cost_of_bit <= 0:
+        return tables_between_codes(codes, queries, costs, n_features)
+    constant = -n_features * multiples[0]
+    units = WholeUnits(unit, constant, n_features * max(multiples))
+    return PopcountScan(_as_bytes(codes), _as_bytes(queries), cost_of_bit, units)
+
+
+def tables_between_codes(
+    codes: np.ndarray, queries: np.ndarray, costs: Sequence[float], n_features: int
+) -> ListScan:
+    """Do the same as ``between_codes`` by tables, with which lists are searched."""
+    bits = codes.dtype.itemsize
+    six = _six_costs(costs, bits)
     rows, query_bytes = _as_bytes(codes), _as_bytes(queries)
     padding = count_lines(rows.shape[1], bits) * len(LINES[bits][0]) - n_features
-    unit, multiples = _common_unit(tuple(six), n_features)
+    unit, multiples = _common_unit(six, n_features)
     if multiples is None:
-        tables, bounds = _rounded_costs(tuple(six), bits, _numbers(query_bytes, bits))
+        tables, bounds = _rounded_costs(six, bits, _numbers(query_bytes, bits))
         bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
         return BoundedScan(
             rows,
             bits,
             tables,
             Bounds(bounds, _NO_FLOATS, _NO_FLOATS, 1),
-            Queries(_NO_VALUES, _NO_LEVELS, _NO_COSTS, query_bytes, six, n_features),
+            Queries(
+                _NO_VALUES,
+                _NO_LEVELS,
+                _NO_COSTS,
+                query_bytes,
+                np.array(six),
+                n_features,
+            ),
         )
-    largest = n_features * max(multiples)
-    cost_of_bit = _cost_of_differing_bit(multiples, bits)
-    if cost_of_bit > 0:
-        constant = -n_features * multiples[0]
-        units = WholeUnits(unit, constant, largest)
-        return PopcountScan(rows, query_bytes, cost_of_bit, units)
     return TableScan(
         rows,
         bits,
         _exact_tables(multiples, bits),
         read_only(_numbers(query_bytes, bits)),
-        WholeUnits(unit, padding * multiples[0], largest),
+        WholeUnits(unit, padding * multiples[0], n_features * max(multiples)),
     )
+
+
+def _six_costs(costs: Sequence[float], bits: int) -> tuple[float, ...]:
+    """Return the costs of two bits, of which those of one bit are a part."""
+    six = costs if bits == 2 else (costs[0], 0, 0, costs[1], 0, 0)
+    return tuple(float(cost) for cost in six)
 
 
 def _cost_of_differing_bit(costs: Sequence[int], bits: int) -> int:
@@ -257,7 +337,7 @@ def from_vectors(
     offset: np.ndarray,
     scale: np.ndarray,
     least: np.ndarray,
-) -> Scan:
+) -> ListScan:
     """Distances of float queries: ``offset + scale * <query, values of the code>``.
 
     Parameters
@@ -302,7 +382,7 @@ def from_vectors_by_nibble(
     offset: np.ndarray,
     scale: np.ndarray,
     least: np.ndarray,
-) -> Scan:
+) -> ListScan:
     """Distances of float queries to codes of mixed depth, as ``from_vectors``.
 
     Parameters

@@ -13,12 +13,14 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from .._kernels.dispatch import (
+    ListScan,
     NibbleValues,
     Scan,
     between_codes,
     count_queries,
     from_vectors,
     from_vectors_by_nibble,
+    tables_between_codes,
 )
 from .._kernels.memory import read_only
 from .._kernels.mixed_depths import square_norms
@@ -80,6 +82,9 @@ class Comparison(Protocol):
     def scan(self, queries: slice) -> Scan:
         """Make the tables of some queries, to scan any rows with."""
 
+    def list_scan(self, queries: slice) -> ListScan:
+        """Do the same, to scan inverted lists with."""
+
 
 @dataclass(frozen=True)
 class CodeComparison:
@@ -98,6 +103,12 @@ class CodeComparison:
         codes = self.codes
         costs = _costs(codes, self.code_metric)
         return between_codes(codes, self.queries[queries], costs, codes.n_features)
+
+    def list_scan(self, queries: slice) -> ListScan:
+        """Do the same, to scan inverted lists with."""
+        codes, d = self.codes, self.codes.n_features
+        costs = _costs(codes, self.code_metric)
+        return tables_between_codes(codes, self.queries[queries], costs, d)
 
 
 @dataclass(frozen=True)
@@ -124,7 +135,7 @@ class EstimateComparison:
     def n_queries(self) -> int:
         return len(self.queries)
 
-    def scan(self, queries: slice) -> Scan:
+    def scan(self, queries: slice) -> ListScan:
         """Make the tables of some queries."""
         y = self.queries[queries]
         least = np.full(len(y), -np.inf) if self.least is None else self.least[queries]
@@ -137,26 +148,35 @@ class EstimateComparison:
         levels = None if layout is None else layout.levels
         return from_vectors(codes, y, levels, self.offset, self.scale, least)
 
+    list_scan = scan
 
-def compare_directions(codes: CodeArray, queries: CodeArray) -> EstimateComparison:
-    """Compare codes of mixed depth: 1 - the cosine between their values."""
-    y = queries.unpack()
-    y /= np.sqrt(np.square(y, dtype=np.float64).sum(axis=1, keepdims=True))
+
+def scale_directions(codes: CodeArray) -> np.ndarray:
+    """Return the scales of :func:`compare_directions`, float32 of (n_rows,)."""
     norms = np.empty(len(codes))
     layout = codes.layout
     assert isinstance(layout, MixedDepths)
     coordinates, values = layout.line_coordinates, layout.line_values
     square_norms(read_only(codes), read_only(coordinates), read_only(values), norms)
+    return (-1 / np.sqrt(norms)).astype(np.float32)
+
+
+def compare_directions(
+    codes: CodeArray, queries: CodeArray, scale: np.ndarray
+) -> EstimateComparison:
+    """Compare codes of mixed depth: 1 - the cosine between their values."""
+    y = queries.unpack()
+    y /= np.sqrt(np.square(y, dtype=np.float64).sum(axis=1, keepdims=True))
     return EstimateComparison(
         codes,
-        (-1 / np.sqrt(norms)).astype(np.float32),
+        scale,
         np.ones(len(codes), np.float32),
         y,
         np.zeros(len(y)),
     )
 
 
-def _count_queries(codes: CodeArray) -> int:
+def count_queries_of(codes: CodeArray) -> int:
     return count_queries(
         codes, by_nibble=isinstance(getattr(codes, "layout", None), MixedDepths)
     )
@@ -200,6 +220,14 @@ class Eligible(NamedTuple):
             inside = (rows.start <= given) & (given < rows.stop)
             left_out = np.where(inside, given - rows.start, -1)
         mask = _NO_MASK if self.mask is None else self.mask[rows].view(np.uint8)
+        return Allowed(read_only(left_out), read_only(mask))
+
+    def numbered(self, queries: slice) -> Allowed:
+        """Say the same of all rows, by their numbers."""
+        left_out = np.full(queries.stop - queries.start, -1)
+        if self.left_out is not None:
+            left_out = self.left_out[queries]
+        mask = _NO_MASK if self.mask is None else self.mask.view(np.uint8)
         return Allowed(read_only(left_out), read_only(mask))
 
     def block(self, rows: slice, queries: np.ndarray) -> "Eligible":
@@ -249,7 +277,7 @@ def nearest(
     def search(part: slice) -> Neighbors:
         blocks = [
             _merge(_nearest_in_parts(comparison, some, row_parts, k, eligible), k)
-            for some in _batches(part, _count_queries(comparison.codes))
+            for some in batches(part, count_queries_of(comparison.codes))
         ]
         return _stack(blocks)
 
@@ -276,7 +304,7 @@ def _nearest_in_parts(
     def search(part: slice) -> Neighbors:
         n = queries.stop - queries.start
         distances, rows = np.full((n, k), np.inf), np.full((n, k), -1)
-        found = _empty_heaps(distances, rows)
+        found = empty_heaps(distances, rows)
         scan.run(part, eligible.part(part, queries), found)
         if scan.units is not None:
             distances = scan.units.distances(distances)
@@ -287,7 +315,7 @@ def _nearest_in_parts(
     return run_threads(search, row_parts)
 
 
-def _empty_heaps(distances: np.ndarray, rows: np.ndarray) -> Found:
+def empty_heaps(distances: np.ndarray, rows: np.ndarray) -> Found:
     """Return heaps that fill C-ordered arrays of infinity and -1, (n_queries, k)."""
     n, k = rows.shape
     return Found(
@@ -338,10 +366,10 @@ def within(
     """
 
     def search(part: slice) -> list[NearRows]:
-        size = min(_QUERIES_WITHIN, _count_queries(comparison.codes))
+        size = min(_QUERIES_WITHIN, count_queries_of(comparison.codes))
         return [
             _within_radii(comparison, some, radii[some], eligible)
-            for some in _batches(part, size)
+            for some in batches(part, size)
         ]
 
     parts = map_slices(search, comparison.n_queries, n_jobs)
@@ -409,7 +437,7 @@ def _cut(
     return [slice(0, n_rows)], even_slices(n_queries, jobs)
 
 
-def _batches(queries: slice, size: int) -> Iterator[slice]:
+def batches(queries: slice, size: int) -> Iterator[slice]:
     """Cut queries so that the tables of a part have a bounded size."""
     for some in fixed_blocks(queries.stop - queries.start, size):
         yield slice(some.start + queries.start, some.stop + queries.start)
@@ -485,7 +513,7 @@ def rerank(
 
     def search(part: slice) -> None:
         some = read_only(candidates[part])
-        found = _empty_heaps(distances[part], rows[part])
+        found = empty_heaps(distances[part], rows[part])
         if stored is None:
             near = distances_of_pairs(vectors, y[part], some, metric)
             keep_nearest(near, some, found)

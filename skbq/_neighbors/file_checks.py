@@ -22,6 +22,8 @@ from .._quantization.rotation import RandomRotation
 from .._quantization.steps import split_quantizer
 from .._utils.typing import METRICS
 from ..codes import CodeArray, MixedDepths, check_levels, code_width
+from .calibration import is_curve
+from .inverted_lists import fit_together
 
 # A rule tells whether a value is right in an object of ``sizes``: "d" coordinates and,
 # in an index, "n" rows and so many "corrections" for each.
@@ -156,6 +158,15 @@ def _row_ids(value: object, sizes: Sizes) -> bool:
     return rising(ends, sizes) and (
         0 < len(ends) <= sizes["n"] and ends[-1] == len(text)
     )
+
+
+def _are_lists(value: object, sizes: Sizes) -> bool:
+    """Accept the arrays of inverted lists: see ``inverted_lists``."""
+    if not isinstance(value, tuple) or len(value) != 6:
+        return False
+    if not all(isinstance(part, np.ndarray) for part in value):
+        return False
+    return fit_together(value, sizes["values"], sizes["n"])
 
 
 def _true_or_false(value: np.ndarray) -> bool:
@@ -309,6 +320,8 @@ INDEX: dict[str, Rule] = {
     "_distortion": number(0),
     "_vectors": optional(array("f2 f4 f8 f12 f16 i1 i2 i4 i8", "n", "d")),
     "_ids": optional(_row_ids),
+    "_lists": _are_lists,
+    "_curve": lambda value, sizes: is_curve(value),
     "_removed": optional(array("b1", "n", check=_true_or_false)),
 }
 
@@ -364,11 +377,19 @@ def check_index(
     _check_parameters(kind, values)
     is_mixed = isinstance(codes.layout, MixedDepths)
     has_norms = learned["_metric"] == "inner_product" and not is_mixed
-    sizes = {"d": n_features, "n": len(codes), "corrections": 2 + has_norms}
+    assert codes.layout is not None
+    sizes = {
+        "d": n_features,
+        "n": len(codes),
+        "corrections": 2 + has_norms,
+        "values": codes.layout.n_values,
+    }
     _check_rules(learned, INDEX, sizes, name)
     coded = isinstance(learned.get("_corrections"), tuple)
     if coded != ("_correction_range" in learned):
         raise DamagedError("short corrections are not what they must be")
+    if ("_lists" in learned) != ("_curve" in learned):
+        raise DamagedError(f"parts of a {name} do not belong together")
     if quantizer is None:
         if learned.get("_corrections") is not None or learned["_vectors"] is not None:
             raise DamagedError("vectors are kept, but no quantizer")

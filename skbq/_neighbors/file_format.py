@@ -17,7 +17,8 @@ array is ``{"dtype", "shape", "offset", "crc32"}``, its data in C order. ``state
 an array by its place in that list: ``{"array": 3}``. Nothing in a file is executed.
 
 Version 2 may hold codes of mixed depth and short corrections, and refer to vectors in
-another file. All else is still written as version 1, for earlier skbq to read.
+another file; version 3 inverted lists, whose codes stand list after list. All else is
+still written as version 1, for earlier skbq to read.
 """
 
 import json
@@ -37,8 +38,8 @@ import numpy as np
 from .._utils.typing import JSON
 
 _MAGIC = b"SKBQ\0\0\0\0"
-_VERSION = 2
-_FIRST_VERSION = 1
+_VERSION = 3
+FIRST_VERSION, SECOND_VERSION, LISTS_VERSION = 1, 2, 3
 _PREFIX = struct.Struct("<8sIIQ")
 _ALIGNMENT = 64
 # Types of arrays, as numpy writes them.
@@ -75,7 +76,7 @@ def write_file(
     state: Mapping[str, JSON],
     arrays: list[np.ndarray],
     *,
-    newer: bool = False,
+    version: int = FIRST_VERSION,
 ) -> None:
     """Write a file beside its place and move it there once it is whole.
 
@@ -85,10 +86,9 @@ def write_file(
     state : JSON-like
     arrays : list of ndarray
         Numbers of any type.
-    newer : bool, default=False
-        Whether the state holds what version 2 has over version 1.
+    version : int, default=1
+        The earliest version that reads the file as it is meant.
     """
-    version = _VERSION if newer else _FIRST_VERSION
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"There is no folder {path.parent} to write to.")

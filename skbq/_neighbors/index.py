@@ -2,7 +2,9 @@
 
 import os
 import warnings
-from numbers import Real
+from inspect import signature
+from math import ceil
+from numbers import Integral, Real
 from typing import Literal, Self, get_args, overload
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from .._quantization.quantizers import TwoBitQuantizer
@@ -17,25 +20,54 @@ from .._quantization.steps import rows_learned_from, split_quantizer
 from .._utils.params import check_int, check_n_jobs, check_option, check_real
 from .._utils.typing import (
     METRICS,
+    Algorithm,
     CodeMetric,
     GraphMode,
     Metric,
     Oversampling,
     Query,
+    RandomState,
     VectorQuantizer,
     VectorsLike,
 )
 from .._utils.validation import DocLinkMixin, check_lengths, check_vectors
 from ..codes import CodeArray, MixedDepths, OneBit, describe_codes, is_codes
+from .calibration import (
+    CALIBRATION_ROWS,
+    FEWEST_NEIGHBORS,
+    ProbeCurve,
+    describe_lack_of_structure,
+    pack_curve,
+    unpack_curve,
+)
 from .encoding import EncodedRows, Encoder, fit_encode
 from .float_queries import CorrectionKind, Corrections
 from .index_search import IndexSearch
 from .indexed_rows import IndexedRows
+from .inverted_lists import (
+    Lists,
+    choose_n_lists,
+    learn_lists,
+    pack_lists,
+    unpack_lists,
+)
+from .list_search import Probes
 from .state import Attributes, IndexState, read_index, write_index
 from .vector_files import VectorFile
 
 _CODE_METRICS = get_args(CodeMetric)
 _SAVED_VECTORS = ["copy", "refer"]
+_ALGORITHMS = get_args(Algorithm)
+# Fewer rows are compared one and all where ``algorithm="auto"``.
+_ROWS_FOR_LISTS = 100_000
+# Parameters of lists: files without lists do not name them, for earlier skbq to read.
+_LIST_PARAMETERS = (
+    "algorithm",
+    "n_lists",
+    "n_probes",
+    "target_recall",
+    "random_state",
+)
 # A quantizer that learned from fewer rows is warned about as rows are added to it:
 # thresholds learned from a handful of rows lose recall for all rows that follow.
 _FEW_ROWS = 10
@@ -97,6 +129,24 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         codes alone, which find fewer neighbors.
     n_jobs : int, default=None
         Number of threads over queries, as in scikit-learn.
+    algorithm : {"brute", "ivf", "auto"}, default="brute"
+        "brute" compares all rows. "ivf", an inverted file, stores rows whose codes
+        are alike in lists, and compares the rows of the lists nearest to a query:
+        most neighbors in a fraction of the time. "auto" is "ivf" from 100,000 rows
+        on, where lists separate them.
+    n_lists : int or "auto", default="auto"
+        About how many lists "ivf" makes; "auto" is four times the square root of the
+        number of rows, with 64 rows or more in each.
+    n_probes : int, float or "auto", default="auto"
+        How many lists a query probes: an int is a number of lists, a float in (0, 1]
+        the share of the rows in them. "auto" is the smallest number that finds
+        ``target_recall``. All may be changed after fit.
+    target_recall : float, default=0.95
+        Share of the neighbors that brute force gives, in (0, 1], that
+        ``n_probes="auto"`` is sure to find for rows like the fitted ones.
+    random_state : int, RandomState instance or None, default=None
+        Draws the rows that lists learn from and the queries that recall is measured
+        with. Lists are the same for an int, whatever the machine.
 
     Attributes
     ----------
@@ -104,10 +154,21 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         The codes that are searched.
     quantizer_ : estimator or None
         The fitted quantizer; None if codes were given.
+    n_lists_ : int
+        Number of lists. This and what follows is there only of rows in lists.
+    list_sizes_ : ndarray of shape (n_lists_,), dtype int64
+        Number of rows in each.
+    n_probes_ : int or float
+        Number of lists that a query probes, or the share of rows in them.
+    probe_curve_ : ProbeCurve
+        Recall by number of lists, measured at fit or by :meth:`calibrate`: arrays
+        ``n_probes`` and ``share`` (of the rows that are compared), and ``recall``, an
+        estimate with its interval for each. ``print`` shows it as a table.
     bytes_per_row_ : int
         Memory for each row: its code and, with ``query="vectors"``, 3 bytes of
         corrections. Under "inner_product" codes of one or two bits have 2 bytes more
-        for the error bound. With ``corrections="exact"`` 8 bytes, or 12.
+        for the error bound. With ``corrections="exact"`` 8 bytes, or 12. Of rows in
+        lists also their share of these.
     vector_bytes_per_row_ : int
         Memory for each row of the vectors kept for reranking; 0 if none are.
     n_samples_fit_ : int
@@ -130,6 +191,13 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     The quantizer learns from all rows, or from a random sample of them (always the
     same) where they are more than 131,072 or hold more than 2^24 numbers.
+
+    With ``algorithm="ivf"`` a query probes lists in an order of its own, and goes on
+    to further ones while fewer rows count than are wanted, as where a mask leaves few.
+    With all lists probed the answer is that of brute force. Radius searches always
+    compare all rows. Recall is measured at fit with 256 rows as queries, each left out;
+    queries that are unlike the rows find fewer neighbors, which :meth:`calibrate`
+    measures. Rows that are added go to the nearest list; the lists stay as they are.
 
     Equal distances go to the lower row, whatever the batch, the order or ``n_jobs``.
 
@@ -177,6 +245,11 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         oversampling: Oversampling = None,
         corrections: bool | Literal["exact"] = True,
         n_jobs: int | None = None,
+        algorithm: Algorithm = "brute",
+        n_lists: int | Literal["auto"] = "auto",
+        n_probes: float | Literal["auto"] = "auto",
+        target_recall: float = 0.95,
+        random_state: RandomState = None,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.radius = radius
@@ -187,6 +260,11 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self.oversampling = oversampling
         self.corrections = corrections
         self.n_jobs = n_jobs
+        self.algorithm = algorithm
+        self.n_lists = n_lists
+        self.n_probes = n_probes
+        self.target_recall = target_recall
+        self.random_state = random_state
 
     # Fitting.
 
@@ -213,7 +291,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self : object
         """
         self._check_parameters()
-        self.__dict__.pop("_ids", None)  # of the rows of a file
+        for name in ("_ids", "_curve"):  # of the rows of a file; of former lists
+            self.__dict__.pop(name, None)
         if is_codes(X):
             self._check_codes_make_sense()
             _refuse_no_codes(X)
@@ -240,6 +319,68 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             kept = None if self._reranks(vectors=True) is None else X
             self._rows = IndexedRows(codes, corrections, kept)
         self._metric = self.metric
+        if self._wants_lists():
+            self._make_lists(X)
+        return self
+
+    def _wants_lists(self) -> bool:
+        if self.algorithm == "auto":
+            is_large = len(self._rows) >= _ROWS_FOR_LISTS
+            return is_large and self.oversampling != "bound"
+        return self.algorithm == "ivf"
+
+    def _make_lists(self, X: np.ndarray) -> None:
+        """Put the fitted rows into lists, and measure how many must be probed."""
+        random_state = check_random_state(self.random_state)
+        n = len(self._rows)
+        n_lists = choose_n_lists(n) if self.n_lists == "auto" else self.n_lists
+        lists = learn_lists(
+            self._rows.codes, min(n_lists, n), random_state, self.n_jobs
+        )
+        self._rows = self._rows.in_lists(lists)
+        own = np.sort(random_state.permutation(n)[:CALIBRATION_ROWS])
+        self._measure_probes(X[own], own)
+        if self.n_probes != "auto":
+            return
+        lack = describe_lack_of_structure(self._curve, self.target_recall)
+        if lack is not None and self.algorithm == "auto":
+            self._rows = self._rows.without_lists()
+            del self._curve
+        elif lack is not None:
+            warnings.warn(lack, UserWarning, stacklevel=3)
+
+    def _measure_probes(self, X: np.ndarray, own: np.ndarray | None = None) -> None:
+        n = self.n_samples_fit_ - self._rows.n_removed - (own is not None)
+        k = min(max(self.n_neighbors, FEWEST_NEIGHBORS), n)
+        mask = self._rows.mask(None)
+        self._curve = self._search.measure_probes(X, max(k, 1), mask, own)
+
+    def calibrate(self, X: VectorsLike) -> Self:
+        """Measure recall by the number of lists probed, with queries of your own.
+
+        At :meth:`fit` rows are the queries. Real queries can be unlike them, and then
+        find fewer neighbors in as many lists: this measures how many lists they need.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_queries, n_features) or CodeArray
+            Queries as for :meth:`kneighbors`, a few hundred of them; not indexed rows,
+            which would find themselves.
+
+        Returns
+        -------
+        self : object
+            With a new ``probe_curve_``, which ``n_probes="auto"`` goes by.
+        """
+        self._check_ready()
+        self._lists_or_refuse("calibrate")
+        queries = self._check_queries(X)
+        assert queries is not None
+        self._measure_probes(queries)
+        if self.n_probes == "auto":
+            lack = describe_lack_of_structure(self._curve, self.target_recall)
+            if lack is not None:
+                warnings.warn(lack, UserWarning, stacklevel=2)
         return self
 
     def partial_fit(self, X: VectorsLike, y: object = None) -> Self:
@@ -268,7 +409,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self._check_ready()
         if self.quantizer_ is None:
             encoded = EncodedRows(self._check_codes(X), None)
-            self._rows = self._rows.with_added(encoded, None)
+            self._rows = self._rows.with_added(encoded, None, n_jobs=self.n_jobs)
             return self
         X = check_vectors(self, X, reset=False)
         check_lengths(X, self.metric)
@@ -279,7 +420,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             like=kept,
             n_jobs=self.n_jobs,
         )
-        rows = self._rows.with_added(encoded, X)
+        rows = self._rows.with_added(encoded, X, n_jobs=self.n_jobs)
         self._check_bound(rows.codes, rows.corrections)
         self._rows = rows
         return self
@@ -326,8 +467,55 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     @property
     def codes_(self) -> CodeArray:
-        """The codes that are searched."""
-        return self._rows.codes
+        """The codes that are searched, in the order of rows."""
+        rows = self._rows
+        return rows.codes if rows.lists is None else rows.codes_of(slice(None))
+
+    def _lists_or_refuse(self, name: str) -> Lists:
+        """Return the lists, or say by which parameter there are some."""
+        lists = self._rows.lists if hasattr(self, "_rows") else None
+        if lists is None:
+            raise AttributeError(
+                f"{name} is there only of rows in lists: set algorithm='ivf' and fit."
+            )
+        return lists
+
+    @property
+    def n_lists_(self) -> int:
+        """Number of lists."""
+        return len(self._lists_or_refuse("n_lists_"))
+
+    @property
+    def list_sizes_(self) -> np.ndarray:
+        """Number of rows in each list."""
+        return self._lists_or_refuse("list_sizes_").sizes
+
+    @property
+    def probe_curve_(self) -> ProbeCurve:
+        """Recall by number of lists."""
+        self._lists_or_refuse("probe_curve_")
+        return self._curve
+
+    @property
+    def n_probes_(self) -> int | float:
+        """Number of lists that a query probes, or the share of rows in them."""
+        lists = self._lists_or_refuse("n_probes_")
+        if self.n_probes == "auto":
+            return int(self._curve.n_probes[self._curve.find(self.target_recall)])
+        if isinstance(self.n_probes, Integral):
+            return min(int(self.n_probes), len(lists))
+        return float(self.n_probes)
+
+    @property
+    def _probes(self) -> Probes | None:
+        """Which lists a query probes; None: all."""
+        lists = self._rows.lists
+        if lists is None or self.algorithm == "brute" or not hasattr(self, "_curve"):
+            return None
+        n = self.n_probes_
+        if isinstance(n, int):
+            return None if n == len(lists) else Probes(n)
+        return None if n == 1 else Probes(len(lists), ceil(n * lists.n_rows))
 
     @property
     def n_samples_fit_(self) -> int:
@@ -412,6 +600,12 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             del attributes["corrections"]  # the default, which earlier versions lack
         if vectors == "refer" and rows.vectors is not None:
             attributes["_vectors"] = VectorFile.of(rows.vectors)
+        if rows.lists is not None:
+            attributes["_lists"] = pack_lists(rows.lists)
+            attributes["_curve"] = pack_curve(self._curve)
+        elif all(attributes[name] == _default(name) for name in _LIST_PARAMETERS):
+            for name in _LIST_PARAMETERS:
+                del attributes[name]
         kept = rows.corrections
         if kept is not None:
             exact = kept.kind in ("exact", "float16")
@@ -743,7 +937,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     def _code_metric(self) -> str:
         if self.code_metric != "auto":
             return self.code_metric
-        return "hamming" if isinstance(self.codes_.layout, OneBit) else "dot"
+        return "hamming" if isinstance(self._rows.codes.layout, OneBit) else "dot"
 
     @property
     def _search(self) -> IndexSearch:
@@ -755,6 +949,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             self._code_metric,
             self._reranks(vectors=self.quantizer_ is not None),
             self.n_jobs,
+            self._probes,
         )
 
     # What comes in.
@@ -780,11 +975,27 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         if not isinstance(self.corrections, bool):
             given = self.corrections
             check_option(given, "corrections", self, ["exact"], "True or False")
+        self._check_list_parameters()
         if self.quantizer is not None and not hasattr(self.quantizer, "transform"):
             raise TypeError(
                 "The 'quantizer' parameter of BinaryNeighbors must be an estimator "
                 "that turns vectors into codes, such as TwoBitQuantizer(), or a "
                 f"Pipeline that ends in one. Got {self.quantizer!r} instead."
+            )
+
+    def _check_list_parameters(self) -> None:
+        check_option(self.algorithm, "algorithm", self, _ALGORITHMS)
+        if self.n_lists != "auto":
+            check_number(self.n_lists, "n_lists", self)
+        if self.n_probes != "auto":
+            check_number(self.n_probes, "n_probes", self, may_be_share=True)
+        check_real(
+            self.target_recall, "target_recall", self, low=0, high=1, closed_low=False
+        )
+        if self.algorithm == "ivf" and self.oversampling == "bound":
+            raise ValueError(
+                "oversampling='bound' looks for all rows that may be near enough, in "
+                "all lists. Use algorithm='brute', or oversampling=4."
             )
 
     def _check_codes_make_sense(self) -> None:
@@ -827,8 +1038,13 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 f"metric={self.metric!r} was set after fit, whose codes stand for "
                 f"{self._metric!r}. Fit again."
             )
-        self._check_bound(self.codes_, self._rows.corrections)
-        _refuse_code_metric(self.codes_, self.code_metric)
+        codes = self._rows.codes
+        self._check_bound(codes, self._rows.corrections)
+        _refuse_code_metric(codes, self.code_metric)
+        if self.algorithm == "ivf" and self._rows.lists is None:
+            raise ValueError(
+                "algorithm='ivf' was set after fit, which made no lists. Fit again."
+            )
 
     def _check_kept_corrections(self) -> None:
         kept, wanted = self._rows.corrections, self._correction_kind
@@ -894,7 +1110,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             )
         kept = self._rows.corrections
         self._refuse_no_corrections("return_bound=True")
-        _refuse_mixed_depths(self.codes_, "return_bound=True")
+        _refuse_mixed_depths(self._rows.codes, "return_bound=True")
         _refuse_distortion(kept, self.metric, "return_bound=True")
 
     def _check_queries(self, X: VectorsLike | None) -> np.ndarray | None:
@@ -921,8 +1137,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
                 f"wrapped by skbq.as_codes(X, n_features={self.n_features_in_}). "
                 f"Got {type(X).__name__} instead."
             )
-        if X.layout != self.codes_.layout:
-            mine, theirs = describe_codes(self.codes_), describe_codes(X)
+        codes = self._rows.codes
+        if X.layout != codes.layout:
+            mine, theirs = describe_codes(codes), describe_codes(X)
             theirs += " with other levels or scales" * (mine == theirs)
             raise ValueError(
                 f"X holds {theirs}, but {type(self).__name__} was fitted on {mine}. "
@@ -986,6 +1203,27 @@ def _refuse_code_metric(codes: CodeArray, code_metric: str) -> None:
         )
 
 
+def _default(name: str) -> object:
+    return signature(BinaryNeighbors).parameters[name].default
+
+
+def check_number(
+    value: object, name: str, owner: object, *, may_be_share: bool = False
+) -> None:
+    """Refuse what is neither "auto" nor a number of lists, or a share of rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if isinstance(value, str):
+        check_option(value, name, owner, ["auto"], "a number")
+    if may_be_share and isinstance(value, Real) and not isinstance(value, Integral):
+        check_real(value, name, owner, low=0, high=1, closed_low=False)
+    else:
+        check_int(value, name, owner, low=1)
+
+
 def _refuse_no_codes(X: CodeArray) -> None:
     if len(X) == 0:
         raise ValueError(
@@ -1037,7 +1275,11 @@ def _take_rows(codes: CodeArray, attributes: Attributes) -> IndexedRows:
             _, last = split_quantizer(attributes["quantizer_"])
             last._correction_range = ranges  # for indexes that share it
     vectors, removed = attributes.pop("_vectors"), attributes.pop("_removed")
-    return IndexedRows(codes, corrections, vectors, removed)
+    packed = attributes.pop("_lists", None)
+    lists = None if packed is None else unpack_lists(packed, codes)
+    if "_curve" in attributes:
+        attributes["_curve"] = unpack_curve(attributes["_curve"])
+    return IndexedRows(codes, corrections, vectors, removed, lists)
 
 
 def _ragged(parts: list[np.ndarray]) -> np.ndarray:

@@ -5,7 +5,7 @@ Queries are taken block by block, so that what is computed of them fits scikit-l
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import NamedTuple
 
@@ -25,9 +25,11 @@ from .brute_force import (
     join_near_rows,
     nearest,
     rerank,
+    scale_directions,
     sort_neighbors,
     within,
 )
+from .calibration import ProbeCurve, measure_curve
 from .encoding import Encoder
 from .float_queries import (
     CenteredQueries,
@@ -38,6 +40,8 @@ from .float_queries import (
     start_estimates,
 )
 from .indexed_rows import IndexedRows
+from .inverted_lists import whole_values
+from .list_search import Probes, nearest_in_lists
 
 # The factor of the error bound that belongs to a query is rounded up by at most this
 # share: queries of equal reach are scanned together.
@@ -53,10 +57,14 @@ _BOUND_BYTES = 96
 
 
 class FirstStage(NamedTuple):
-    """What is scanned; of float queries also what the distances found lack."""
+    """What is scanned.
+
+    Of float queries also what the distances found lack; of codes the queries' codes.
+    """
 
     comparison: Comparison
     constants: np.ndarray | None
+    codes: CodeArray | None
 
 
 class Queries(NamedTuple):
@@ -77,6 +85,8 @@ class IndexSearch:
         None where codes were given.
     metric, query, code_metric, oversampling, n_jobs
         As for ``BinaryNeighbors``; "auto" is decided.
+    probes : Probes or None
+        The lists that a query probes, of rows in lists; None: all.
     """
 
     rows: IndexedRows
@@ -86,6 +96,7 @@ class IndexSearch:
     code_metric: str
     oversampling: float | str | None
     n_jobs: int | None
+    probes: Probes | None = None
 
     def kneighbors(
         self,
@@ -123,6 +134,35 @@ class IndexSearch:
             found.rows[self.rows.removed] = -1
         return found
 
+    def measure_probes(
+        self,
+        X: np.ndarray,
+        k: int,
+        mask: np.ndarray | None,
+        own: np.ndarray | None = None,
+    ) -> ProbeCurve:
+        """Measure what share of the k nearest rows is in the lists probed.
+
+        Parameters
+        ----------
+        X : ndarray or CodeArray
+            Queries that were checked.
+        k : int
+        mask : ndarray of shape (n_rows,), dtype bool, or None
+        own : int64 array of shape (n_queries,), default=None
+            Rows that the queries are and that are left out; None: other vectors.
+        """
+        everywhere = replace(self, probes=None)
+        rows, values = np.empty((len(X), k), np.int64), []
+        depth = self._depth(k)
+        assert self.rows.lists is not None
+        for some in self._blocks(X, _CANDIDATE_BYTES * depth):
+            queries = self._queries(X, some)
+            eligible = Eligible(None if own is None else own[some], mask)
+            rows[some] = everywhere._nearest(queries, k, depth, eligible, False).rows
+            values.append(whole_values(self._encode(queries)))
+        return measure_curve(self.rows.lists, np.concatenate(values), rows)
+
     def radius_neighbors(
         self, X: np.ndarray | None, radius: float, mask: np.ndarray | None
     ) -> NearRows:
@@ -145,9 +185,10 @@ class IndexSearch:
         row_bytes = _BOUND_BYTES + 4 * codes.itemsize * codes.shape[1]
         for some in self._blocks(X, row_bytes * rows.shape[1]):
             y = self._center(self._queries(X, some)).values
-            deviation = self._deviation(rows[some].ravel()).reshape(rows[some].shape)
+            places = self.rows.places_of(rows[some].ravel())
+            deviation = self._deviation(places).reshape(rows[some].shape)
             slack = error_reach(y)[:, np.newaxis] * deviation
-            _, off = self._corrections.of(rows[some].ravel()).rounding()
+            _, off = self._corrections.of(places).rounding()
             slack += np.broadcast_to(off, slack.size).reshape(slack.shape)
             start = start_estimates(found[some], self.metric, unit) - slack
             bounds[some] = finish_estimates(start, 0.0, self.metric, unit)
@@ -222,7 +263,7 @@ class IndexSearch:
         if X is None:
             vectors = self.rows.vectors
             kept = None if vectors is None else vectors[some]
-            return Queries(kept, self.rows.codes[some])
+            return Queries(kept, self.rows.codes_of(some))
         if self.encoder is None:
             assert isinstance(X, CodeArray)
             return Queries(None, X[some])
@@ -240,14 +281,26 @@ class IndexSearch:
         codes = self.rows.codes
         if self.query == "codes":
             compared = self._encode(queries)
+            comparison: Comparison
             if isinstance(codes.layout, MixedDepths):
-                return FirstStage(compare_directions(codes, compared), None)
-            return FirstStage(CodeComparison(codes, compared, self.code_metric), None)
+                is_listed = self.rows.lists is not None  # few rows are read
+                scales = (
+                    self.rows.direction_scales if is_listed else scale_directions(codes)
+                )
+                comparison = compare_directions(codes, compared, scales)
+            else:
+                comparison = CodeComparison(codes, compared, self.code_metric)
+            return FirstStage(comparison, None, compared)
         y, constants = self._center(queries)
         least = -constants if clip or self.metric == "euclidean" else None
-        scale, offset = self._corrections.decoded(codes)
+        is_listed = self.rows.lists is not None  # few rows are read
+        scale, offset = (
+            self.rows.decoded_corrections
+            if is_listed
+            else self._corrections.decoded(codes)
+        )
         comparison = EstimateComparison(codes, scale, offset, y, least)
-        return FirstStage(comparison, constants)
+        return FirstStage(comparison, constants, None)
 
     def _encode(self, queries: Queries) -> CodeArray:
         if queries.codes is not None:
@@ -273,7 +326,7 @@ class IndexSearch:
         self, queries: Queries, k: int, depth: int, eligible: Eligible, clip: bool
     ) -> Neighbors:
         stage = self._first_stage(queries, clip and self.oversampling is None)
-        found = nearest(stage.comparison, depth, eligible, n_jobs=self.n_jobs)
+        found = self._candidates(queries, stage, depth, eligible)
         if self.oversampling is None:
             return self._finish(found, stage.constants)
         best = self._rerank(queries, found.rows, k)
@@ -281,6 +334,21 @@ class IndexSearch:
             more = self._within_bound(stage, best.distances, eligible)
             best = self._rerank(queries, _unite(found.rows, more), k)
         return best
+
+    def _candidates(
+        self, queries: Queries, stage: FirstStage, depth: int, eligible: Eligible
+    ) -> Neighbors:
+        """Find the nearest rows by codes: of all rows, or of the lists probed."""
+        comparison, lists, n_jobs = stage.comparison, self.rows.lists, self.n_jobs
+        if lists is None:
+            return nearest(comparison, depth, eligible, n_jobs=n_jobs)
+        values = None
+        if self.probes is not None:
+            codes = self._encode(queries) if stage.codes is None else stage.codes
+            values = whole_values(codes)
+        return nearest_in_lists(
+            comparison, values, lists, self.probes, depth, eligible, n_jobs=n_jobs
+        )
 
     def _finish(self, found: Neighbors, constants: np.ndarray | None) -> Neighbors:
         """Add what estimated distances lack."""
@@ -310,10 +378,10 @@ class IndexSearch:
             return exact_within(
                 vectors, queries.vectors, metric, radius, eligible, n_jobs=n_jobs
             )
-        comparison, constants = self._first_stage(queries)
+        comparison, constants, _ = self._first_stage(queries)
         if constants is None:
             radii = np.full(comparison.n_queries, radius)
-            return within(comparison, radii, eligible, n_jobs=n_jobs)
+            return self._stored_within(comparison, radii, eligible)
         # A little farther, and then by the distance that users see.
         unit = self._corrections.unit
         with np.errstate(over="ignore"):
@@ -321,12 +389,35 @@ class IndexSearch:
         radii = np.full(len(constants), reach)
         if np.isfinite(reach):
             radii += _FLOAT64_ROUNDING * (abs(reach) + np.abs(constants)) - constants
-        near = within(comparison, radii, eligible, n_jobs=n_jobs)
+        near = self._stored_within(comparison, radii, eligible)
         for q, constant in enumerate(constants):
             distances = finish_estimates(near.distances[q], constant, self.metric, unit)
             inside = distances <= radius
             near.distances[q], near.rows[q] = distances[inside], near.rows[q][inside]
         return near
+
+    def _stored_within(
+        self, comparison: Comparison, radii: np.ndarray, eligible: Eligible
+    ) -> NearRows:
+        """Find all rows within radii, wherever they are stored, in order of rows."""
+        near = within(comparison, radii, self._at_places(eligible), n_jobs=self.n_jobs)
+        if self.rows.lists is None:
+            return near
+        for q, places in enumerate(near.rows):
+            rows = self.rows.rows_at(places)
+            order = np.argsort(rows)
+            near.distances[q], near.rows[q] = near.distances[q][order], rows[order]
+        return near
+
+    def _at_places(self, eligible: Eligible) -> Eligible:
+        """Say which rows count by where they are stored."""
+        if self.rows.lists is None:
+            return eligible
+        own, mask = eligible
+        return Eligible(
+            None if own is None else self.rows.places_of(own),
+            None if mask is None else mask[self.rows.rows_at(np.arange(len(mask)))],
+        )
 
     # The second stage of ``oversampling="bound"``.
 

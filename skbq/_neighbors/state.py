@@ -11,7 +11,14 @@ from sklearn.base import BaseEstimator
 from .._utils.typing import JSON
 from ..codes import CodeArray, MixedDepths, is_codes, with_layout, wrap_codes
 from .file_checks import CLASSES, DamagedError, check_estimator, check_index
-from .file_format import FileError, read_file, write_file
+from .file_format import (
+    FIRST_VERSION,
+    LISTS_VERSION,
+    SECOND_VERSION,
+    FileError,
+    read_file,
+    write_file,
+)
 from .vector_files import VectorFile
 
 # What an estimator learned and how it was made, by name: whatever files take.
@@ -196,4 +203,7 @@ def write_index(path: str | os.PathLike, kind: type, index: IndexState) -> None:
     }
     refers = isinstance(index.attributes.get("_vectors"), VectorFile)
     newer = "layout" in state or "_correction_range" in index.attributes or refers
-    write_file(path, state, arrays, newer=newer)
+    version = SECOND_VERSION if newer else FIRST_VERSION
+    if index.attributes.get("_lists") is not None:
+        version = LISTS_VERSION
+    write_file(path, state, arrays, version=version)

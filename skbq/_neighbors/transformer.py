@@ -9,11 +9,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils.typing import (
+    Algorithm,
     CodeMetric,
     GraphMode,
     Metric,
     Oversampling,
     Query,
+    RandomState,
     VectorQuantizer,
     VectorsLike,
 )
@@ -65,10 +67,15 @@ class BinaryNeighborsTransformer(
         As for :class:`BinaryNeighbors`.
     n_jobs : int, default=None
         As for :class:`BinaryNeighbors`.
+    algorithm, n_lists, n_probes, target_recall, random_state
+        As for :class:`BinaryNeighbors`: with ``algorithm="ivf"`` edges go to rows in
+        the lists that a row probes.
 
     Attributes
     ----------
     codes_, quantizer_, bytes_per_row_, vector_bytes_per_row_, n_samples_fit_
+        As for :class:`BinaryNeighbors`.
+    n_lists_, list_sizes_, n_probes_, probe_curve_
         As for :class:`BinaryNeighbors`.
     n_features_in_ : int
         Number of coordinates.
@@ -124,6 +131,11 @@ class BinaryNeighborsTransformer(
         oversampling: Oversampling | Literal["auto"] = "auto",
         corrections: bool | Literal["exact"] = True,
         n_jobs: int | None = None,
+        algorithm: Algorithm = "brute",
+        n_lists: int | Literal["auto"] = "auto",
+        n_probes: float | Literal["auto"] = "auto",
+        target_recall: float = 0.95,
+        random_state: RandomState = None,
     ) -> None:
         super().__init__(
             n_neighbors=n_neighbors,
@@ -135,6 +147,11 @@ class BinaryNeighborsTransformer(
             oversampling=oversampling,  # type: ignore[arg-type]
             corrections=corrections,
             n_jobs=n_jobs,
+            algorithm=algorithm,
+            n_lists=n_lists,
+            n_probes=n_probes,
+            target_recall=target_recall,
+            random_state=random_state,
         )
         self.mode = mode
         self.symmetric = symmetric

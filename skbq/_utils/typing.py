@@ -18,6 +18,8 @@ METRICS: tuple[Metric, ...] = get_args(Metric)
 # What is compared with the indexed codes, and how two codes are compared.
 Query = Literal["codes", "vectors"]
 CodeMetric = Literal["auto", "hamming", "penalty", "dot"]
+# Whether all rows are compared, or those in the nearest lists.
+Algorithm = Literal["brute", "ivf", "auto"]
 # What an edge of a graph weighs: 1, or its distance.
 GraphMode = Literal["connectivity", "distance"]
 # What each coordinate is compared with: numbers, or where they come from.

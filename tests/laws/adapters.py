@@ -84,6 +84,10 @@ class SkbqIndex:
         with config_context(working_memory=block or 1024):
             return index.kneighbors(_given(queries), k, mask=mask)
 
+    @property
+    def lists(self):
+        return self.index.n_lists_
+
     def within(self, queries, radius):
         """Distances and rows of all that are no farther, sorted by both."""
         found = self.index.radius_neighbors(_given(queries), radius, sort_results=True)
@@ -150,6 +154,9 @@ CODED = ALL | can("codes encode")
 ONE_BIT = can("one bit hamming own")
 
 
+# All lists are probed where a law does not say how many.
+IN_LISTS = {"algorithm": "ivf", "n_lists": 3, "n_probes": 10**6, "random_state": 0}
+
 SKBQ = [
     Skbq("1-bit codes", FLAT | ONE_BIT),
     Skbq("2-bit codes, hamming", FLAT | {"own"}, code_metric="hamming"),
@@ -212,6 +219,22 @@ SKBQ = [
         query="vectors",
         oversampling=1.5,
         metric="euclidean",
+    ),
+    Skbq("1-bit codes in lists", FLAT | ONE_BIT | {"probes"}, **IN_LISTS),
+    Skbq("2-bit codes in lists, dot", FLAT | {"probes"}, **IN_LISTS),
+    Skbq(
+        "2 bits in lists, float queries",
+        ALL - {"self"} | {"probes"},
+        query="vectors",
+        metric="euclidean",
+        **IN_LISTS,
+    ),
+    Skbq(
+        "1 bit in lists, reranked",
+        ALL | can("floats stages rerank scale free"),
+        quantizer=BinaryQuantizer(),
+        oversampling=2,
+        **IN_LISTS,
     ),
 ]
 

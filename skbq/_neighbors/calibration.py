@@ -1,0 +1,152 @@
+"""How many lists to probe: recall measured against that of all lists."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .._utils.estimate import Estimate, mean_estimate
+from .inverted_lists import Lists
+
+# Rows that are queries of a calibration, each left out.
+CALIBRATION_ROWS = 256
+# Neighbors whose recall is measured, at least: more are harder to find than fewer.
+FEWEST_NEIGHBORS = 10
+# Of the interval of recall.
+CONFIDENCE = 0.95
+# Numbers of lists that are looked at: each is so many times the one before.
+_STEP = 1.1
+# Where more than this share of the rows must be compared, lists do not pay.
+MOST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class ProbeCurve:
+    """Recall by the number of lists that are probed.
+
+    Attributes
+    ----------
+    n_probes : ndarray of shape (n_points,), dtype int64
+        Numbers of lists, ascending; the last one is that of all lists.
+    share : ndarray of shape (n_points,), dtype float64
+        Share of the rows that a query compares then, on average.
+    recall : tuple of Estimate
+        Share of the nearest rows, of those that brute force gives, that are in these
+        lists, with its interval.
+    n_queries : int
+        Number of queries that this was measured with.
+    n_neighbors : int
+        Number of nearest rows of each.
+    """
+
+    n_probes: np.ndarray
+    share: np.ndarray
+    recall: tuple[Estimate, ...]
+    n_queries: int
+    n_neighbors: int
+
+    def find(self, target_recall: float) -> int:
+        """Return the first point whose recall is sure to reach a target."""
+        low = np.array([estimate.low for estimate in self.recall])
+        return int(np.argmax(low >= target_recall))
+
+    def __str__(self) -> str:
+        lines = ["lists  rows compared  recall of brute force's neighbors"]
+        for n, share, recall in zip(
+            self.n_probes, self.share, self.recall, strict=True
+        ):
+            lines.append(f"{n:5d}  {share:13.2%}  {recall}")
+        return "\n".join(lines)
+
+
+def measure_curve(lists: Lists, values: np.ndarray, rows: np.ndarray) -> ProbeCurve:
+    """Measure recall at every number of lists.
+
+    Parameters
+    ----------
+    lists : Lists
+    values : int16 array of shape (n_queries, n_values)
+        Those of the queries' codes.
+    rows : int64 array of shape (n_queries, n_neighbors)
+        The nearest rows of each query among all; -1: fewer than so many count.
+
+    Returns
+    -------
+    curve : ProbeCurve
+
+    Notes
+    -----
+    A row that is among the k nearest of all is among the k nearest of the lists that
+    hold it. So one search of all lists gives recall at every number of lists.
+    """
+    n_queries, n_lists = len(values), len(lists)
+    order, _ = lists.rank(values, n_lists)
+    there = rows >= 0
+    probes_needed = np.empty(rows.shape, np.int64)
+    compared = np.empty((n_queries, n_lists))
+    numbers = lists.lists_of(np.maximum(rows, 0))
+    for q in range(n_queries):
+        place = np.empty(n_lists, np.int64)
+        place[order[q]] = np.arange(n_lists)
+        probes_needed[q] = place[numbers[q]] + 1
+        compared[q] = np.cumsum(lists.sizes[order[q]])
+    points = _points(n_lists)
+    recalls = []
+    for n in points:
+        inside = np.where(there, probes_needed <= n, False).sum(axis=1)
+        each = inside / np.maximum(there.sum(axis=1), 1)
+        recalls.append(mean_estimate(each, CONFIDENCE, bounds=(0.0, 1.0)))
+    recalls[-1] = Estimate(1.0, 1.0, 1.0, CONFIDENCE)  # this is brute force
+    share = compared[:, points - 1].mean(axis=0) / lists.n_rows
+    return ProbeCurve(points, share, tuple(recalls), n_queries, rows.shape[1])
+
+
+def _points(n_lists: int) -> np.ndarray:
+    """Return numbers of lists, ascending, up to all of them."""
+    count = 1 + int(np.ceil(np.log(n_lists) / np.log(_STEP)))
+    return np.unique(np.rint(np.geomspace(1, n_lists, count)).astype(np.int64))
+
+
+def describe_lack_of_structure(curve: ProbeCurve, target_recall: float) -> str | None:
+    """Say that lists do not pay for these rows; None where they do."""
+    share = curve.share[curve.find(target_recall)]
+    if share <= MOST_SHARE:
+        return None
+    return (
+        f"lists do not separate your rows: to find {100 * target_recall:.3g} % you "
+        f"must compare {100 * share:.0f} %: use algorithm='brute'."
+    )
+
+
+# As arrays of a file.
+
+
+def pack_curve(curve: ProbeCurve) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Return a curve as arrays and numbers."""
+    measured = [
+        (share, *(estimate.value, estimate.low, estimate.high), estimate.confidence)
+        for share, estimate in zip(curve.share, curve.recall, strict=True)
+    ]
+    return curve.n_probes, np.array(measured), curve.n_queries, curve.n_neighbors
+
+
+def unpack_curve(packed: tuple[np.ndarray, np.ndarray, int, int]) -> ProbeCurve:
+    """Undo :func:`pack_curve`."""
+    n_probes, measured, n_queries, n_neighbors = packed
+    recall = tuple(Estimate(*map(float, row[1:])) for row in measured)
+    return ProbeCurve(n_probes, measured[:, 0], recall, n_queries, n_neighbors)
+
+
+def is_curve(packed: object) -> bool:
+    """Tell whether a value is what :func:`pack_curve` gives."""
+    if not isinstance(packed, tuple) or len(packed) != 4:
+        return False
+    n_probes, measured, *counts = packed
+    if not all(isinstance(x, np.ndarray) for x in (n_probes, measured)):
+        return False
+    if n_probes.dtype != np.int64 or n_probes.ndim != 1 or len(n_probes) == 0:
+        return False
+    if measured.dtype != np.float64 or measured.shape != (len(n_probes), 5):
+        return False
+    rising = n_probes[0] >= 1 and (np.diff(n_probes) > 0).all()
+    inside = ((measured >= 0) & (measured <= 1)).all()
+    return bool(rising and inside) and all(type(n) is int for n in counts)

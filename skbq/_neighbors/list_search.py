@@ -1,0 +1,168 @@
+"""Search in inverted lists: which lists a query probes, and their nearest rows.
+
+A query probes so many lists, or lists with so many rows. It goes on to further ones
+while fewer rows count than are wanted. What it finds depends on the rows of the lists
+that it probes, and on nothing else: not on other queries, on threads, or on whether
+added rows have been listed.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from .._kernels.dispatch import ListScan
+from .._kernels.inverted_lists import Pairs, pair_by_list
+from .._kernels.result_heap import Allowed, Found, sort_heaps
+from .._utils.parallel import map_slices
+from .brute_force import (
+    EVERY_ROW,
+    Comparison,
+    Eligible,
+    Neighbors,
+    batches,
+    count_queries_of,
+    empty_heaps,
+)
+from .inverted_lists import Lists
+
+
+@dataclass(frozen=True)
+class Probes:
+    """How many lists a query probes.
+
+    Attributes
+    ----------
+    n_lists : int
+        At most so many,
+    budget : int or None
+        and until so many rows are in them.
+    """
+
+    n_lists: int
+    budget: int | None = None
+
+
+def nearest_in_lists(
+    comparison: Comparison,
+    values: np.ndarray | None,
+    lists: Lists,
+    probes: Probes | None,
+    k: int,
+    eligible: Eligible = EVERY_ROW,
+    *,
+    n_jobs: int | None = None,
+) -> Neighbors:
+    """Find the k nearest rows of every query in the lists that it probes.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Of codes as they are stored.
+    values : int16 array of shape (n_queries, n_values)
+        Those of the queries' codes; not needed where all lists are probed.
+    lists : Lists
+    probes : Probes or None
+        None: all lists.
+    k : int, at least 1
+    eligible : Eligible
+    n_jobs : int, default=None
+
+    Returns
+    -------
+    neighbors : Neighbors
+        Equal distances in order of rows.
+    """
+    n = comparison.n_queries
+    found = Neighbors(np.full((n, k), np.inf), np.full((n, k), -1))
+
+    def search(part: slice) -> None:
+        for some in batches(part, count_queries_of(comparison.codes)):
+            if values is None or probes is None:
+                ranked = _Ranked.all_of(lists, some.stop - some.start)
+            else:
+                ranked = _Ranked(lists, values[some], probes)
+            scan = comparison.list_scan(some)
+            allowed = eligible.numbered(some)
+            distances, rows = found.distances[some], found.rows[some]
+            _search_batch(ranked, scan, allowed, empty_heaps(distances, rows))
+            if scan.units is not None:
+                distances[:] = scan.units.distances(distances)
+
+    map_slices(search, n, n_jobs)
+    return found
+
+
+class _Ranked:
+    """The lists of some queries in the order in which they are probed.
+
+    ``stop``: int64 (n_queries,), how many of them each query probes.
+    """
+
+    def __init__(self, lists: Lists, values: np.ndarray, probes: Probes) -> None:
+        self._values, self.lists = values, lists
+        self.order, self.stop = lists.rank(values, probes.n_lists, probes.budget)
+
+    @classmethod
+    def all_of(cls, lists: Lists, n_queries: int) -> Self:
+        """Return all lists, which are probed in any order."""
+        ranked = cls.__new__(cls)
+        ranked.lists = lists
+        ranked.order = np.tile(np.arange(len(lists), dtype=np.int32), (n_queries, 1))
+        ranked.stop = np.full(n_queries, len(lists))
+        return ranked
+
+    def pairs(self, first: np.ndarray, stop: np.ndarray) -> Pairs:
+        """Pair queries with the lists from ``first`` to ``stop`` of each."""
+        starts = np.zeros(len(self.lists) + 1, np.int64)
+        queries = np.empty(np.maximum(stop - first, 0).sum(), np.int64)
+        pair_by_list(self.order, first, stop, starts, queries)
+        return Pairs(starts, queries)
+
+    def rank_all(self, queries: np.ndarray) -> None:
+        """Rank all lists, of some queries."""
+        order = np.zeros((len(self.order), len(self.lists)), np.int32)
+        order[queries] = self.lists.rank(self._values[queries], len(self.lists))[0]
+        self.order = order
+
+
+def _search_batch(
+    ranked: _Ranked, scan: ListScan, allowed: Allowed, heaps: Found
+) -> None:
+    """Search the lists of some queries, the nearest one of each first."""
+    n = len(ranked.stop)
+    done = np.minimum(1, ranked.stop)
+    _search_lists(ranked, np.zeros(n, np.int64), done, scan, allowed, heaps)
+    _search_lists(ranked, done, ranked.stop, scan, allowed, heaps)
+    _go_on(ranked, scan, allowed, heaps)
+    sort_heaps(heaps)
+
+
+def _go_on(ranked: _Ranked, scan: ListScan, allowed: Allowed, heaps: Found) -> None:
+    """Search further lists, twice as many each time, where fewer than k rows count."""
+    n_lists, done, has_all = len(ranked.lists), ranked.stop, False
+    while True:
+        missing = (heaps.rows[heaps.starts[:-1]] < 0) & (done < n_lists)
+        if not missing.any():
+            return
+        if not has_all:
+            ranked.rank_all(np.flatnonzero(missing))
+            has_all = True
+        stop = np.where(missing, np.minimum(2 * done, n_lists), done)
+        _search_lists(ranked, done, stop, scan, allowed, heaps)
+        done = stop
+
+
+def _search_lists(
+    ranked: _Ranked,
+    first: np.ndarray,
+    stop: np.ndarray,
+    scan: ListScan,
+    allowed: Allowed,
+    heaps: Found,
+) -> None:
+    pairs = ranked.pairs(first, stop)
+    if len(pairs.queries) == 0:
+        return
+    for segment in ranked.lists.segments:
+        scan.run_lists(segment, pairs, allowed, heaps)
