@@ -31,6 +31,11 @@ def merge_files(paths: Sequence[str], out: str) -> int:
     ]
     first, *_ = parts
     for path, part in zip(paths, parts, strict=True):
+        if part.attributes.get("_lists") is not None:
+            raise ValueError(
+                f"{path} has its rows in lists (algorithm='ivf'), which are those of "
+                "its rows alone: join files of algorithm='brute', and fit lists then"
+            )
         alike = part.codes.layout == first.codes.layout
         if not alike or _shared(part) != _shared(first):
             raise ValueError(
