@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .exact_distances import row_distance
+from .exact_distances import row_distances
 from .jit import inlined, kernel
-from .result_heap import is_in, sift_down
-from .simd import BLOCK
+from .result_heap import sift_down
+from .simd import BLOCK, list_rows
 from .table_lookup import (
     count_tile_rows,
+    inside,
     load_scales,
     make_tile,
     mask_below,
@@ -24,6 +25,9 @@ from .table_lookup import (
     whole_limit,
 )
 from .tiles import count_lines, load_tile
+
+# Rows that may be near are looked at so many at a time and a few more.
+_TOGETHER = 16
 
 
 class ListTree(NamedTuple):
@@ -282,24 +286,27 @@ def pair_by_list(lists, first, stop, starts, queries):
 # Scans.
 
 
-@inlined
-def _take_in_any_order(distance, row, q, allowed, found):
-    """Take a row that counts if (distance, row) is before the last one kept.
+@kernel
+def _take_in_any_order(near, rows, n, q, allowed, found):
+    """Take those of n rows that count and are before the last one kept.
 
-    Rows come list after list, so that a row may be lower than those that are as far.
+    They are compared by (distance, row): rows come list after list, so that a row may
+    be lower than those that are as far. As in ``take_all``, arrays have names of their
+    own.
     """
-    first, stop = found.starts[q], found.starts[q + 1]
-    farthest = found.distances[first]
-    if not (distance < farthest or (distance == farthest and row < found.rows[first])):
-        return
-    if row == allowed.left_out[q]:
-        return
-    if allowed.mask.size > 0 and allowed.mask[row] == 0:
-        return
-    found.distances[first], found.rows[first] = distance, row
-    sift_down(found.distances, found.rows, first, stop - first)
-    found.limits[q] = found.distances[first]
-    found.counts[q] += 1
+    left_out, mask = allowed.left_out[q], allowed.mask
+    distances, kept, first = found.distances, found.rows, found.starts[q]
+    size, masked, count = found.starts[q + 1] - first, mask.size > 0, found.counts[q]
+    for i in range(n):
+        distance, row = near[i], rows[i]
+        if not _is_before(distance, row, distances[first], kept[first]):
+            continue
+        if row == left_out or (masked and mask[row] == 0):
+            continue
+        distances[first], kept[first] = distance, row
+        sift_down(distances, kept, first, size)
+        count += 1
+    found.limits[q], found.counts[q] = distances[first], count
 
 
 @kernel
@@ -341,6 +348,7 @@ def scan_lists_exact(codes, bits, tables, which, group, listed, pairs, allowed, 
     tile = make_tile(step, n_lines)
     gathered = np.empty((0 if listed.in_place else step, codes.shape[1]), np.uint8)
     sums = np.zeros((4, step), np.int32)
+    places, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
     for number in range(listed.starts.size - 1):
         begin, end = pairs.starts[number], pairs.starts[number + 1]
         if begin == end:
@@ -353,21 +361,36 @@ def scan_lists_exact(codes, bits, tables, which, group, listed, pairs, allowed, 
                 sum_some(tile, tables, which, pairs.queries, i, stop, group, sums)
                 for one in range(i, stop):
                     _take_sums(
-                        sums, one - i, count, first, pairs.queries[one], listed,
-                        allowed, found,
+                        sums, one - i, count, first, pairs.queries[one], listed, places,
+                        near, allowed, found,
                     )  # fmt: skip
 
 
 @inlined
-def _take_sums(sums, i, count, first, q, listed, allowed, found):
+def _take_sums(sums, i, count, first, q, listed, places, near, allowed, found):
+    """Take the rows of a tile whose sums are not above the limit."""
+    n = 0
     for start in range(0, count, BLOCK):
         mask = mask_below(sums, i, start, whole_limit(found.limits[q] + 1))
         if mask == 0:
             continue
-        for r in range(start, min(start + BLOCK, count)):
-            if is_in(mask, r - start):
-                row = np.int64(listed.rows[first + r])
-                _take_in_any_order(np.float64(sums[i, r]), row, q, allowed, found)
+        n = list_rows(inside(mask, count - start), start, places, n)
+        if n >= _TOGETHER:
+            _take_listed_sums(
+                sums, i, first, places, n, q, listed, near, allowed, found
+            )
+            n = 0
+    if n > 0:
+        _take_listed_sums(sums, i, first, places, n, q, listed, near, allowed, found)
+
+
+@kernel
+def _take_listed_sums(sums, i, first, places, n, q, listed, near, allowed, found):
+    rows = listed.rows
+    for at in range(n):
+        near[at] = np.float64(sums[i, places[at]])
+        places[at] = np.int64(rows[first + places[at]])
+    _take_in_any_order(near, places, n, q, allowed, found)
 
 
 @inlined
@@ -398,6 +421,7 @@ def scan_lists_bounded(
     tile = make_tile(step, n_lines)
     gathered = np.empty((0 if listed.in_place else step, codes.shape[1]), np.uint8)
     sums = np.zeros((4, step), np.int32)
+    places, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
     offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
     for number in range(listed.starts.size - 1):
         begin, end = pairs.starts[number], pairs.starts[number + 1]
@@ -414,24 +438,44 @@ def scan_lists_bounded(
                     _take_bounded(
                         sums, one - i, offset, size, room, count, first,
                         pairs.queries[one], codes, bits, bounds, queries, listed,
-                        allowed, found,
+                        places, near, allowed, found,
                     )  # fmt: skip
 
 
 @inlined
 def _take_bounded(
     sums, i, offset, size, room, count, first, q, codes, bits, bounds, queries, listed,
-    allowed, found,
+    places, near, allowed, found,
 ):  # fmt: skip
-    bound = (bounds.queries[q, 0], bounds.queries[q, 1])
+    """Take the rows of a tile that may be near by their lower bounds."""
+    bound, n = (bounds.queries[q, 0], bounds.queries[q, 1]), 0
     for start in range(0, count, BLOCK):
         limit = padded_limit(found.limits[q], room)
         mask = mask_near(sums, i, start, offset, size, bound, limit)
         if mask == 0:
             continue
-        for r in range(start, min(start + BLOCK, count)):
-            if is_in(mask, r - start):
-                row = np.int64(listed.rows[first + r])
-                at = first + r if listed.in_place else row
-                distance = row_distance(codes, at, bits, q, bounds, queries)
-                _take_in_any_order(distance, row, q, allowed, found)
+        n = list_rows(inside(mask, count - start), first + start, places, n)
+        if n >= _TOGETHER:
+            _take_near(
+                places, n, q, codes, bits, bounds, queries, listed, near, allowed, found
+            )
+            n = 0
+    if n > 0:
+        _take_near(
+            places, n, q, codes, bits, bounds, queries, listed, near, allowed, found
+        )
+
+
+@kernel
+def _take_near(
+    places, n, q, codes, bits, bounds, queries, listed, near, allowed, found
+):  # fmt: skip
+    """Take n rows by their distances; ``places`` is changed to their numbers."""
+    rows = listed.rows
+    if listed.in_place:
+        row_distances(codes, places, n, bits, q, bounds, queries, near)
+    for at in range(n):
+        places[at] = np.int64(rows[places[at]])
+    if not listed.in_place:
+        row_distances(codes, places, n, bits, q, bounds, queries, near)
+    _take_in_any_order(near, places, n, q, allowed, found)

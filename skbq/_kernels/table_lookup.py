@@ -392,7 +392,7 @@ def whole_limit(limit):
 
 
 @inlined
-def _inside(mask, count):
+def inside(mask, count):
     """Leave the first rows of a block, 64 or fewer, in a mask."""
     if count >= BLOCK:
         return mask
@@ -451,7 +451,7 @@ def scan_exact(codes, bits, tables, which, group, allowed, found):
                     mask = mask_below(sums, one - q, start, limit)
                     if mask == 0:
                         continue  # as mostly: calls with many arrays take long
-                    n = list_rows(_inside(mask, count - start), start, rows, n)
+                    n = list_rows(inside(mask, count - start), start, rows, n)
                     if n >= _TOGETHER:
                         _take_sums(
                             sums, one - q, first, rows, n, near, one, allowed, found
@@ -545,7 +545,7 @@ def _first_limit(
     for start in range(0, count, BLOCK):
         limit = np.float32(lows[0])
         mask = mask_near(sums, i, start, offset, size, bound, limit)
-        n = list_rows(_inside(mask, count - start), start, listed, 0)
+        n = list_rows(inside(mask, count - start), start, listed, 0)
         for at in range(n):
             r = listed[at]
             low = offset[r] + size[r] * (step * np.float32(sums[i, r]) + base)
@@ -602,7 +602,7 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
                     mask = mask_near(sums, one - q, start, offset, size, bound, limit)
                     if mask == 0:
                         continue
-                    n = list_rows(_inside(mask, count - start), first + start, rows, n)
+                    n = list_rows(inside(mask, count - start), first + start, rows, n)
                     if n >= _TOGETHER:
                         _take_near(
                             rows, n, one, codes, bits, bounds, queries, near, allowed,
