@@ -154,7 +154,7 @@ class IndexSearch:
         """
         everywhere = replace(self, probes=None)
         rows, values = np.empty((len(X), k), np.int64), []
-        depth = self.depth(k)
+        depth = self.depth(k, len(self.rows))
         assert self.rows.lists is not None
         for some in self._blocks(X, _CANDIDATE_BYTES * depth):
             queries = self._queries(X, some)

@@ -118,7 +118,9 @@ def write_shard(
         If the file cannot be written, such as where the disk is full.
     """
     checksum = checksum_rows(X, learned.metric)
-    index = copy.copy(learned)
+    # A shard has no lists of its own: all its rows are compared.
+    index = copy.copy(learned).set_params(algorithm="brute")
+    vars(index).pop("_curve", None)
     index._rows = encode_like(learned, X, n_jobs)
     ids = None
     if isinstance(X, StoredRows):
