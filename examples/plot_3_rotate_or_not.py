@@ -3,13 +3,12 @@ Rotate at random, or keep the axes?
 ===================================
 
 One school rotates vectors at random before they are cut to bits, so that all
-coordinates carry as much; the other keeps the axes that a model has learned. Which is
-right depends on the vectors. Each point is one set of vectors: how much recall of ten
-neighbors a rotation adds (thresholds at the mean, coded queries, no reranking, with
-intervals at 95 %), against three properties that
+coordinates carry as much information; the other keeps the axes that a model has
+learned. Which is right depends on the vectors. Each point is one set of vectors: the
+recall of ten neighbors that a rotation adds (thresholds at the mean, symmetric search,
+no reranking, intervals at 95 %), against three properties that
 :class:`~skbq.HeterogeneityProfiler` reports, and against how flat rows are. The figures
-are those of ``benchmarks/design_guide.py``; run this example from a checkout of the
-project.
+are those of ``benchmarks/design_guide.py``, whose results lie beside it in a checkout.
 """
 
 # %%
@@ -22,7 +21,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-results = Path("../benchmarks/results/design_guide.json")
+# Where this file lies, whatever the folder that it is run from.
+results = Path(__file__).parents[1] / "benchmarks" / "results" / "design_guide.json"
 sets = json.loads(results.read_text(encoding="utf-8"))
 print(len(sets), "sets of vectors")
 
@@ -33,15 +33,15 @@ print(len(sets), "sets of vectors")
 # Sets on which a rotation of one-bit codes changes recall by 0.05 or more are named.
 # Bits that say little about 0 (a low sign entropy) are no reason to rotate as long as
 # thresholds are at the mean: the lowest gain of all is that of E5, at 0.29 bits. Nor
-# are few effective directions. Very unequal spreads are. The clearest sign is the last:
-# rows of normal coordinates have a flatness of 0.80, and where it is below 0.7, most of
-# a row sits in few coordinates and a rotation spreads it.
+# are few effective directions. Very unequal standard deviations are. The clearest sign
+# is the last: rows of normal coordinates have a flatness of 0.80. Where it is below
+# 0.7, most of a row sits in few coordinates, and a rotation spreads it over all.
 
 
 def properties(figures):
     return {
         "sign entropy, bits": figures["sign entropy"],
-        "heterogeneity of spreads": figures["heterogeneity"],
+        "heterogeneity": figures["heterogeneity"],
         "effective dimension / d": figures["effective dimension"] / figures["d"],
         "flatness of rows, $|x|_1 / (\\sqrt{d} |x|_2)$": figures["L1/L2"],
     }

@@ -1,10 +1,11 @@
 """
-Recall against bits and oversampling
-====================================
+Asymmetric search and reranking
+===============================
 
 How many candidates must be reranked until codes find what floats find? It depends on
 how much a code keeps of the vectors: on its bits, and on whether the query is encoded
-too. The embeddings are 5,000 dictionary glosses, with 250 held-out glosses as queries.
+too (symmetric search) or stays in float32 (asymmetric search). The embeddings are 5,000
+dictionary glosses, with 250 held-out glosses as queries.
 """
 
 # %%
@@ -42,15 +43,18 @@ def recall_curve(index):
 
 
 # %%
-# Four codes, drawn by what they keep in memory for each row. Float queries take the
-# same codes and eight bytes more.
+# One bit and two, searched symmetrically and asymmetrically. Asymmetric search keeps
+# the same codes, and corrections of a few bytes for each row.
 
 figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-for quantizer, color in (
-    (BinaryQuantizer(), "tab:orange"),
-    (TwoBitQuantizer(), "tab:blue"),
+for bits, quantizer, color in (
+    ("1 bit", BinaryQuantizer(), "tab:orange"),
+    ("2 bits", TwoBitQuantizer(), "tab:blue"),
 ):
-    for query, line in (("codes", "--"), ("vectors", "-")):
+    for query, kind, line in (
+        ("codes", "symmetric", "--"),
+        ("vectors", "asymmetric", "-"),
+    ):
         index = BinaryNeighbors(10, quantizer=quantizer, query=query, oversampling=1)
         recall = recall_curve(index)
         axes.plot(
@@ -59,8 +63,7 @@ for quantizer, color in (
             line,
             marker="o",
             color=color,
-            label=f"{index.codes_.bits}-bit codes, queries as {query}: "
-            f"{index.bytes_per_row_} bytes",
+            label=f"{bits}, {kind}: {index.bytes_per_row_} bytes",
         )
 axes.axhline(0.95, color="gray", linewidth=0.8)
 axes.set(
@@ -75,6 +78,6 @@ axes.legend(title="bytes per row without the vectors", loc="lower right")
 plt.show()
 
 # %%
-# A float query brings one-bit codes nearly as far as a second bit does with coded
-# queries. Without oversampling (the left end) no code is enough for these vectors:
+# Asymmetric search of one-bit codes finds nearly as much as symmetric search of two-bit
+# codes. Without oversampling (the left end) no code is enough for these vectors:
 # reranking is what makes small codes useful, and the vectors it reads may lie on disk.
