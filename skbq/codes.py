@@ -379,7 +379,7 @@ class MixedDepths:
             "coordinates"
         )
 
-    def _key(self) -> tuple:
+    def _key(self) -> tuple[object, ...]:
         levels = tuple((depth, of.tobytes()) for depth, of in self.levels.items())
         return self.n_features, self.depths.tobytes(), levels, self.scales.tobytes()
 
@@ -624,28 +624,28 @@ class CodeArray(np.ndarray):
 
     def __array_function__(
         self,
-        func: Callable,
+        func: Callable[..., object],
         types: Iterable[type],
         args: Iterable[object],
         kwargs: Mapping[str, object],
     ) -> object:
         return func(*_plain(args), **_plain(kwargs))
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[object, ...]:
         # joblib memory-maps plain arrays only, so the bits travel as one.
         return with_layout, (np.asarray(self), self.layout)
 
-    def __reduce_ex__(self, protocol: object) -> tuple:
+    def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
         return self.__reduce__()
 
     def __copy__(self) -> Self:
         return self.copy()
 
-    def __deepcopy__(self, memo: dict | None) -> Self:
+    def __deepcopy__(self, memo: dict[int, object] | None) -> Self:
         return self.copy()
 
 
-class _Strides(tuple):
+class _Strides(tuple[int, ...]):
     """Strides of codes; pickled, as joblib.hash does, together with the layout."""
 
     layout: CodeLayout | None
@@ -656,7 +656,7 @@ class _Strides(tuple):
         self.layout = layout
         return self
 
-    def __reduce__(self) -> tuple:
+    def __reduce__(self) -> tuple[object, ...]:
         return _Strides, (tuple(self), self.layout)
 
 
@@ -676,7 +676,7 @@ def _in_planes(layout: CodeLayout | None) -> OneBit | TwoBits:
     return layout  # type: ignore[return-value]
 
 
-def _as_plain_method(name: str) -> Callable:
+def _as_plain_method(name: str) -> Callable[..., object]:
     def method(self: CodeArray, *args: object, **kwargs: object) -> object:
         return getattr(self.view(np.ndarray), name)(*args, **kwargs)
 

@@ -13,7 +13,7 @@ import numba
 from numba.core import event
 
 # A compiled function is called as the function that it was made of.
-_Function = TypeVar("_Function", bound=Callable)
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 # The instruction set that the tests force: see ``vectors``.
 FORCED = os.environ.get("SKBQ_KERNEL")

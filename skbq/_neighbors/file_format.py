@@ -31,7 +31,7 @@ import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, TypedDict
+from typing import Any, BinaryIO, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -63,7 +63,7 @@ class _Header(TypedDict):
     """What stands before the arrays of a file; of the state only its maker knows."""
 
     size: int
-    state: dict
+    state: dict[str, Any]
     arrays: list[_Entry]
 
 
@@ -72,7 +72,7 @@ class FileError(ValueError):
 
 
 def write_file(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     state: Mapping[str, JSON],
     arrays: list[np.ndarray],
     *,
@@ -113,8 +113,8 @@ def write_file(
 
 
 def read_file(
-    path: str | os.PathLike, *, mapped: bool = False, verify: bool = True
-) -> tuple[dict, list[np.ndarray]]:
+    path: str | os.PathLike[str], *, mapped: bool = False, verify: bool = True
+) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Read a file.
 
     Parameters
@@ -172,7 +172,7 @@ class FileMark(NamedTuple):
     checksum: int
 
 
-def read_mark(path: str | os.PathLike) -> FileMark:
+def read_mark(path: str | os.PathLike[str]) -> FileMark:
     """Read the mark of a whole file.
 
     Raises
@@ -216,7 +216,7 @@ def _header(state: Mapping[str, JSON], arrays: list[np.ndarray]) -> tuple[bytes,
     return header.ljust(length), end
 
 
-def _read_header(file: BinaryIO, size: int, path: str | os.PathLike) -> _Header:
+def _read_header(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> _Header:
     prefix = file.read(_PREFIX.size)
     if len(prefix) < _PREFIX.size or prefix[: len(_MAGIC)] != _MAGIC:
         raise FileError(

@@ -565,7 +565,10 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         return self
 
     def save(
-        self, path: str | os.PathLike, *, vectors: Literal["copy", "refer"] = "copy"
+        self,
+        path: str | os.PathLike[str],
+        *,
+        vectors: Literal["copy", "refer"] = "copy",
     ) -> None:
         """Write the fitted index to one file, without pickle.
 
@@ -623,7 +626,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         *,
         mmap_mode: Literal["r"] | None = None,
         verify: bool = True,

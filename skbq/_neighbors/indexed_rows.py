@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -203,14 +203,14 @@ class IndexedRows:
         """Scales that make codes of mixed depth unit vectors."""
         return scale_directions(self.codes)
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, object]:
         # Capacity is not worth saving. Some ways of saving, such as skops, keep of an
         # array no more than its numbers.
         state = {f.name: getattr(self, f.name) for f in fields(self)}
         state["_capacity"] = {}
         return {**state, "codes": np.asarray(self.codes), "layout": self.codes.layout}
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         codes, layout = state["codes"], state.get("layout")
         if layout is not None:
             codes = with_layout(codes, layout)

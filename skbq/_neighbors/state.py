@@ -128,7 +128,11 @@ class IndexState(NamedTuple):
 
 
 def read_index(
-    path: str | os.PathLike, kind: type[BaseEstimator], *, mapped: bool, verify: bool
+    path: str | os.PathLike[str],
+    kind: type[BaseEstimator],
+    *,
+    mapped: bool,
+    verify: bool,
 ) -> IndexState:
     """Read an index of a class, and check all that a search will rely on.
 
@@ -164,7 +168,11 @@ def read_index(
 
 
 def _index_of(
-    state: dict, arrays: list[np.ndarray], kind: type[BaseEstimator], *, verify: bool
+    state: dict[str, Any],
+    arrays: list[np.ndarray],
+    kind: type[BaseEstimator],
+    *,
+    verify: bool,
 ) -> IndexState:
     n_features = state["n_features"]
     plain = from_state(state["codes"], arrays)
@@ -188,7 +196,7 @@ def _index_of(
     return IndexState(codes, attributes)
 
 
-def write_index(path: str | os.PathLike, kind: type, index: IndexState) -> None:
+def write_index(path: str | os.PathLike[str], kind: type, index: IndexState) -> None:
     """Write what :func:`read_index` reads."""
     arrays: list[np.ndarray] = []
     codes = index.codes

@@ -159,8 +159,9 @@ class BinaryNeighborsTransformer(
     _oversampling_options = ("auto", "bound")
 
     def _reranks(self, *, vectors: bool) -> float | str | None:
-        if self.oversampling != "auto":
-            return self.oversampling
+        oversampling: float | str | None = self.oversampling
+        if oversampling != "auto":
+            return oversampling
         negative = self.metric == "inner_product" and self.mode == "distance"
         return _AUTO_OVERSAMPLING if vectors and not negative else None
 

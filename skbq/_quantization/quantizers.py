@@ -9,11 +9,11 @@ from sklearn.utils.metaestimators import available_if
 
 from .._utils.params import check_option
 from .._utils.typing import Levels, Threshold, VectorsLike
+from .._utils.validation import check_vectors
 from ..codes import CodeArray, check_levels, pack_codes
 from .base import (
     Quantizer,
     check_threshold,
-    check_vectors,
     column_sums,
     model_thresholds,
 )

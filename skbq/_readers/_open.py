@@ -36,7 +36,7 @@ KINDS: dict[str, Reader] = {
 
 
 def open_vectors(
-    paths: str | os.PathLike | Sequence[str | os.PathLike],
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     column: str | None = None,
     ids: str | None = None,
@@ -86,7 +86,7 @@ def open_vectors(
     ...     rows.shape, BinaryNeighbors().fit(rows).n_samples_fit_
     ((200, 16), 200)
     """
-    if isinstance(paths, str | os.PathLike):
+    if isinstance(paths, str | os.PathLike[str]):
         paths = [paths]
     names = [name for path in paths for name in list_files(os.fspath(path))]
     parts = [_reader(name)(name, column, ids) for name in names]

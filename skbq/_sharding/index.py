@@ -227,7 +227,7 @@ class ShardedNeighbors(ShardedIndex):
         self,
         n_neighbors: int = 5,
         *,
-        folder: str | os.PathLike | None = None,
+        folder: str | os.PathLike[str] | None = None,
         shard_rows: int | Literal["auto"] = "auto",
         vectors: Literal["copy", "refer"] = "copy",
         resume: bool = False,
@@ -380,7 +380,10 @@ class ShardedNeighbors(ShardedIndex):
         return self
 
     def save(
-        self, path: str | os.PathLike, *, vectors: Literal["copy", "refer"] = "copy"
+        self,
+        path: str | os.PathLike[str],
+        *,
+        vectors: Literal["copy", "refer"] = "copy",
     ) -> None:
         """Write all shards to one index file, which :class:`BinaryNeighbors` loads.
 
@@ -397,7 +400,7 @@ class ShardedNeighbors(ShardedIndex):
 
     @classmethod
     def load(  # type: ignore[override]
-        cls, path: str | os.PathLike, *, verify: bool = False
+        cls, path: str | os.PathLike[str], *, verify: bool = False
     ) -> Self:
         """Open an index of many files.
 

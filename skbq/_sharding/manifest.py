@@ -81,7 +81,7 @@ class Manifest:
         """Return a manifest of more shards."""
         return replace(self, shards=(*self.shards, *shards), complete=complete)
 
-    def write(self, folder: str | os.PathLike) -> None:
+    def write(self, folder: str | os.PathLike[str]) -> None:
         """Replace the manifest of a folder."""
         body = {
             "format": _FORMAT,
@@ -104,7 +104,7 @@ class Manifest:
             raise
 
     @classmethod
-    def read(cls, folder: str | os.PathLike) -> Self:
+    def read(cls, folder: str | os.PathLike[str]) -> Self:
         """Read the manifest of a folder.
 
         Raises
@@ -140,7 +140,7 @@ class Manifest:
                 "fresh copy of it, or encode again."
             ) from None
 
-    def check_files(self, folder: str | os.PathLike) -> None:
+    def check_files(self, folder: str | os.PathLike[str]) -> None:
         """Refuse a folder that lacks a file, or has one of another size.
 
         Raises
@@ -161,7 +161,7 @@ _CHANGED = (
 )
 
 
-def check_mark(path: str | os.PathLike, expected: FileMark) -> None:
+def check_mark(path: str | os.PathLike[str], expected: FileMark) -> None:
     """Refuse a file that is another than the manifest lists.
 
     Raises

@@ -40,7 +40,7 @@ class Engine(Protocol):
         ...
 
     def merge(
-        self, function: Callable[[list], object], parts: Iterable[Promise]
+        self, function: Callable[[list[Any]], object], parts: Iterable[Promise]
     ) -> Promise:
         """Merge parts, in order, some at a time."""
         ...
@@ -58,7 +58,7 @@ class InProcess:
         return function(*args)
 
     def merge(
-        self, function: Callable[[list], object], parts: Iterable[Promise]
+        self, function: Callable[[list[Any]], object], parts: Iterable[Promise]
     ) -> Promise:
         """Merge each part as it comes, so that few are in memory."""
         return reduce(lambda merged, part: function([merged, part]), parts)
@@ -83,7 +83,7 @@ class FileShard:
     mark: FileMark
 
     @classmethod
-    def at(cls, path: str | os.PathLike) -> Self:
+    def at(cls, path: str | os.PathLike[str]) -> Self:
         """Return the shard that a file is."""
         return cls(os.fspath(path), read_mark(path))
 

@@ -102,7 +102,7 @@ def _check_layout(learned: BinaryNeighbors, X: Rows) -> CodeArray:
 def write_shard(
     learned: BinaryNeighbors,
     X: Rows,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     source: str = "",
     n_jobs: int | None = None,
     *,
@@ -134,7 +134,7 @@ def write_shard(
 
 
 def save_whole(
-    index: BinaryNeighbors, path: str | os.PathLike, *, refer: bool = False
+    index: BinaryNeighbors, path: str | os.PathLike[str], *, refer: bool = False
 ) -> None:
     """Save an index; an error of the disk names the file, and what is whole."""
     try:

@@ -183,7 +183,7 @@ def of_array(X: _Collection) -> DaskRows:
     return of_partitions([blocks[i] for i in kept], lengths, X.shape[1], X.dtype)
 
 
-def merge_tree(merge: Callable[[list], object], level: list) -> _Collection:
+def merge_tree(merge: Callable[[list[Any]], object], level: list[Any]) -> _Collection:
     """Return what merges delayed parts in order, some at a time."""
     while len(level) > 1:
         level = [

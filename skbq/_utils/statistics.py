@@ -60,9 +60,13 @@ def rank_correlation_of_pairs(a: np.ndarray, b: np.ndarray) -> RankCorrelation:
     of matrices; a jackknife over ten blocks of each 0.0130, but by 17 %, as it rests on
     ten values a side.
     """
-    ranks = [rankdata(side).ravel() for side in (a, b)]
-    value = correlation(*ranks)
-    z_a, z_b = (_standardized(side).reshape(a.shape) for side in ranks)
+    return correlation_of_ranks(*(rankdata(side).reshape(a.shape) for side in (a, b)))
+
+
+def correlation_of_ranks(a: np.ndarray, b: np.ndarray) -> RankCorrelation:
+    """Return what :func:`rank_correlation_of_pairs` does, of ranks among all pairs."""
+    value = correlation(a.ravel(), b.ravel())
+    z_a, z_b = _standardized(a), _standardized(b)
     influence = z_a * z_b - value / 2 * (z_a**2 + z_b**2)
     variance = sum(
         influence.mean(axis=axis).var() / a.shape[1 - axis] for axis in (0, 1)
@@ -71,8 +75,8 @@ def rank_correlation_of_pairs(a: np.ndarray, b: np.ndarray) -> RankCorrelation:
 
 
 def _standardized(values: np.ndarray) -> np.ndarray:
-    spread = values.std()
-    return (values - values.mean()) / (spread if spread > 0 else np.nan)
+    scale = values.std()
+    return (values - values.mean()) / (scale if scale > 0 else np.nan)
 
 
 def principal_variances(covariance: np.ndarray) -> np.ndarray:

@@ -192,7 +192,9 @@ class StoredRows:
         for part in self._parts:
             release_pages(part.array)
 
-    def __getitem__(self, key: slice | tuple | ArrayLike) -> np.ndarray:
+    def __getitem__(
+        self, key: slice | tuple[slice | ArrayLike, ...] | ArrayLike
+    ) -> np.ndarray:
         if isinstance(key, tuple):
             return self[key[0]][(slice(None), *key[1:])]
         if isinstance(key, int | np.integer):

@@ -53,7 +53,7 @@ class DaskEngine:
         return self._dask.delayed(function, pure=False)(*args)
 
     def merge(
-        self, function: Callable[[list], object], parts: Iterable[Promise]
+        self, function: Callable[[list[Any]], object], parts: Iterable[Promise]
     ) -> Promise:
         """Merge as a tree, in the workers."""
         return merge_tree(function, list(parts))
@@ -81,7 +81,7 @@ class DaskEngine:
     @contextmanager
     def in_use(self) -> Any:
         """Let dask use the client and its retries; say so if the cluster is gone."""
-        current: AbstractContextManager = nullcontext()
+        current: AbstractContextManager[object] = nullcontext()
         if self._client is not None:
             if self._client.status != "running":
                 raise ConnectionError(_GONE.format(reason="its client is closed"))

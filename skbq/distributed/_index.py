@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # A dask.array: dask has no types.
 _DaskArray: TypeAlias = Any
 _NOT_EMPTY = "the folder is not empty: name a new one"
-Files = str | os.PathLike | Sequence[str | os.PathLike]
+Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class BinaryNeighbors(ShardedIndex):
@@ -113,7 +113,7 @@ class BinaryNeighbors(ShardedIndex):
         self,
         n_neighbors: int = 5,
         *,
-        folder: str | os.PathLike | None = None,
+        folder: str | os.PathLike[str] | None = None,
         column: str | None = None,
         ids: str | None = None,
         shard_rows: int | Literal["auto"] = "auto",
@@ -231,7 +231,10 @@ class BinaryNeighbors(ShardedIndex):
         )
 
     def save(
-        self, path: str | os.PathLike, *, vectors: Literal["copy", "refer"] = "copy"
+        self,
+        path: str | os.PathLike[str],
+        *,
+        vectors: Literal["copy", "refer"] = "copy",
     ) -> None:
         """Write the shards to a folder, each from where it is.
 
@@ -265,7 +268,7 @@ class BinaryNeighbors(ShardedIndex):
     @classmethod
     def load(  # type: ignore[override]
         cls,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         *,
         verify: bool = False,
         client: "Client | None" = None,
@@ -318,10 +321,10 @@ class BinaryNeighbors(ShardedIndex):
     def _partitions_of(self, X: _DaskArray | Files) -> DaskRows:
         """Return the partitions of an array, or spans of files."""
         need_dask()
-        if isinstance(X, str | os.PathLike) or (
+        if isinstance(X, str | os.PathLike[str]) or (
             isinstance(X, list | tuple)
             and X
-            and all(isinstance(path, str | os.PathLike) for path in X)
+            and all(isinstance(path, str | os.PathLike[str]) for path in X)
         ):
             return self._partitions_of_files(X)
         if type(X).__module__.partition(".")[0] != "dask":

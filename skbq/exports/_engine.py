@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal, NamedTuple
 
-from ._candidates import MAX_OVERSAMPLING, METRICS, Candidate, Metric, Query
+from .._utils.typing import METRICS, Metric, Query
+from ._candidates import MAX_OVERSAMPLING, Candidate
 from ._prepare import Prepare
 
 Ids = Literal["rows", "numbers", "text"]

@@ -144,7 +144,7 @@ def _write_sqlite(stock: _Stock, snippets: Snippets, folder: Path) -> None:
     kept = stock.vectors is not None
     marks = "?, vec_bit(?)" + (", ?" + ", ?" * squared) * kept
 
-    def values(block: _Block) -> Iterator[tuple]:
+    def values(block: _Block) -> Iterator[tuple[object, ...]]:
         squares = np.square(block.vectors, dtype=np.float64).sum(axis=1)
         for i, code, vector, square in zip(*block, squares, strict=True):
             own = [vector.tobytes(), float(square)][: 1 + squared] if kept else []

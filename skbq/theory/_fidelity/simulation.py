@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
 from ..._utils.params import check_option
-from ..._utils.statistics import correlation
+from ..._utils.statistics import RankCorrelation, correlation, correlation_of_ranks
 from ..._utils.typing import StepQuantizer
 from .._normal import Normal
 from .._options import CODE_METRICS, METRICS, QUERIES
@@ -177,13 +177,6 @@ class MeanAndVariance(NamedTuple):
     variance: float
 
 
-class SampledFidelity(NamedTuple):
-    """Spearman fidelity measured on pairs of rows, and its standard error."""
-
-    value: float
-    standard_error: float
-
-
 class _Sides(NamedTuple):
     """Rows of left and right whose inner products are the score of a pair."""
 
@@ -250,24 +243,17 @@ class CodedRows:
 
     def sampled_fidelity(
         self, quantizer: StepQuantizer, query: str, code_metric: str
-    ) -> SampledFidelity:
+    ) -> RankCorrelation:
         """Spearman fidelity of one half of the rows with the other.
 
         Pairs share rows: the error is that of the means over the pairs of each row,
         eq. (4.10).
         """
         ranks = rankdata(self._pair_scores(quantizer, query, code_metric))
-        fidelity = correlation(ranks, self.similarity_ranks)
-        if not np.isfinite(fidelity):
-            return SampledFidelity(fidelity, float("nan"))
-        a, b = (
-            ((r - r.mean()) / r.std()).reshape(len(self.rows) // 2, -1)
-            for r in (ranks, self.similarity_ranks)
+        half = len(self.rows) // 2
+        return correlation_of_ranks(
+            ranks.reshape(half, -1), self.similarity_ranks.reshape(half, -1)
         )
-        influence = a * b - fidelity / 2 * (a**2 + b**2)
-        means = influence.mean(axis=0), influence.mean(axis=1)
-        error = np.sqrt(sum(m.var() / len(m) for m in means))
-        return SampledFidelity(fidelity, float(error))
 
     def sums(self, quantizer: StepQuantizer, query: str, code_metric: str) -> Sums:
         """Moments of score and similarity over all pairs of different rows."""
