@@ -306,10 +306,29 @@ def measure_more(case: Case, strategies: list[Strategy]) -> None:
 
 def table(name: str, header: list[str], rows: list[list[str]]) -> list[str]:
     """Write a table between marks, by which the documentation includes it."""
+    return marked(name, plain_table(header, rows))
+
+
+def marked(name: str, lines: list[str]) -> list[str]:
+    return [f"<!-- {name} -->", "", *lines, "", "<!-- end -->", ""]
+
+
+def plain_table(header: list[str], rows: list[list[str]]) -> list[str]:
     header = [cell.replace("|", "\\|") for cell in header]
     lines = ["| " + " | ".join(header) + " |", "|---|" + "---:|" * (len(header) - 1)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return [f"<!-- {name} -->", "", *lines, "", "<!-- end -->", ""]
+    return lines + ["| " + " | ".join(row) + " |" for row in rows]
+
+
+def folded(title: str, lines: list[str]) -> list[str]:
+    return [
+        "<details>",
+        f"<summary>{title}</summary>",
+        "",
+        *lines,
+        "",
+        "</details>",
+        "",
+    ]
 
 
 def signed(gap: Estimate) -> str:
@@ -414,19 +433,30 @@ def write_oversampling(done: list[Case]) -> list[str]:
         Strategy(2),
         Strategy(2, "vectors"),
     ]
-    header = ["set"]
-    header += [f"{s.words}: at 1, 3, 5, 10; needed" for s in shown]
-    rows = []
+    needed: list[list[str]] = []
+    by_code: dict[Strategy, list[list[str]]] = {s: [] for s in shown}
     for c in done:
-        grid, cells = c.figures["grid"], [c.name]
+        needed.append([c.name])
         for s in shown:
             recall = c.recalls[s].mean(axis=0)
+            enough = c.figures["grid"][np.flatnonzero(recall >= TARGET)]
+            needed[-1].append(f"{enough[0]:g}" if len(enough) else "> 50")
             at = recall_at(c, s, SHOWN_OVERSAMPLING)
-            enough = grid[np.flatnonzero(recall >= TARGET)]
-            text = " ".join(f"{x:.3f}" for x in at)
-            cells.append(f"{text}; {enough[0]:g}" if len(enough) else f"{text}; > 50")
-        rows.append(cells)
-    return ["## Recall@10 by oversampling", "", *table("oversampling", header, rows)]
+            by_code[s].append([c.name, *(f"{x:.3f}" for x in at)])
+    header = ["set", *(f"at {x}" for x in SHOWN_OVERSAMPLING)]
+    parts = [
+        line
+        for s, rows in by_code.items()
+        for line in folded(s.words, plain_table(header, rows))
+    ]
+    return [
+        "## Recall@10 by oversampling",
+        "",
+        f"The oversampling that reaches {TARGET}:",
+        "",
+        *table("oversampling", ["set", *(s.words for s in shown)], needed),
+        *marked("recall by oversampling", parts),
+    ]
 
 
 def write_rules(done: list[Case]) -> list[str]:
