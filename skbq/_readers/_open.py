@@ -86,7 +86,7 @@ def open_vectors(
     ...     rows.shape, BinaryNeighbors().fit(rows).n_samples_fit_
     ((200, 16), 200)
     """
-    if isinstance(paths, str | os.PathLike[str]):
+    if isinstance(paths, str | os.PathLike):
         paths = [paths]
     names = [name for path in paths for name in list_files(os.fspath(path))]
     parts = [_reader(name)(name, column, ids) for name in names]

@@ -321,7 +321,7 @@ class BinaryNeighbors(ShardedIndex):
     def _partitions_of(self, X: _DaskArray | Files) -> DaskRows:
         """Return the partitions of an array, or spans of files."""
         need_dask()
-        if isinstance(X, str | os.PathLike[str]) or (
+        if isinstance(X, str | os.PathLike) or (
             isinstance(X, list | tuple)
             and X
             and all(isinstance(path, str | os.PathLike[str]) for path in X)
