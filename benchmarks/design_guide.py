@@ -6,6 +6,11 @@ measures all strategies on generated vectors, on the embeddings that ship with s
 on files: ``.npy`` (rows; a tenth, 500 at most, is held out at random) or ``.npz`` with
 the arrays ``base`` and ``queries``. Cosine, recall@10 on all rows, queries that are not
 among the rows. Differences are means over queries, with intervals at 95 %.
+
+    python benchmarks/design_guide.py [others.npz ...] --advice ADVICE.md [--rows 3000]
+
+measures what the advisor recommends alone, on the shipped embeddings and on files, of
+which the first rows are taken.
 """
 
 import argparse
@@ -126,11 +131,11 @@ GENERATED: dict[str, Callable[[int], np.ndarray]] = {
 GENERATED_ROWS = 5500
 
 
-def cases(files: list[str], generated: bool) -> Iterator[Case]:
-    if generated:
+def cases(files: list[str], shipped: bool, *, made: bool = True) -> Iterator[Case]:
+    if shipped:
         glosses = load_wordnet_minilm()
         yield Case("shipped glosses", ORIGINS["shipped"], glosses.data, glosses.queries)
-        for name, make in GENERATED.items():
+        for name, make in GENERATED.items() if made else ():
             rows = make(GENERATED_ROWS).astype(np.float32)
             rows = rows[rows.any(axis=1)]
             yield Case(name, "generated", rows[QUERIES:], rows[:QUERIES], False)
@@ -260,6 +265,34 @@ def advise(case: Case, with_queries: bool) -> None:
         "covers": covers,
         "seconds": seconds,
         "warnings": advisor.warnings_,
+        "curve": advisor.bytes_curve_,
+        "half": advise_half_a_bit(case, given),
+    }
+
+
+def advise_only(case: Case) -> None:
+    """Let the advisor choose, and measure its choice on queries it has not seen."""
+    case.figures = {"d": case.rows.shape[1], "n": len(case.rows)}
+    case.figures["grid"] = oversampling_grid(K, len(case.rows))
+    given = len(case.queries) // 2 if case.own_queries else 0
+    start = time.perf_counter()
+    advisor = QuantizationAdvisor(target_recall=TARGET, random_state=0)
+    advisor.fit(case.rows, queries=case.queries[:given] if given else None)
+    seconds = time.perf_counter() - start
+    chosen = advisor._advice.findings.choice.strategy
+    measure_more(case, [chosen])
+    grid, oversampling = case.figures["grid"], advisor.oversampling_ or 1.0
+    here = int(np.searchsorted(grid, oversampling + 1e-9)) - 1
+    case.advice = {
+        "given": given,
+        "chosen": chosen,
+        "bytes": advisor.recommended_["bytes_per_row"],
+        "suitable": advisor.recommended_["suitable"],
+        "oversampling": oversampling,
+        "expected": advisor.recall_,
+        "interval": advisor.recall_interval_,
+        "recall": mean_estimate(case.recalls[chosen][given:, here], 0.95),
+        "seconds": seconds,
         "curve": advisor.bytes_curve_,
         "half": advise_half_a_bit(case, given),
     }
@@ -490,6 +523,40 @@ def write_rules(done: list[Case]) -> list[str]:
     return ["## Rules of thumb", "", *table("rules", header, rows)]
 
 
+def report_advice(done: list[Case]) -> str:
+    """Write what the advisor recommends, and what its bytes buy."""
+    rows = []
+    for c in done:
+        a = c.advice
+        low, high = a["interval"]
+        rows.append(
+            [
+                c.name,
+                f"{c.figures['n']:,} x {c.figures['d']}",
+                a["chosen"].words if a["suitable"] else f"({a['chosen'].words})",
+                f"{a['bytes']}",
+                f"{a['oversampling']:g}",
+                f"{a['expected']:.3f} [{low:.3f}, {high:.3f}]",
+                plain_interval(a["recall"]),
+                f"{a['seconds']:.0f}",
+            ]
+        )
+    header = [
+        "set",
+        "rows",
+        "recommended",
+        "bytes",
+        "oversampling",
+        "recall expected",
+        "recall measured",
+        "seconds",
+    ]
+    lines = ["# What the advisor recommends", "", str(__doc__).strip(), ""]
+    lines += [*describe_run([]), *(f"- {c.name}: {c.origin}" for c in done), ""]
+    lines += table("advice", header, rows)
+    return "\n".join([*lines, *write_bytes(done)]) + "\n"
+
+
 def write_bytes(done: list[Case]) -> list[str]:
     """Write what each number of bytes buys at best, and half a bit."""
     header = ["set", *(f"{n}" for n in BUDGETS)]
@@ -623,7 +690,12 @@ def main() -> None:
     parser.add_argument(
         "--without-queries", action="store_true", help="let the advisor hold rows out"
     )
+    parser.add_argument("--advice", metavar="FILE", help="measure the advisor alone")
+    parser.add_argument("--rows", type=int, help="with --advice: first rows of a set")
     args = parser.parse_args()
+    if args.advice:
+        write_advice_alone(args)
+        return
     done = []
     for case in cases(args.files, not args.only_files):
         start = time.perf_counter()
@@ -646,6 +718,20 @@ def main() -> None:
             out.with_suffix(".json").write_text(as_json(done))
     if not args.out:
         print(text)
+
+
+def write_advice_alone(args: argparse.Namespace) -> None:
+    """Write the file anew after each set, so that nothing is lost."""
+    done: list[Case] = []
+    for case in cases(args.files, not args.only_files, made=False):
+        case.rows = case.rows[: args.rows]
+        advise_only(case)
+        a = case.advice
+        print(f"{case.name}: {a['chosen'].words} x{a['oversampling']:g}", flush=True)
+        print(f"  {a['recall']}, {a['seconds']:.0f} s; half: {a['half']}", flush=True)
+        case.rows = case.queries = np.empty((0, 0))
+        done.append(case)
+        Path(args.advice).write_text(report_advice(done))
 
 
 def as_json(done: list[Case]) -> str:
