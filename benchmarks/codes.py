@@ -439,6 +439,8 @@ def advised_code(rows: np.ndarray, queries: np.ndarray) -> str:
     """Return the name of our code that the advisor recommends, after its bits."""
     advisor = QuantizationAdvisor(random_state=SEED).fit(rows, queries=queries)
     advice = advisor.recommended_
+    if advice["code"] != "coordinates":  # which this table does not hold
+        return f"0: {advice['strategy']}"
     parts = ["rotated" if advice["rotate"] else "axes"]
     if advice["bits"] == 1 and not advice["center"] and not advice["rotate"]:
         parts = ["threshold zero"]
