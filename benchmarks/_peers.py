@@ -26,8 +26,8 @@ HAMMING, DOT, PENALTY = (
     "skbq 2 bits, dot",
     "skbq 2 bits, penalty",
 )
-FLOAT_ONE, FLOAT_TWO = "skbq 1 bit, float queries", "skbq 2 bits, float queries"
-RERANKED = f"skbq 1 bit, float queries, {OVERSAMPLING}x reranked"
+FLOAT_ONE, FLOAT_TWO = "skbq 1 bit, asymmetric search", "skbq 2 bits, asymmetric search"
+RERANKED = f"skbq 1 bit, asymmetric search, {OVERSAMPLING}x reranked"
 
 
 class Skbq:

@@ -14,7 +14,7 @@ PAPER = TwoBitQuantizer(threshold="zero", levels=(1, 2))
 # smallest dimension that it is asked of.
 STRATEGIES = {
     "1 bit": (BinaryQuantizer(), "codes", "auto", 0.005, 16),
-    "1 bit, float query": (BinaryQuantizer(), "vectors", "auto", 0.005, 16),
+    "1 bit, asymmetric": (BinaryQuantizer(), "vectors", "auto", 0.005, 16),
     "1 bit, at 0": (BinaryQuantizer("zero"), "codes", "auto", 0.005, 16),
     "2 bits per coordinate": (
         TwoBitQuantizer(magnitude="coordinate"),
@@ -24,7 +24,7 @@ STRATEGIES = {
         16,
     ),
     "2 bits per row": (TwoBitQuantizer(), "codes", "auto", 0.012, 64),
-    "2 bits per row, float query": (TwoBitQuantizer(), "vectors", "auto", 0.012, 64),
+    "2 bits per row, asymmetric": (TwoBitQuantizer(), "vectors", "auto", 0.012, 64),
     "2 bits per row, at 0": (TwoBitQuantizer("zero"), "codes", "auto", 0.012, 64),
     "penalty per row": (TwoBitQuantizer(levels=(1, 2)), "codes", "penalty", 0.01, 16),
 }

@@ -297,7 +297,7 @@ def our_codes(bits: int) -> Codes:
         for name, quantizer in quantizers.items()
     }
     # Of as many bytes as the others' float queries, which keep 8 of corrections.
-    codes["skbq PCAQuantizer, float queries"] = lambda rows: Skbq(
+    codes["skbq PCAQuantizer, asymmetric search"] = lambda rows: Skbq(
         rows,
         PCAQuantizer(n_bytes=-(-bits * rows.shape[1] // 8) + 8, random_state=SEED),
         "vectors",
@@ -309,8 +309,8 @@ def other_codes(bits: int) -> Codes:
     """Return codes of others of as many bits for each coordinate."""
     per_byte = 8 // bits
     codes: Codes = {
-        "faiss RaBitQ, float queries": lambda rows: rabitq(rows, bits, 0),
-        "TurboQuant, float queries": lambda rows: turboquant(rows, bits, False),
+        "faiss RaBitQ, asymmetric search": lambda rows: rabitq(rows, bits, 0),
+        "TurboQuant, asymmetric search": lambda rows: turboquant(rows, bits, False),
         "Elasticsearch BBQ, 4-bit queries"
         if bits == 1
         else "Lucene OSQ, 4-bit queries": lambda rows: optimized_scalar(rows, bits, 4),
@@ -320,10 +320,10 @@ def other_codes(bits: int) -> Codes:
     }
     if bits == 2:
         paper = TwoBitQuantizer("zero", magnitude="row", levels=(1, 2))
-        codes["TurboQuant with sketch, float queries"] = lambda rows: turboquant(
+        codes["TurboQuant with sketch, asymmetric search"] = lambda rows: turboquant(
             rows, 2, True
         )
-        codes["QuIVer penalty, coded queries"] = lambda rows: Skbq(
+        codes["QuIVer penalty, symmetric search"] = lambda rows: Skbq(
             rows, paper, "codes", code_metric="penalty"
         )
         return codes
@@ -431,7 +431,7 @@ def write_summary(done: list[Entry], bits: int, equal_bytes: bool) -> list[str]:
             cells.append(difference(recall[:, 0], fitting, in_short=True))
         rows.append(cells)
     title = f"{'equal bytes' if equal_bytes else 'summary'} of {bits}"
-    header = ["set", "skbq, coded queries" if equal_bytes else "skbq", *names]
+    header = ["set", "skbq, symmetric search" if equal_bytes else "skbq", *names]
     return [f"<!-- {title} -->", "", *table(header, rows), "<!-- end -->", ""]
 
 

@@ -443,7 +443,7 @@ def gains(case: Case) -> dict[str, Estimate]:
 
 def write_gains(done: list[Case]) -> list[str]:
     lines = ["## What each choice adds to recall@10 without reranking", ""]
-    lines += ["All else plain: axes, thresholds at the mean, coded queries;", ""]
+    lines += ["All else plain: axes, thresholds at the mean, symmetric search;", ""]
     lines[-2] += " levels (1, 3) are held against (1, 2) with thresholds at zero."
     names = [*GAINS, CORRECTION]
     for part, some in (("code", names[:4]), ("query", names[4:])):

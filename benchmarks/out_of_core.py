@@ -158,7 +158,7 @@ def as_table(report):
     size = report["file_bytes"] / 1e9
     lines = [
         f"{report['rows']:,} x {D} float16, {size:.1f} GB, on {report['machine']}; "
-        f"one bit, float queries, 4 candidates reranked for each of 10 neighbors.",
+        f"one bit, asymmetric search, 4 candidates reranked for each of 10 neighbors.",
         "",
         "| | encode | search |",
         "|---|---|---|",

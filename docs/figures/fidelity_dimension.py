@@ -15,8 +15,10 @@ for exponent in np.linspace(0, 1.4, 15):
     uneven = np.diag(spectrum)
     mixed = (turned * spectrum) @ turned.T
     share.append(effective_dimension(uneven) / d)
-    for law, fidelities in ((uneven, on_axes), (mixed, after)):
-        fidelities.append(predict_fidelity(BinaryQuantizer(), np.zeros(d), law).pearson)
+    for covariance, fidelities in ((uneven, on_axes), (mixed, after)):
+        fidelities.append(
+            predict_fidelity(BinaryQuantizer(), np.zeros(d), covariance).pearson
+        )
 
 _, ax = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
 ax.plot(share, on_axes, "o", color="C3", label="uneven variances, no correlation")

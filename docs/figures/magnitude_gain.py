@@ -15,8 +15,8 @@ steps = np.array(json.loads(results.read_text())["flattening"]["records"]["flatt
 
 normal = ndtri((np.arange(512) + 0.5) / 512)
 varied, gains = [], []
-for spread in np.linspace(0, 0.6, 31):
-    scale = np.exp(spread * normal)
+for deviation in np.linspace(0, 0.6, 31):
+    scale = np.exp(deviation * normal)
     varied.append(scale.std() / scale.mean())
     one, two = one_sided_fidelity(scale)
     gains.append(two - one)
@@ -32,7 +32,7 @@ left.plot(
     label=r"$0.1159 + 0.0877\,\mathrm{CV}^2$",
 )
 left.set(
-    title="Float queries, axes uncorrelated",
+    title="Asymmetric search, axes uncorrelated",
     xlabel="coefficient of variation of the scales",
     ylabel="gain in Pearson correlation",
 )
@@ -40,7 +40,7 @@ left.legend()
 right.plot(steps[:, 0], steps[:, 2], "o", label="measured")
 right.plot(steps[:, 0], steps[:, 3], lw=1, label="predicted")
 right.set(
-    title="Coded queries, scales pulled together",
+    title="Symmetric search, scales pulled together",
     xlabel="coefficient of variation of the scales",
     ylabel="gain in F, by penalty",
 )

@@ -47,8 +47,8 @@ def _say_signs(profiler: "HeterogeneityProfiler") -> str:
 
 def _say_heterogeneity(profiler: "HeterogeneityProfiler") -> str:
     text = (
-        f"Spread: the standard deviations of the coordinates differ by "
-        f"{profiler.heterogeneity_:.1%} of their mean (heterogeneity). "
+        f"Heterogeneity: the standard deviations of the coordinates differ by "
+        f"{profiler.heterogeneity_:.1%} of their mean. "
     )
     coupling = profiler.scale_correlation_
     if coupling > _MUCH_COUPLING:
@@ -75,9 +75,7 @@ def _say_dimension(profiler: "HeterogeneityProfiler") -> str:
 
 
 def _say_norms(profiler: "HeterogeneityProfiler") -> str:
-    text = (
-        f"Lengths: norms of the vectors vary by {profiler.norm_cv_:.1%} of their mean. "
-    )
+    text = f"Norms: they vary by {profiler.norm_cv_:.1%} of their mean. "
     if profiler.norm_cv_ < EQUAL_NORMS:
         return text + "Cosine, euclidean and inner product rank nearly alike."
     return text + (

@@ -298,7 +298,7 @@ class HeterogeneityProfiler(
         >>> table = profiler.fit(load_wordnet_minilm().data).predict_fidelity()
         >>> best = table["predicted_fidelity"].argmax()
         >>> table["strategy"][best], bool(table["valid"][best])
-        ('2 bits, rotated, float queries', True)
+        ('2 bits, rotated, asymmetric search', True)
         """
         check_is_fitted(self)
         check_option(metric, "metric", self, METRICS)

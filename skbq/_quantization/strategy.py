@@ -94,12 +94,10 @@ class Strategy:
     @property
     def words(self) -> str:
         """The code and the kind of query in words."""
-        if self.is_pca:
-            kind = "symmetric" if self.query == "codes" else "asymmetric"
-            return f"{self.name}, {kind} search"
-        query = "coded queries" if self.query == "codes" else "float queries"
-        by = "" if self.code_metric == "auto" else f" by {self.code_metric}"
-        return f"{self.name}, {query}{by}"
+        kind = "symmetric" if self.query == "codes" else "asymmetric"
+        is_default = self.is_pca or self.code_metric == "auto"
+        by = "" if is_default else f" by {self.code_metric}"
+        return f"{self.name}, {kind} search{by}"
 
     @property
     def complexity(self) -> int:

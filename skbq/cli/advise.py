@@ -30,7 +30,7 @@ from ._terminal import InputError, LoggedProgress, checked, print_lines, progres
 
 _SEED = 0
 _SHIPPED = (
-    "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 to ask."
+    "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 queries."
 )
 
 

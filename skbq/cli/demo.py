@@ -1,4 +1,4 @@
-"""The command ``skbq demo``: what codes find, weigh and how fast they are searched."""
+"""The command ``skbq demo``: recall, bytes per vector and queries per second."""
 
 import argparse
 import dataclasses
@@ -36,10 +36,11 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     demo = commands.add_parser(
         "demo",
-        help="show on real embeddings what one and two bits cost and find",
+        help="measure one and two bits on real embeddings",
         description=(
             "Search 5,000 embeddings of dictionary glosses, or rows of your own, by "
-            "floats and by codes, and print what each finds, weighs and how fast it is."
+            "floats and by codes, and print recall, bytes per vector and queries per "
+            "second of each."
         ),
     )
     demo.add_argument(
@@ -95,8 +96,8 @@ def run(args: argparse.Namespace) -> None:
         STRATEGIES, sample.vectors, sample.queries, k=_K, oversampling=_OVERSAMPLING
     )
     for number, strategy in enumerate(STRATEGIES, 1):
-        asked = "" if strategy is EXACT else f", queries as {strategy.query}"
-        progress(f"measuring {number} of {len(STRATEGIES)}: {strategy.name}{asked}")
+        query = "" if strategy is EXACT else f", queries as {strategy.query}"
+        progress(f"measuring {number} of {len(STRATEGIES)}: {strategy.name}{query}")
         measured.append(next(steps))
     if args.json:
         print_lines([json.dumps([dataclasses.asdict(m) for m in measured], indent=1)])

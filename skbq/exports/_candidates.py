@@ -102,8 +102,8 @@ def describe(candidate: Candidate) -> str:
     parts.append("centered" if candidate.center else "threshold zero")
     if candidate.rotate:
         parts.append("rotated")
-    coded = candidate.query == "codes"
-    parts.append("coded queries" if coded else "float queries")
+    is_symmetric = candidate.query == "codes"
+    parts.append("symmetric search" if is_symmetric else "asymmetric search")
     return ", ".join(parts)
 
 

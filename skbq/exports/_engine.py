@@ -306,9 +306,9 @@ def _differences(asked: Candidate, near: Candidate, method: Method) -> list[str]
     if near.query != asked.query:
         finer = near.query == "vectors"
         said.append(
-            f"Coded queries: those of {method.name} are finer than its rows."
+            f"Symmetric search: queries of {method.name} are finer than its rows."
             if finer
-            else f"Float queries: {method.name} codes queries like rows."
+            else f"Asymmetric search: {method.name} encodes queries as it does rows."
         )
     if near.center and not asked.center:
         said.append(f"Leave out centering: {method.name} always centers.")

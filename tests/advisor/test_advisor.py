@@ -216,10 +216,10 @@ def test_strategies_and_their_names():
     listed = all_strategies()
     assert len(set(listed)) == len({s.words for s in listed}) == 25
     assert LITERATURE in listed
-    assert Strategy(1).words == "1 bit, coded queries"
+    assert Strategy(1).words == "1 bit, symmetric search"
     rotated = Strategy(2, "vectors", True, "zero", "lloyd_max")
     assert rotated.words == (
-        "2 bits, threshold zero, levels lloyd_max, rotated, float queries"
+        "2 bits, threshold zero, levels lloyd_max, rotated, asymmetric search"
     )
     assert [Strategy(1).complexity, rotated.complexity] == [0, 3]
 
@@ -612,9 +612,11 @@ def test_of_equal_bytes_the_better_code_is_taken(monkeypatch):
         (2, "codes"),
     }
     assert advisor.recommended_["bytes_per_row"] == 16
-    assert advisor.recommended_["strategy"] == "2 bits, coded queries"
+    assert advisor.recommended_["strategy"] == "2 bits, symmetric search"
     recall = dict(zip(results["strategy"], results["measured_recall"], strict=True))
-    assert recall["2 bits, coded queries"] > recall["1 bit, float queries"] + 0.05
+    assert (
+        recall["2 bits, symmetric search"] > recall["1 bit, asymmetric search"] + 0.05
+    )
 
 
 def test_low_target_needs_no_reranking(small):
@@ -749,7 +751,7 @@ def test_pickle_clone_and_memory_map(small, tmp_path):
 
 def test_report_in_words(uniform):
     text = uniform.report()
-    assert text.startswith("Recommended: 1 bit, coded queries\nReranking: ")
+    assert text.startswith("Recommended: 1 bit, symmetric search\nReranking: ")
     assert "Memory: 48 bytes a row" in text
     assert max(map(len, text.splitlines())) <= 80
     text = " ".join(text.split())
@@ -757,7 +759,7 @@ def test_report_in_words(uniform):
     assert "- A random rotation: " in text
     assert "on 4,000 leave-one-out queries" in text
     assert "the simpler code is kept" in text
-    assert "Spread:" in text
+    assert "Heterogeneity:" in text
     with pytest.raises(ValueError, match="'format'"):
         uniform.report("pdf")
 
@@ -771,7 +773,7 @@ def test_report_in_html(uniform):
         assert html.count("<table>") == html.count("</table>") == 2
         assert html.count("<tr") == 1 + 4 + 1 + 25
         assert html.count('class="skbq-marked"') == 2
-        assert "Recommended: 1 bit, coded queries" in html
+        assert "Recommended: 1 bit, symmetric search" in html
         assert "index = BinaryNeighbors(" in html
         assert html.count('role="img"') == 4
         for warning in uniform.warnings_:

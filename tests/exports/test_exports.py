@@ -146,13 +146,13 @@ def test_a_strategy_that_runs_is_kept_and_another_is_said(engine):
         said = " ".join(answer.cannot).lower()
         changed = [
             kind["bits"] != int(answer.strategy[0]),
-            ("coded queries" in answer.strategy) != (kind["query"] == "codes"),
+            (", symmetric search" in answer.strategy) != (kind["query"] == "codes"),
             ("centered" in answer.strategy) != kind["center"],
             ("rotated" in answer.strategy) != kind["rotate"],
         ]
         assert bool(said) == any(changed)
         assert ("bits of a coordinate" in said) == changed[0]
-        assert ("coded queries" in said or "float queries" in said) == changed[1]
+        assert ("symmetric search" in said) == changed[1]
         assert ("center" in said) == changed[2]
         assert ("leave out rotation" in said) == changed[3]
         assert ("measure" in said) == any(changed)

@@ -110,7 +110,7 @@ def test_every_strategy_runs(engine, tmp_path):
 
 def own_recall(answer, metric, oversampling, vectors, queries):
     """Return what skbq's index reaches with one bit of the same strategy."""
-    query = "codes" if "coded queries" in answer.strategy else "vectors"
+    query = "codes" if ", symmetric search" in answer.strategy else "vectors"
     threshold = "mean" if "centered" in answer.strategy else "zero"
     strategy = Strategy(1, query, "rotated" in answer.strategy, threshold)
     index = BinaryNeighbors(
