@@ -379,6 +379,63 @@ def bit_agreement(cosine: ArrayLike) -> float | np.ndarray:
     return _scalar(1.0 - np.arccos(cosine) / np.pi)
 
 
+def corrected_error(
+    variances: ArrayLike, distortions: ArrayLike, spectrum: ArrayLike
+) -> float:
+    """Variance of the error of corrected estimates among near neighbors.
+
+    Of codes on principal axes, or any axes along which coordinates are uncorrelated,
+    whose levels are the means of their cells: equation (7.7), with the correction where
+    it concentrates, (7.5).
+
+    Parameters
+    ----------
+    variances : array-like of shape (d,)
+        Of the rows along the axes.
+    distortions : array-like of shape (d,)
+        What the code of each coordinate leaves of its variance, from 0 to 1, where it
+        is not coded at all.
+    spectrum : array-like of shape (d,)
+        Mean squares of the differences between near neighbors along the axes.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, numbers are negative, or nothing is coded.
+
+    Examples
+    --------
+    Bits for the axes along which rows vary:
+
+    >>> from skbq.theory import corrected_error
+    >>> half = [0.36, 1.0]
+    >>> corrected_error([4, 1], half, [1, 1]) < corrected_error([1, 4], half, [1, 1])
+    True
+    """
+    v, lost, mu = (
+        np.asarray(values, dtype=np.float64)
+        for values in (variances, distortions, spectrum)
+    )
+    if v.ndim != 1 or not v.shape == lost.shape == mu.shape:
+        raise ValueError(
+            "variances, distortions and spectrum must all have shape (d,). Got "
+            f"{v.shape}, {lost.shape} and {mu.shape}."
+        )
+    if not (np.all(v >= 0) and np.all(mu >= 0) and np.all((lost >= 0) & (lost <= 1))):
+        raise ValueError(
+            "variances and spectrum must be >= 0, distortions from 0 to 1."
+        )
+    kept = v @ (1 - lost)
+    if not kept > 0:
+        raise ValueError("distortions are 1 wherever variances are above 0: no code.")
+    f = v.sum() / kept
+    return float(mu @ (v * lost) + (f - 1) ** 2 * (mu @ (v * (1 - lost))))
+
+
 def kruskal(pearson: ArrayLike) -> np.ndarray:
     """Spearman correlation of bivariate normal variables, nan beyond -1 and 1.
 

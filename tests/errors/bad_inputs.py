@@ -1152,6 +1152,20 @@ def theory_rows() -> list[Row]:
             for cosine in (1.5, NAN)
         ),
         (
+            "corrected_error",
+            "two lengths",
+            lambda: theory.corrected_error([1.0], [0.5, 0.5], [1.0]),
+            "variances",
+            "all of shape (d,)",
+        ),
+        (
+            "corrected_error",
+            "no code",
+            lambda: theory.corrected_error([1.0], [1.0], [1.0]),
+            "distortions",
+            "below 1 somewhere",
+        ),
+        (
             "sign_entropy",
             "a negative scale",
             lambda: theory.sign_entropy([0.0], [-1.0]),

@@ -129,3 +129,5 @@ def test_the_error_of_a_corrected_code_is_orthogonal_and_of_the_size_derived():
     error = np.sum(e * delta, axis=1)
     # 2,000 rows tell a variance to 3 %.
     assert error.var() == pytest.approx(spectrum @ square, rel=0.1)
+    closed = skbq.theory.corrected_error(variance, distortion, spectrum)
+    assert closed == pytest.approx(spectrum @ square)
