@@ -22,6 +22,7 @@ from .._kernels.inverted_lists import (
     rank_lists,
     sum_values,
 )
+from .._kernels.memory import read_only
 from .._utils.parallel import fixed_blocks, map_slices
 from ..codes import CodeArray, MixedDepths
 
@@ -106,7 +107,9 @@ class _Centroids(NamedTuple):
 
 def _as_centroids(values: np.ndarray) -> _Centroids:
     wide = values.astype(np.int64)
-    return _Centroids(np.ascontiguousarray(values, np.int8), (wide * wide).sum(axis=1))
+    squares = (wide * wide).sum(axis=1)
+    # Read-only, as those of a file are: kernels are compiled for one type of array.
+    return _Centroids(read_only(values.astype(np.int8, copy=False)), read_only(squares))
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,8 @@ def make_tree(
     parents: np.ndarray, children: np.ndarray, centroids: np.ndarray, scale: int
 ) -> ListTree:
     """Return a tree of its arrays, as :class:`ListTree` names them."""
-    return ListTree(*_as_centroids(parents), children, *_as_centroids(centroids), scale)
+    of_lists = _as_centroids(centroids)
+    return ListTree(*_as_centroids(parents), read_only(children), *of_lists, scale)
 
 
 def _assign(codes: CodeArray, tree: ListTree, n_jobs: int | None) -> np.ndarray:
@@ -422,12 +426,13 @@ class Lists:
     @cached_property
     def segments(self) -> list[ListedRows]:
         """The rows of all lists, as scans take them."""
-        segments = [ListedRows(self.starts, self.order, True)]
+        segments = [ListedRows(read_only(self.starts), read_only(self.order), True)]
         if len(self.added):
             order = np.argsort(self.added, kind="stable") + len(self.order)
             sizes = np.bincount(self.added, minlength=len(self))
             starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-            segments.append(ListedRows(starts, order.astype(np.uint32), False))
+            rows = read_only(order.astype(np.uint32))
+            segments.append(ListedRows(read_only(starts), rows, False))
         return segments
 
     # Adding rows.

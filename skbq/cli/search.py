@@ -46,6 +46,11 @@ def add(commands: Commands) -> None:
         help="rerank C candidates for each neighbor (default: as encoded)",
     )
     search.add_argument(
+        "--algorithm",
+        choices=["brute", "ivf"],
+        help="compare all rows, or those in the nearest lists (default: as saved)",
+    )
+    search.add_argument(
         "--mask",
         metavar="MASK.npy",
         help="rows that may be found: a bool for each row, or row numbers",
@@ -70,6 +75,7 @@ def run(args: argparse.Namespace) -> None:
         raise InputError(f"--out must end in one of {', '.join(_ENDINGS)}")
     index = _load_index(args.index, verify=not args.no_verify)
     _set_oversampling(index, args)
+    _set_algorithm(index, args)
     mask = _load_mask(args.mask, index.n_samples_fit_)
     queries = load_vectors(
         args.files,
@@ -114,6 +120,17 @@ def _set_oversampling(index: BinaryNeighbors, args: argparse.Namespace) -> None:
             "--oversampling"
         )
     index.set_params(oversampling=args.oversampling)
+
+
+def _set_algorithm(index: BinaryNeighbors, args: argparse.Namespace) -> None:
+    if args.algorithm is None:
+        return
+    if args.algorithm == "ivf" and not hasattr(index, "n_lists_"):
+        raise InputError(
+            f"--algorithm ivf needs rows in lists, and {args.index} has none: save an "
+            "index of BinaryNeighbors(algorithm='ivf')"
+        )
+    index.set_params(algorithm=args.algorithm)
 
 
 def _load_mask(path: str | None, n_rows: int) -> np.ndarray | None:
