@@ -256,7 +256,14 @@ def test_what_has_no_meaning_is_nan_and_raises_no_warning():
 def test_report_names_figures_and_remedies():
     text = HeterogeneityProfiler(random_state=0).fit(glosses()).report()
     assert text.startswith("5,000 vectors of 384 coordinates. 2 of them never vary")
-    for word in ["Signs", "Spread", "Dimension", "Lengths", "Normality", "2,000 rows"]:
+    for word in [
+        "Signs",
+        "Heterogeneity",
+        "Dimension",
+        "Norms",
+        "Normality",
+        "2,000 rows",
+    ]:
         assert word in text
     assert "let the quantizer center" not in text
     shifted = HeterogeneityProfiler(random_state=0).fit(glosses() + 0.1).report()
