@@ -786,6 +786,14 @@ def quantizer_rows() -> list[Row]:
             "takes vectors, but X holds codes",
             "fit it on codes",
         ),
+        *_parameters(
+            "HeterogeneityProfiler.report",
+            lambda format: fitted("HeterogeneityProfiler").report(format=format),
+            "format",
+            '"text" or "html"',
+            type=[None],
+            value=["pdf"],
+        ),
         Row(
             "HeterogeneityProfiler.report",
             "a profiler that is not fitted",
