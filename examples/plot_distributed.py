@@ -37,7 +37,7 @@ try:
 except ImportError:
     raise SystemExit("pip install 'skbq[dask]'") from None
 
-cluster = LocalCluster(n_workers=2, processes=False, dashboard_address=None)
+cluster = LocalCluster(n_workers=2, processes=False, dashboard_address=":0")
 client = Client(cluster)
 
 # %%

@@ -13,6 +13,7 @@ from .._quantization.correction_range import scaled_range, sum_codes
 from .._quantization.steps import apply_steps, fit_steps, split_quantizer
 from .._utils.parallel import cache_blocks, fixed_blocks, map_slices
 from .._utils.similarity import scaled_rows
+from .._utils.stored_rows import StoredRows
 from .._utils.validation import check_rows, float_dtype, float_rows
 from ..codes import CodeArray, empty_codes, is_codes
 from .float_queries import (
@@ -285,6 +286,8 @@ def _scaled_sample(
     sample = np.empty((len(numbers), X.shape[1]), float_dtype(X))
     for part in cache_blocks(len(numbers), X[:1].nbytes):
         sample[part] = scaled_rows(X[numbers[part]], metric)
+        if isinstance(X, StoredRows):  # pages beside each row were mapped with it
+            X.release()
     return sample
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -73,6 +73,11 @@ class ShardedRows:
         return self.learned.vectors
 
     @property
+    def lists(self) -> None:
+        """None: shards are searched by brute force."""
+        return None
+
+    @property
     def bytes_per_row(self) -> int:
         """Memory for each row but for its vector."""
         return self.learned.bytes_per_row
@@ -121,6 +126,17 @@ class ShardedIndex(BinaryNeighbors):
                 "found."
             )
         return super()._check_queries(X)
+
+    @classmethod
+    def _parameters_of(cls, index: BinaryNeighbors) -> dict[str, Any]:
+        """Return the parameters of an index that this class takes as well.
+
+        Those of lists are not among them: shards are searched by brute force, whose
+        answer does not depend on where rows were cut.
+        """
+        names = cls._get_param_names()
+        given = index.get_params(deep=False)
+        return {name: value for name, value in given.items() if name in names}
 
     def _plain_index(self) -> BinaryNeighbors:
         """Return an unfitted index in memory with the same parameters."""
@@ -435,7 +451,7 @@ class ShardedNeighbors(ShardedIndex):
             verify_files(folder, (manifest.learned, *manifest.shards))
         check_mark(folder / manifest.learned.file, manifest.learned.mark)
         learned = BinaryNeighbors.load(folder / manifest.learned.file)
-        index = cls(folder=folder, **learned.get_params(deep=False))
+        index = cls(folder=folder, **cls._parameters_of(learned))
         index._open(folder, manifest, learned)
         return index
 

@@ -54,9 +54,12 @@ class DaskRows(StoredRows):
         """Return the partition of a row, or the file that it is in, and its number."""
         name, number = super().where(row)
         source = self.partitions[int(np.searchsorted(self._starts, row, "right")) - 1]
-        if hasattr(source, "open"):
-            return source.open().where(number)
-        return name, number
+        import dask
+
+        # What is delayed has every attribute.
+        if dask.is_dask_collection(source):
+            return name, number
+        return source.open().where(number)
 
     def head(self) -> np.ndarray:
         """Return the first row; as codes, if partitions are codes."""

@@ -72,7 +72,7 @@ def encode_shards(
         rows = _open_rows(args, args.metric)
         index = ShardedNeighbors(folder=args.out, resume=args.resume)
         made = new_index(args, rows.shape[1])
-        index.set_params(**made.get_params(deep=False))
+        index.set_params(**index._parameters_of(made))
     index.set_params(
         shard_rows="auto" if args.shard_rows is None else args.shard_rows,
         vectors=args.vectors,

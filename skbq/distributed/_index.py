@@ -291,7 +291,7 @@ class BinaryNeighbors(ShardedIndex):
         """
         opened = ShardedNeighbors.load(os.path.abspath(path), verify=verify)
         learned = opened._learned
-        index = cls(folder=path, client=client, **learned.get_params(deep=False))
+        index = cls(folder=path, client=client, **cls._parameters_of(learned))
         index._take_learned(learned)
         index._learned = learned
         index._rows = opened._rows
