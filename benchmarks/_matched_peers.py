@@ -62,7 +62,7 @@ class Faiss:
     def __init__(self, X, index, knob, settings):
         self.index, self.knob, self.settings = index, knob, settings
         faiss.omp_set_num_threads(ALL)
-        self.index.train(X[:: max(1, len(X) // 100_000)])
+        self.index.train(X[:: max(1, len(X) // 50_000)])
         self.index.add(X)
         if hasattr(self.index, "k_factor"):
             self.index.k_factor = OVERSAMPLING
@@ -83,11 +83,11 @@ class FaissBinary:
 
     def __init__(self, X, make, knob, settings):
         self.X, self.knob, self.settings = X, knob, settings
-        self.quantizer = BinaryQuantizer().fit(X[:: max(1, len(X) // 100_000)])
+        self.quantizer = BinaryQuantizer().fit(X[:: max(1, len(X) // 50_000)])
         codes = np.asarray(self.quantizer.transform(X))
         faiss.omp_set_num_threads(ALL)
         self.index = make(8 * codes.shape[1])
-        self.index.train(codes[:: max(1, len(X) // 100_000)])
+        self.index.train(codes[:: max(1, len(X) // 50_000)])
         self.index.add(codes)
 
     def set(self, setting):
@@ -110,7 +110,7 @@ class Usearch:
         from usearch.index import Index
 
         self.settings, self.dtype, self.X = WIDTHS, dtype, X
-        self.quantizer = BinaryQuantizer().fit(X[:: max(1, len(X) // 100_000)])
+        self.quantizer = BinaryQuantizer().fit(X[:: max(1, len(X) // 50_000)])
         metric = "hamming" if dtype == "b1" else "cos"
         self.index = Index(ndim=X.shape[1], metric=metric, dtype=dtype)
         self.index.add(np.arange(len(X)), self.encode(X), threads=ALL)
