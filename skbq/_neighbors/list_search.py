@@ -139,7 +139,10 @@ def _search_batch(
 
 
 def _go_on(ranked: _Ranked, scan: ListScan, allowed: Allowed, heaps: Found) -> None:
-    """Search further lists, twice as many each time, where fewer than k rows count."""
+    """Search further lists, one at a time, where fewer than k rows count.
+
+    So more probes never end with fewer lists.
+    """
     n_lists, done, has_all = len(ranked.lists), ranked.stop, False
     while True:
         missing = (heaps.rows[heaps.starts[:-1]] < 0) & (done < n_lists)
@@ -148,7 +151,7 @@ def _go_on(ranked: _Ranked, scan: ListScan, allowed: Allowed, heaps: Found) -> N
         if not has_all:
             ranked.rank_all(np.flatnonzero(missing))
             has_all = True
-        stop = np.where(missing, np.minimum(2 * done, n_lists), done)
+        stop = np.where(missing, np.minimum(done + 1, n_lists), done)
         _search_lists(ranked, done, stop, scan, allowed, heaps)
         done = stop
 
