@@ -291,7 +291,9 @@ def our_codes(bits: int) -> Codes:
         }
     codes: Codes = {
         f"skbq {name}, {kind} queries": (
-            lambda rows, q=quantizer, query=query: Skbq(rows, q, query)
+            lambda rows, q=quantizer, query=query: Skbq(
+                rows, q, query, corrections="exact"
+            )
         )
         for query, kind in (("codes", "coded"), ("vectors", "float"))
         for name, quantizer in quantizers.items()
