@@ -29,7 +29,7 @@ QUANTIZERS = [
     TwoBitQuantizer(magnitude="coordinate", levels="lloyd_max"),
     PCAQuantizer(random_state=0),
     PCAQuantizer(2.5, exponent=1, rotation=None),
-    PCAQuantizer(n_bytes=5, max_depth=8, rotation="hadamard", random_state=0),
+    PCAQuantizer(n_bytes=4, max_depth=8, rotation="hadamard", random_state=0),
 ]
 VECTORS = [
     RandomRotation(random_state=0),

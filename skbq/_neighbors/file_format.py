@@ -7,7 +7,7 @@ bytes    content
 ======== ====================================================================
 0-7      ``SKBQ`` and four bytes of 0
 8-11     version of the format, uint32, from 1
-12-15    CRC-32 of the header, uint32
+12-15    CRC-32 of the header, uint32; from version 3 on started with the version
 16-23    length of the header in bytes, uint64
 24-      the header, JSON in UTF-8; then arrays, each at a multiple of 64 bytes
 ======== ====================================================================
@@ -97,7 +97,8 @@ def write_file(
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(_PREFIX.pack(_MAGIC, version, zlib.crc32(header), len(header)))
+            checksum = _header_checksum(header, version)
+            file.write(_PREFIX.pack(_MAGIC, version, checksum, len(header)))
             file.write(header)
             for array in stored:
                 file.write(b"\0" * (-file.tell() % _ALIGNMENT))
@@ -229,7 +230,7 @@ def _read_header(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> _He
             f"{_VERSION}. Upgrade skbq."
         )
     text = file.read(min(length, _LONGEST_HEADER))
-    whole = len(text) == length and zlib.crc32(text) == checksum
+    whole = len(text) == length and _header_checksum(text, version) == checksum
     header = _parse(text) if version >= 1 and whole else None
     if header is None:
         raise FileError(f"{path} was cut short or altered: its header is damaged.")
@@ -239,6 +240,12 @@ def _read_header(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> _He
             f"{header['size']}."
         )
     return header
+
+
+def _header_checksum(header: bytes, version: int) -> int:
+    # Else a file of version 2 whose version became 3 by one bit would pass.
+    start = version if version >= LISTS_VERSION else 0
+    return zlib.crc32(header, start)
 
 
 def _parse(text: bytes) -> _Header | None:

@@ -39,6 +39,8 @@ _BOUND_FACTOR = 1.9
 _FACTORS = {"cosine": 1.0, "euclidean": 2.0, "inner_product": 1.0}
 # Of the 24 bits of a row's short numbers, those of the scale.
 _SCALE_BITS = {"cosine": 8, "euclidean": 8, "inner_product": 12}
+# Levels on each side that reach beyond what was seen, as a share of all.
+_TAIL_SHARE = 1 / 8
 # What scales may be smaller or larger than the middle one, as logarithms.
 _LOG_FLOAT32 = (-60.0, 60.0)
 # What rounding in float32 may add to a code's own error, as a share of its square.
@@ -318,14 +320,14 @@ def _levels(ranges: bytes, metric: str) -> _Levels:
     logs = np.log(quantiles[0] / unit)
     n_scales = 2 ** _SCALE_BITS[metric]
     growth = 1.25 if n_scales == 2**8 else 1.02
-    logs = _spread(logs, n_scales - 1, n_scales // 8, growth, floor=0.01)
+    logs = _spread(logs, n_scales - 1, growth, floor=0.01)
     logs = np.clip(logs, *_LOG_FLOAT32)
     scales = -_FACTORS[metric] * unit * np.exp(logs)
     middle = quantiles[1 + METRICS.index(metric)]
     floor = 0.01 * np.abs(middle).max() or 1.0
     n_offsets = 2**24 // n_scales
     growth = 1.002 if n_offsets == 2**16 else 1.03
-    offsets = _spread(middle, n_offsets, n_offsets // 8, growth, floor)
+    offsets = _spread(middle, n_offsets, growth, floor)
     largest = np.finfo(np.float32).max
     scales = np.concatenate([[0], scales]).astype(np.float32)
     offsets = np.clip(offsets, -largest, largest).astype(np.float32)
@@ -334,14 +336,13 @@ def _levels(ranges: bytes, metric: str) -> _Levels:
     return _Levels(scales, offsets, scale_rounding, _half_gaps(offsets))
 
 
-def _spread(
-    quantiles: np.ndarray, n: int, tail: int, growth: float, floor: float
-) -> np.ndarray:
+def _spread(quantiles: np.ndarray, n: int, growth: float, floor: float) -> np.ndarray:
     """Spread levels over what numbers range over, half evenly, half as they lie.
 
-    ``tail`` levels on each side, whose distances grow, reach beyond: rows that are
-    added later may be longer.
+    Some levels on each side, whose distances grow, reach beyond: rows that are added
+    later may be longer.
     """
+    tail = round(_TAIL_SHARE * n)
     low, high = quantiles[0], quantiles[-1]
     if high - low < floor:
         # One level is the middle itself: all rows may be alike.
