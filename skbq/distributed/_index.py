@@ -324,7 +324,7 @@ class BinaryNeighbors(ShardedIndex):
         if isinstance(X, str | os.PathLike) or (
             isinstance(X, list | tuple)
             and X
-            and all(isinstance(path, str | os.PathLike[str]) for path in X)
+            and all(isinstance(path, str | os.PathLike) for path in X)
         ):
             return self._partitions_of_files(X)
         if type(X).__module__.partition(".")[0] != "dask":

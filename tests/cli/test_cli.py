@@ -192,7 +192,8 @@ def test_demo_and_advise_recommend_the_same(capsys, rng, save):
     X = vectors(rng)
     path = save(X)
     assert cli.main(["demo", "--data", path]) == 0
-    line = capsys.readouterr().out.rstrip().splitlines()[-1]
+    lines = capsys.readouterr().out
+    line = " ".join(lines[lines.index("Verdict:") :].split())
     assert cli.main(["advise", path, "--json"]) == 0
     advice = json.loads(capsys.readouterr().out)
     recommended, (low, high) = advice["recommended"], advice["recall_interval"]
