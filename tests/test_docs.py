@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
     "name",
     [
         "README.md",
-        "docs/user_guide.rst",
+        pytest.param("docs/user_guide.rst", marks=pytest.mark.exhaustive),
         "docs/coming_from.rst",
         "docs/out_of_core.rst",
     ],

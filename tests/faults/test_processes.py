@@ -161,6 +161,7 @@ def test_damaged_cache_of_kernels(tmp_path):
     assert again.stdout == first.stdout
 
 
+@pytest.mark.exhaustive
 def test_shared_cache_of_kernels(tmp_path):
     """Processes that fill one cache at the same time all give the same."""
     children = [
@@ -204,6 +205,7 @@ print(int(found[1].sum()))
 )
 
 
+@pytest.mark.exhaustive
 def test_python_options(tmp_path):
     """Warnings as errors in development mode, and no docstrings and asserts, give the
     same; neither leaves files open."""

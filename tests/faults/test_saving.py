@@ -43,6 +43,7 @@ def check_whole(path, sizes=(1000, 3000)):
     assert_array_equal(index.kneighbors(X[:9], 1)[1][:, 0], range(9))
 
 
+@pytest.mark.exhaustive
 def test_killed_at_any_time(saved):
     """Killed while it saves over and over, at moments that are drawn at random."""
     rng = random.Random(0)
