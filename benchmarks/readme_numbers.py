@@ -9,6 +9,7 @@ import textwrap
 from importlib.metadata import version
 from pathlib import Path
 
+from skbq._quantization.strategy import Strategy
 from skbq.cli.comparison import STRATEGIES, measure
 from skbq.datasets import load_wordnet_minilm
 
@@ -16,6 +17,9 @@ BEGIN = "<!-- numbers: made by benchmarks/readme_numbers.py -->\n"
 END = "<!-- end of numbers -->\n"
 K = 10
 OVERSAMPLING = 4
+# Bytes of codes of principal axes: less than half of those of one bit, as many, and as
+# many as of two.
+CODE_BYTES = (21, 48, 96)
 
 
 def report():
@@ -33,8 +37,14 @@ def report():
         f"| strategy | query | bytes/row | recall@{K} | reranked |",
         "|---|---|---:|---:|---:|",
     ]
+    bits = 8 / glosses.data.shape[1]
+    principal = [Strategy(bits * n, "vectors", code_bytes=n) for n in CODE_BYTES]
     for m in measure(
-        STRATEGIES, glosses.data, glosses.queries, k=K, oversampling=OVERSAMPLING
+        [*STRATEGIES, *principal],
+        glosses.data,
+        glosses.queries,
+        k=K,
+        oversampling=OVERSAMPLING,
     ):
         lines.append(
             f"| {m.strategy} | {m.query} | {m.bytes_per_row} | {m.recall:.3f} "
