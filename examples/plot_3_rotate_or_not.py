@@ -21,8 +21,10 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-# Where this file lies, whatever the folder that it is run from.
-results = Path(__file__).parents[1] / "benchmarks" / "results" / "design_guide.json"
+# Where this file lies, whatever the folder that it is run from; the gallery runs it in
+# its own folder, without a name.
+here = Path(globals().get("__file__", "plot_3_rotate_or_not.py")).resolve()
+results = here.parents[1] / "benchmarks" / "results" / "design_guide.json"
 sets = json.loads(results.read_text(encoding="utf-8"))
 print(len(sets), "sets of vectors")
 
