@@ -96,16 +96,17 @@ def plan_capacity(
     n_cores: int = 8,
     latency_ms: float | None = None,
     scan_gb_per_second: float = 3.0,
-    encode_rows_per_second: float = 100_000.0,
+    encode_rows_per_second: float = 50_000.0,
     read_gb_per_second: float = 1.0,
     random_reads_per_second: float = 100_000.0,
     shard_rows: int = 2**20,
 ) -> CapacityPlan:
     """Plan memory, disk, machines and hours for an index.
 
-    All figures follow from the user's numbers by the formulas in the Notes. The speeds
-    are those of one core, one disk; measure yours by ``benchmarks/out_of_core.py`` and
-    ``benchmarks/search.py``, and pass them.
+    All figures follow from the user's numbers by the formulas in the Notes. The default
+    speeds of a core are below the slowest that ``benchmarks/capacity_speeds.py``
+    measured (its results lie beside it); those of disks are assumptions. Measure yours
+    and pass them.
 
     Parameters
     ----------
@@ -137,7 +138,7 @@ def plan_capacity(
         Longest time for the scan of one query; None: as memory decides.
     scan_gb_per_second : float, default=3
         Codes that a core scans for one query.
-    encode_rows_per_second : float, default=100,000
+    encode_rows_per_second : float, default=50,000
         Rows that a core encodes.
     read_gb_per_second : float, default=1
         What a machine reads of the vectors' files in sequence.
