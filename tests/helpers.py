@@ -1,6 +1,7 @@
-"""What tests of several rooms need: pipelines, exact distances, shares found."""
+"""What tests of several rooms need: pipelines, exact distances, equal answers."""
 
 import numpy as np
+from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
 
 from skbq import RandomRotation, TwoBitQuantizer
@@ -28,3 +29,10 @@ def share_found(rows, expected):
     """The mean share of the expected rows of each query that were found."""
     hits = [len(set(a) & set(b)) for a, b in zip(rows, expected, strict=True)]
     return np.mean(hits) / expected.shape[1]
+
+
+def check_equal(index, one, queries, **options):
+    """Two indexes find the same 7 neighbors at the same distances."""
+    found, expected = (i.kneighbors(queries, 7, **options) for i in (index, one))
+    for mine, theirs in zip(found, expected, strict=True):
+        assert_array_equal(mine, theirs)

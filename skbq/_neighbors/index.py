@@ -43,7 +43,7 @@ from .calibration import (
 from .encoding import EncodedRows, Encoder, fit_encode
 from .float_queries import CorrectionKind, Corrections
 from .index_search import IndexSearch
-from .indexed_rows import IndexedRows
+from .indexed_rows import IndexedRows, check_row_numbers
 from .inverted_lists import (
     Lists,
     choose_n_lists,
@@ -555,13 +555,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         self : object
         """
         check_is_fitted(self)
-        rows = np.atleast_1d(np.asarray(rows))
-        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-            raise TypeError(
-                "rows must be row numbers, an int or a list of int. "
-                f"Got an array of dtype {rows.dtype} and shape {rows.shape} instead."
-            )
-        self._rows = self._rows.with_removed(rows.astype(np.int64))
+        self._rows = self._rows.with_removed(check_row_numbers(rows))
         return self
 
     def save(

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..codes import CodeArray, with_layout
 from .brute_force import scale_directions
@@ -176,11 +177,7 @@ class IndexedRows:
         there = (rows >= 0) & (rows < n)
         if self.removed is not None:
             there[there] = ~self.removed[rows[there]]
-        if not there.all():
-            raise ValueError(
-                f"Rows {rows[~there][:5].tolist()} cannot be removed: the index has "
-                f"rows 0 to {n - 1}, and each can be removed once."
-            )
+        refuse_removal(rows[~there], n)
         # A new array: copies of the index may hold the former one.
         removed = np.zeros(n, bool) if self.removed is None else self.removed.copy()
         removed[rows] = True
@@ -217,3 +214,34 @@ class IndexedRows:
         vars(self)["lists"] = None  # of rows pickled before there were any
         vars(self).update({k: v for k, v in state.items() if k != "layout"})
         vars(self)["codes"] = codes
+
+
+def check_row_numbers(rows: ArrayLike) -> np.ndarray:
+    """Return row numbers as int64 of shape (n,).
+
+    Raises
+    ------
+    TypeError
+        If they are no whole numbers, or in more than one dimension.
+    """
+    rows = np.atleast_1d(np.asarray(rows))
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise TypeError(
+            "rows must be row numbers, an int or a list of int. "
+            f"Got an array of dtype {rows.dtype} and shape {rows.shape} instead."
+        )
+    return rows.astype(np.int64)
+
+
+def refuse_removal(rows: np.ndarray, n_rows: int) -> None:
+    """Refuse to remove rows that are not there, if any are given.
+
+    Raises
+    ------
+    ValueError
+    """
+    if rows.size:
+        raise ValueError(
+            f"Rows {rows[:5].tolist()} cannot be removed: the index has rows 0 to "
+            f"{n_rows - 1}, and each can be removed once."
+        )

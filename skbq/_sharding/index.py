@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._neighbors.float_queries import Corrections
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.index_search import IndexSearch
-from .._neighbors.indexed_rows import IndexedRows
+from .._neighbors.indexed_rows import IndexedRows, check_row_numbers, refuse_removal
 from .._neighbors.merge import merge_files
 from .._neighbors.row_ids import ids_of
 from .._neighbors.state import to_state
@@ -36,9 +36,15 @@ from ..codes import CodeArray, is_codes
 from .cutting import checksum_rows, cut_shards, default_shard_rows
 from .manifest import NAME, Manifest, ShardRecord, check_mark
 from .search import Engine, FileShard, InProcess, Shard, ShardedSearch
-from .writing import Rows, learn_from, save_whole, write_shard
+from .writing import (
+    Rows,
+    learn_from,
+    save_whole,
+    shard_name,
+    write_learned,
+    write_shard,
+)
 
-_LEARNED = "learned.skbq"
 _log = logging.getLogger("skbq")
 _UNFINISHED = (
     "{folder} holds an index that was not finished: {shards} shards are there. Go on "
@@ -99,7 +105,13 @@ class ShardedRows:
 class ShardedIndex(BinaryNeighbors):
     """What indexes of shards share: they search as one index does."""
 
+    shard_rows: int | Literal["auto"]
     _rows: ShardedRows  # type: ignore[assignment]
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.shard_rows != "auto":
+            check_int(self.shard_rows, "shard_rows", self, low=1)
 
     @property
     def _engine(self) -> Engine:
@@ -367,7 +379,9 @@ class ShardedNeighbors(ShardedIndex):
         self : object
         """
         check_is_fitted(self)
-        rows = np.unique(check_row_numbers(rows, self.n_samples_fit_))
+        rows = check_row_numbers(rows)
+        refuse_removal(rows[(rows < 0) | (rows >= len(self._rows))], len(self._rows))
+        rows = np.unique(rows)
         folder, records = self._folder, list(self._manifest.shards)
         replaced = []
         for number, shard in enumerate(self._rows.shards):
@@ -497,8 +511,6 @@ class ShardedNeighbors(ShardedIndex):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_option(self.vectors, "vectors", self, ["copy", "refer"])
-        if self.shard_rows != "auto":
-            check_int(self.shard_rows, "shard_rows", self, low=1)
 
     def _prepare_folder(self) -> Path:
         if self.folder is None:
@@ -529,11 +541,7 @@ class ShardedNeighbors(ShardedIndex):
         return manifest
 
     def _begin(self, folder: Path, X: Rows) -> Manifest:
-        learned = self._learn(X)
-        path = folder / _LEARNED
-        save_whole(learned, path)
-        record = ShardRecord(path.name, *FileShard.at(path).mark, len(learned._rows))
-        manifest = Manifest(record)
+        manifest = Manifest(write_learned(self._learn(X), folder))
         manifest.write(folder)
         return manifest
 
@@ -589,7 +597,7 @@ class ShardedNeighbors(ShardedIndex):
         record = write_shard(
             learned,
             rows,
-            folder / f"shard-{number:05d}.skbq",
+            folder / shard_name(number),
             repr(rows) if isinstance(rows, StoredRows) else "the array",
             n_jobs,
             refer=self.vectors == "refer",
@@ -610,28 +618,6 @@ class ShardedNeighbors(ShardedIndex):
         self._learned, self._manifest, self._folder = learned, manifest, folder
         n_removed = sum(record.removed for record in manifest.shards)
         self._rows = ShardedRows(learned._rows, shards, n_removed)
-
-
-def check_row_numbers(rows: ArrayLike, n_rows: int) -> np.ndarray:
-    """Return row numbers as int64.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
-    rows = np.atleast_1d(np.asarray(rows))
-    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        raise TypeError(
-            "rows must be row numbers, an int or a list of int. "
-            f"Got an array of dtype {rows.dtype} and shape {rows.shape} instead."
-        )
-    outside = rows[(rows < 0) | (rows >= n_rows)]
-    if outside.size:
-        raise ValueError(
-            f"Rows {outside[:5].tolist()} cannot be removed: the index has rows 0 to "
-            f"{n_rows - 1}, and each can be removed once."
-        )
-    return rows.astype(np.int64)
 
 
 def verify_files(folder: Path, records: Iterable[ShardRecord]) -> None:

@@ -19,6 +19,19 @@ from .cutting import checksum_rows
 from .manifest import ShardRecord
 
 Rows = np.ndarray | StoredRows
+_LEARNED = "learned.skbq"
+
+
+def shard_name(number: int) -> str:
+    """Return the name of the file of a shard."""
+    return f"shard-{number:05d}.skbq"
+
+
+def write_learned(learned: BinaryNeighbors, folder: Path) -> ShardRecord:
+    """Write what all shards of a folder share."""
+    path = folder / _LEARNED
+    save_whole(learned, path)
+    return ShardRecord(path.name, *read_mark(path), len(learned._rows))
 
 
 def learn_from(index: BinaryNeighbors, X: Rows) -> BinaryNeighbors:

@@ -19,9 +19,14 @@ from .._sharding.cutting import checksum_rows, cut_shards, default_shard_rows
 from .._sharding.index import ShardedIndex, ShardedNeighbors, ShardedRows
 from .._sharding.manifest import Manifest, ShardRecord
 from .._sharding.search import FileShard, Shard, ShardedSearch
-from .._sharding.writing import encode_like, save_whole, write_shard
+from .._sharding.writing import (
+    encode_like,
+    save_whole,
+    shard_name,
+    write_learned,
+    write_shard,
+)
 from .._utils.dask_rows import DaskRows, of_array, of_partitions, open_rows
-from .._utils.params import check_int
 from .._utils.stored_rows import StoredRows
 from .._utils.typing import CodeMetric, Metric, Oversampling, Query, VectorQuantizer
 from .._utils.validation import check_vectors
@@ -176,10 +181,7 @@ class BinaryNeighbors(ShardedIndex):
         if folder is None:
             self._hold(shards, [])
         else:
-            path = folder / "learned.skbq"
-            save_whole(learned, path)
-            mark = FileShard.at(path).mark
-            record = ShardRecord(path.name, *mark, len(learned._rows))
+            record = write_learned(learned, folder)
             self._use_files(folder, Manifest(record, tuple(shards), True))
         return self
 
@@ -260,9 +262,7 @@ class BinaryNeighbors(ShardedIndex):
             for i, shard in enumerate(self._rows.shards)
         ]
         records = engine.results(calls)
-        file = folder / "learned.skbq"
-        save_whole(self._learned, file)
-        record = ShardRecord(file.name, *FileShard.at(file).mark, 1)
+        record = write_learned(self._learned, folder)
         Manifest(record, tuple(records), True).write(folder)
 
     @classmethod
@@ -312,11 +312,6 @@ class BinaryNeighbors(ShardedIndex):
             if not isinstance(shard.rows, FileShard)
         )
         return super()._search
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        if self.shard_rows != "auto":
-            check_int(self.shard_rows, "shard_rows", self, low=1)
 
     def _partitions_of(self, X: _DaskArray | Files) -> DaskRows:
         """Return the partitions of an array, or spans of files."""
@@ -422,7 +417,7 @@ def _new_folder(folder: Path) -> Path:
 
 
 def _shard_path(folder: Path, number: int) -> str:
-    return str(folder / f"shard-{number:05d}.skbq")
+    return str(folder / shard_name(number))
 
 
 # Called in workers.

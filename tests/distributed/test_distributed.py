@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import check_equal, rotated
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.pipeline import make_pipeline
 
 import skbq
 from skbq import (
@@ -17,7 +17,6 @@ from skbq import (
     HeterogeneityProfiler,
     PCAQuantizer,
     QuantizationAdvisor,
-    RandomRotation,
     ShardedNeighbors,
     TwoBitQuantizer,
     open_vectors,
@@ -49,29 +48,19 @@ def lazy(X):
     return da.from_array(X, chunks=((150, 0, 301, 249), (10, 10)))
 
 
-def turned(last):
-    return make_pipeline(RandomRotation(random_state=0), last)
-
-
 KINDS = {
     "1 bit": {"quantizer": BinaryQuantizer()},
-    "2 bits": {"quantizer": turned(TwoBitQuantizer())},
-    "float queries": {"quantizer": turned(BinaryQuantizer()), "query": "vectors"},
+    "2 bits": {"quantizer": rotated(TwoBitQuantizer())},
+    "float queries": {"quantizer": rotated(BinaryQuantizer()), "query": "vectors"},
     "inner product": {"query": "vectors", "metric": "inner_product"},
     "PCA codes": {"quantizer": PCAQuantizer(2.0, random_state=0), "query": "vectors"},
     "reranked": {"quantizer": BinaryQuantizer(), "oversampling": 2.5},
     "bound": {
-        "quantizer": turned(BinaryQuantizer()),
+        "quantizer": rotated(BinaryQuantizer()),
         "query": "vectors",
         "oversampling": "bound",
     },
 }
-
-
-def check_equal(index, one, queries, **options):
-    found, expected = (i.kneighbors(queries, 7, **options) for i in (index, one))
-    for mine, theirs in zip(found, expected, strict=True):
-        assert_array_equal(mine, theirs)
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -9,15 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import check_equal, rotated
 from numpy.testing import assert_array_equal
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
 
 from skbq import (
     BinaryNeighbors,
     BinaryQuantizer,
     PCAQuantizer,
-    RandomRotation,
     ShardedNeighbors,
     TwoBitQuantizer,
     open_vectors,
@@ -44,32 +43,22 @@ def folder(tmp_path):
     return tmp_path / "index"
 
 
-def turned(last):
-    return make_pipeline(RandomRotation(random_state=0), last)
-
-
 KINDS = {
     "1 bit": {"quantizer": BinaryQuantizer()},
     "2 bits": {"quantizer": TwoBitQuantizer(), "code_metric": "hamming"},
-    "2 bits, dot": {"quantizer": turned(TwoBitQuantizer())},
-    "float queries": {"quantizer": turned(BinaryQuantizer()), "query": "vectors"},
+    "2 bits, dot": {"quantizer": rotated(TwoBitQuantizer())},
+    "float queries": {"quantizer": rotated(BinaryQuantizer()), "query": "vectors"},
     "euclidean": {"query": "vectors", "metric": "euclidean"},
     "inner product": {"query": "vectors", "metric": "inner_product"},
     "PCA codes": {"quantizer": PCAQuantizer(2.0, random_state=0), "query": "vectors"},
     "PCA codes, symmetric": {"quantizer": PCAQuantizer(2.0, random_state=0)},
     "reranked": {"quantizer": BinaryQuantizer(), "oversampling": 2.5},
     "bound": {
-        "quantizer": turned(BinaryQuantizer()),
+        "quantizer": rotated(BinaryQuantizer()),
         "query": "vectors",
         "oversampling": "bound",
     },
 }
-
-
-def check_equal(index, one, queries, **options):
-    found, expected = (i.kneighbors(queries, 7, **options) for i in (index, one))
-    for mine, theirs in zip(found, expected, strict=True):
-        assert_array_equal(mine, theirs)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -269,7 +258,7 @@ def test_a_stopped_run_goes_on(X, queries, folder, monkeypatch):
 
 
 def test_going_on_keeps_what_was_learned(X, queries, folder, monkeypatch):
-    quantizer = turned(BinaryQuantizer())
+    quantizer = rotated(BinaryQuantizer())
     quantizer[0].set_params(random_state=None)  # another rotation at each fit
     make = {"folder": folder, "shard_rows": 150, "quantizer": quantizer}
     with monkeypatch.context() as patch:
