@@ -219,13 +219,12 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     Examples
     --------
     >>> from skbq import QuantizationAdvisor
-    >>> from skbq.datasets import load_wordnet_minilm
-    >>> glosses = load_wordnet_minilm()
-    >>> advisor = QuantizationAdvisor(random_state=0)
-    >>> advisor = advisor.fit(glosses.data, queries=glosses.queries)
+    >>> from skbq.datasets import make_gaussian
+    >>> X = make_gaussian(600, 32, random_state=0)
+    >>> advisor = QuantizationAdvisor(random_state=0).fit(X)
     >>> advisor.recommended_["strategy"], advisor.recommended_["bytes_per_row"]
-    ('PCA codes of 16 bytes, asymmetric search', 16)
-    >>> index = advisor.make_estimator().fit(glosses.data)
+    ('2 bits, symmetric search', 8)
+    >>> index = advisor.make_estimator().fit(X)
     """
 
     results_: ResultsTable
@@ -565,7 +564,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         --------
         >>> from skbq import QuantizationAdvisor
         >>> from skbq.datasets import make_gaussian
-        >>> X = make_gaussian(2000, 64, random_state=0)
+        >>> X = make_gaussian(600, 32, random_state=0)
         >>> advisor = QuantizationAdvisor(random_state=0).fit(X)
         >>> answer = advisor.export("duckdb")
         >>> answer.save("settings")  # doctest: +SKIP
@@ -602,11 +601,11 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         --------
         >>> from skbq import QuantizationAdvisor
         >>> from skbq.datasets import make_gaussian
-        >>> X = make_gaussian(2000, 64, random_state=0)
-        >>> advisor = QuantizationAdvisor(random_state=0).fit(X[:1000])
-        >>> advisor.check_drift(X[1000:]).drifted
+        >>> X = make_gaussian(600, 32, random_state=0)
+        >>> advisor = QuantizationAdvisor(random_state=0).fit(X[:300])
+        >>> advisor.check_drift(X[300:]).drifted
         False
-        >>> advisor.check_drift(X[1000:] + 0.3).drifted
+        >>> advisor.check_drift(X[300:] + 1.0).drifted
         True
         """
         check_is_fitted(self)

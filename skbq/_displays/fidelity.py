@@ -50,8 +50,8 @@ class FidelityDisplay:
     Examples
     --------
     >>> from skbq import FidelityDisplay, HeterogeneityProfiler
-    >>> from skbq.datasets import load_wordnet_minilm
-    >>> X = load_wordnet_minilm().data
+    >>> from skbq.datasets import make_gaussian
+    >>> X = make_gaussian(1000, 32, random_state=0)
     >>> profiler = HeterogeneityProfiler(random_state=0).fit(X)
     >>> display = FidelityDisplay.from_estimator(profiler)
     >>> display.ax_.get_xlabel()

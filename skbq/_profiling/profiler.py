@@ -293,12 +293,12 @@ class HeterogeneityProfiler(
         Examples
         --------
         >>> from skbq import HeterogeneityProfiler
-        >>> from skbq.datasets import load_wordnet_minilm
-        >>> profiler = HeterogeneityProfiler(random_state=0)
-        >>> table = profiler.fit(load_wordnet_minilm().data).predict_fidelity()
+        >>> from skbq.datasets import make_gaussian
+        >>> X = make_gaussian(1000, 32, random_state=0)
+        >>> table = HeterogeneityProfiler(random_state=0).fit(X).predict_fidelity()
         >>> best = table["predicted_fidelity"].argmax()
         >>> table["strategy"][best], bool(table["valid"][best])
-        ('2 bits, rotated, asymmetric search', True)
+        ('2 bits, asymmetric search', True)
         """
         check_is_fitted(self)
         check_option(metric, "metric", self, METRICS)
