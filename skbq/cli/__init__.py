@@ -12,7 +12,7 @@ from typing import NoReturn
 from .. import __version__
 from . import advise, completion, demo, encode, merge, plan, profile, search
 from ._options import fill_in_options
-from ._terminal import InputError, clear_progress, set_quiet
+from ._terminal import InputError, LoggedProgress, clear_progress, set_quiet
 
 _COMMANDS = (demo, advise, profile, encode, search, merge, plan, completion)
 
@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(fill_in_options(words))
     set_quiet(args.quiet)
     try:
-        args.run(args)
+        with LoggedProgress():
+            args.run(args)
         sys.stdout.flush()
     except InputError as error:
         clear_progress()

@@ -1,7 +1,6 @@
 """``skbq encode`` into a folder: many files that are searched as one index."""
 
 import argparse
-import logging
 import os
 from collections.abc import Callable
 
@@ -79,7 +78,7 @@ def encode_shards(
         n_jobs=-1 if rows.is_mapped else 1,
     )
     progress(f"learning from {len(rows):,} rows")
-    with LoggedProgress(logging.DEBUG, Bar("encoding", len(rows))):
+    with LoggedProgress(Bar("encoding", len(rows))):
         checked(index.partial_fit if args.append else index.fit, rows)
     kept = index.vector_bytes_per_row_ if args.vectors == "copy" else 0
     print_lines(

@@ -141,18 +141,22 @@ def print_lines(lines: Sequence[str] | Iterator[str]) -> None:
 
 
 class LoggedProgress(logging.Handler):
-    """Shows what the library logs as progress, for a while; rows on a bar."""
+    """Shows what the library logs as progress, for a while: steps, or rows on a bar.
 
-    def __init__(self, level: int, bar: Bar | None = None) -> None:
-        super().__init__(level)
+    Every command shows steps, among them that kernels are compiled; what counts rows
+    adds a bar.
+    """
+
+    def __init__(self, bar: Bar | None = None) -> None:
+        super().__init__(logging.INFO if bar is None else logging.DEBUG)
         self._bar = bar
 
     def emit(self, record: logging.LogRecord) -> None:
         rows = getattr(record, "rows", 0)
-        if rows and self._bar is not None:
-            self._bar.add(rows)
-        elif not rows:
+        if self._bar is None:
             progress(record.getMessage())
+        elif rows:
+            self._bar.add(rows)
 
     def __enter__(self) -> None:
         self._logger = logging.getLogger("skbq")

@@ -4,7 +4,6 @@ import argparse
 import csv
 import io
 import json
-import logging
 import shlex
 
 from numpy.typing import ArrayLike
@@ -26,7 +25,7 @@ from ._options import (
     jsonable,
     write_text,
 )
-from ._terminal import InputError, LoggedProgress, checked, print_lines, progress
+from ._terminal import InputError, checked, print_lines, progress
 
 _SEED = 0
 _SHIPPED = (
@@ -115,8 +114,7 @@ def run(args: argparse.Namespace) -> None:
         random_state=_SEED,
         prefer=args.prefer,
     )
-    with LoggedProgress(logging.INFO):
-        checked(advisor.fit, X, queries=queries)
+    checked(advisor.fit, X, queries=queries)
     if args.html is not None:
         name = ", ".join(args.files) or "glosses of WordNet (shipped)"
         title = f"Quantization of {name}"

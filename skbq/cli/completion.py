@@ -7,12 +7,12 @@ from functools import partial
 from ._options import Commands
 from ._terminal import print_lines
 
-_SCRIPT = """\
+_BASH = """\
 _skbq() {{
   local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}}
-  local command=${{COMP_WORDS[1]}} words=
+  local command=${{COMP_WORDS[1]}} offered=
   if [ "$COMP_CWORD" -eq 1 ]; then
-    words="{commands} --help --version"
+    offered="{commands} --help --version"
   else
     case "$command $before" in
 {choices}
@@ -22,10 +22,22 @@ _skbq() {{
         esac ;;
     esac
   fi
-  COMPREPLY=($(compgen -W "$words" -- "$word"))
+  COMPREPLY=($(compgen -W "$offered" -- "$word"))
 }}
 # Names of files where none of these fits.
 complete -o default -F _skbq skbq"""
+
+# zsh brings what lets it load completions of bash.
+_ZSH = """\
+(( $+functions[compdef] )) || { autoload -U compinit && compinit }
+autoload -U bashcompinit && bashcompinit
+"""
+
+_LOAD = {
+    "bash": "source <(skbq completion bash)",
+    "zsh": "source <(skbq completion zsh)",
+    "fish": "skbq completion fish | source",
+}
 
 
 def add(commands: Commands) -> None:
@@ -34,11 +46,11 @@ def add(commands: Commands) -> None:
         "completion",
         help="print a script that lets the shell complete words",
         description=(
-            "Print a script that lets bash complete commands, options and their "
-            "values. Load it with: source <(skbq completion bash)"
+            "Print a script that lets the shell complete commands, options and their "
+            "values. Load it with: " + "; or ".join(_LOAD.values())
         ),
     )
-    completion.add_argument("shell", choices=["bash"], help="the shell")
+    completion.add_argument("shell", choices=list(_LOAD), help="the shell")
     completion.set_defaults(run=partial(run, commands.choices))
 
 
@@ -46,12 +58,38 @@ def run(
     parsers: Mapping[str, argparse.ArgumentParser], args: argparse.Namespace
 ) -> None:
     """Run the command: the script holds all words, so that a key starts no Python."""
-    script = _SCRIPT.format(
+    if args.shell == "fish":
+        print_lines(_fish_lines(parsers))
+        return
+    script = _BASH.format(
         commands=" ".join(parsers),
         choices="\n".join(_choices(parsers)),
         options="\n".join(_options(parsers)),
     )
-    print_lines([script])
+    print_lines([_ZSH + script if args.shell == "zsh" else script])
+
+
+def _fish_lines(parsers: Mapping[str, argparse.ArgumentParser]) -> Iterator[str]:
+    """Yield a line for each command, option and argument that has a list of values."""
+    first = "complete -c skbq -n __fish_use_subcommand"
+    yield f"{first} -f -a '{' '.join(parsers)}'"
+    yield f"{first} -l help"
+    yield f"{first} -l version"
+    for command, parser in parsers.items():
+        for action in _shown(parser):
+            words = [
+                f"complete -c skbq -n '__fish_seen_subcommand_from {command}'",
+                *(f"-l {name[2:]}" for name in _long(action)),
+            ]
+            if action.choices is not None:
+                values = " ".join(map(str, action.choices))
+                words.append(f"-x -a '{values}'")
+            elif action.option_strings and action.nargs != 0:
+                words.append("-r")
+            elif not action.option_strings:
+                continue
+            text = (action.help or "").replace("\\", "\\\\").replace("'", "\\'")
+            yield " ".join([*words, f"-d '{text}'"])
 
 
 def _choices(parsers: Mapping[str, argparse.ArgumentParser]) -> Iterator[str]:
@@ -63,15 +101,14 @@ def _choices(parsers: Mapping[str, argparse.ArgumentParser]) -> Iterator[str]:
             names = action.option_strings or [command]
             cases = "|".join(f'"{command} {before}"' for before in names)
             values = " ".join(map(str, action.choices))
-            yield f'      {cases}) words="{values}" ;;'
+            yield f'      {cases}) offered="{values}" ;;'
 
 
 def _options(parsers: Mapping[str, argparse.ArgumentParser]) -> Iterator[str]:
     """Yield a case for each command: its options, where a word begins with a dash."""
     for command, parser in parsers.items():
-        names = [name for action in _shown(parser) for name in action.option_strings]
-        long = " ".join(name for name in names if name.startswith("--"))
-        yield f'          "{command} -"*) words="{long}" ;;'
+        long = " ".join(name for action in _shown(parser) for name in _long(action))
+        yield f'          "{command} -"*) offered="{long}" ;;'
 
 
 def _shown(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
@@ -79,3 +116,8 @@ def _shown(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
     for action in parser._actions:
         if action.help != argparse.SUPPRESS:
             yield action
+
+
+def _long(action: argparse.Action) -> list[str]:
+    """Return the long names of an option; none of an argument."""
+    return [name for name in action.option_strings if name.startswith("--")]

@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import logging
 import os
 import shutil
 import textwrap
@@ -18,7 +17,7 @@ from .._advisor import QuantizationAdvisor
 from ..datasets import load_wordnet_minilm
 from ._inputs import load_vectors, note
 from ._options import Commands
-from ._terminal import InputError, LoggedProgress, print_lines, progress
+from ._terminal import InputError, print_lines, progress
 from .comparison import EXACT, STRATEGIES, Measurement, measure, nearest_side_by_side
 
 _K = 10
@@ -215,7 +214,7 @@ def verdict(X: ArrayLike, queries: np.ndarray | None) -> str:
     line : str
     """
     advisor = QuantizationAdvisor(n_neighbors=_K, random_state=_SEED)
-    with LoggedProgress(logging.INFO), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # advise says them all
         advisor.fit(X, queries=queries)
     return f"Verdict: {advisor.summary()}"

@@ -1,7 +1,6 @@
 """The command ``skbq encode``."""
 
 import argparse
-import logging
 import os
 import tempfile
 
@@ -223,7 +222,7 @@ def _encode(
     if index.oversampling is not None and rows.array is None:
         X = _as_one_file(rows, os.path.join(folder, "rows.npy"))
     progress(f"learning from {len(rows):,} rows")
-    with LoggedProgress(logging.DEBUG, Bar("encoding", len(rows))):
+    with LoggedProgress(Bar("encoding", len(rows))):
         checked(index.fit, X)
     if like is not None:
         index.quantizer, index.quantizer_ = like.quantizer, like.quantizer_

@@ -1,13 +1,14 @@
 """The command: what it prints, and what it says about input it cannot use."""
 
 import json
+import logging
 import re
 
 import numpy as np
 import pytest
 
 from skbq import cli
-from skbq.cli import comparison, demo
+from skbq.cli import comparison, demo, search
 from skbq.cli.comparison import STRATEGIES
 
 KEYS = [
@@ -86,6 +87,23 @@ def test_neighbors_of_a_gloss_side_by_side(capsys, monkeypatch, glosses):
     # What advise takes without a file.
     np.testing.assert_array_equal(given[0], glosses.data)
     np.testing.assert_array_equal(given[1], glosses.queries)
+
+
+def test_every_command_says_what_the_library_logs(capsys, monkeypatch):
+    """Among it that kernels are compiled, which is the first that a new user sees."""
+
+    def run(args):
+        log = logging.getLogger("skbq")
+        log.info("compiling kernels")
+        log.debug("encoded 10 rows", extra={"rows": 10})
+
+    monkeypatch.setattr(search, "run", run)
+    level = logging.getLogger("skbq").level
+    assert cli.main(["search", "index", "queries"]) == 0
+    assert capsys.readouterr() == ("", "compiling kernels ...\n")
+    assert cli.main(["search", "index", "queries", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert logging.getLogger("skbq").level == level
 
 
 def test_demo_on_a_file(capsys, rng, save):

@@ -1,7 +1,9 @@
-"""Words that bash completes, by bash itself."""
+"""Words that shells complete, by the shells themselves where they are installed."""
 
+import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -48,4 +50,57 @@ def test_values(bash, capsys):
     assert completed(bash, capsys, "skbq", "encode", "--bits", "") == ["1", "2"]
     offered = completed(bash, capsys, "skbq", "advise", "--metric", "e")
     assert offered == ["euclidean"]
-    assert completed(bash, capsys, "skbq", "completion", "") == ["bash"]
+    assert completed(bash, capsys, "skbq", "completion", "") == ["bash", "zsh", "fish"]
+
+
+def test_fish(capsys, tmp_path):
+    assert cli.main(["completion", "fish"]) == 0
+    script = capsys.readouterr().out
+    assert "-l oversampling -r -d 'rerank C candidates" in script
+    fish = shutil.which("fish")
+    if fish is None:
+        pytest.skip("fish is not installed")
+    (tmp_path / "skbq.fish").write_text(script, encoding="utf-8")
+
+    def offered(line):
+        """Return the words, without what is said of them."""
+        code = f"source skbq.fish; complete -C '{line}'"
+        words = [fish, "--no-config", "-c", code]
+        options = {"capture_output": True, "text": True, "check": True}
+        # fish wants a home to write to.
+        home = {**os.environ, "HOME": str(tmp_path)}
+        done = subprocess.run(words, cwd=tmp_path, env=home, **options)
+        assert not done.stderr
+        return [line.split("\t")[0] for line in done.stdout.splitlines()]
+
+    assert offered("skbq adv") == ["advise"]
+    assert offered("skbq encode --bits ") == ["1", "2"]
+    assert offered("skbq advise --metric e") == ["euclidean"]
+    assert offered("skbq search x --overs") == ["--oversampling"]
+    assert offered("skbq completion ") == ["bash", "fish", "zsh"]
+
+
+# A terminal in which a user types, with the tab key; it waits for what is to come.
+_TYPED = r"""
+zmodload zsh/zpty
+zpty z zsh -f -i
+zpty -w z "PS1='> '; bindkey '^I' complete-word; source skbq.zsh; echo ready''."
+zpty -r z answer '*ready.*'
+zpty -w -n z $'skbq adv\t'
+zpty -r z answer '*advise*'
+zpty -w -n z $'--met\teu\t'
+zpty -r z answer '*--metric*euclidean*'
+zpty -d z
+"""
+
+
+@pytest.mark.skipif(
+    shutil.which("zsh") is None or sys.platform == "win32",
+    reason="zsh is not installed",
+)
+def test_zsh(capsys, tmp_path):
+    assert cli.main(["completion", "zsh"]) == 0
+    (tmp_path / "skbq.zsh").write_text(capsys.readouterr().out, encoding="utf-8")
+    home = {**os.environ, "HOME": str(tmp_path), "ZDOTDIR": str(tmp_path)}
+    typed = [shutil.which("zsh"), "-f", "-c", _TYPED]
+    subprocess.run(typed, cwd=tmp_path, env=home, check=True, timeout=60)
