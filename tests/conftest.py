@@ -17,6 +17,16 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quick_speeds():
+    """Advisors time searches for 1.5 s to report a ratio: here 0.1 s will do."""
+    from skbq._advisor import speed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speed, "_SECONDS", 0.1)
+        yield
+
+
 @pytest.fixture(scope="session")
 def glosses():
     from skbq.datasets import load_wordnet_minilm
