@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike
 __all__ = ["CodeArray", "MixedDepths", "as_codes"]
 
 _BITS_OF_DTYPE = {np.dtype(np.uint8): 1, np.dtype(np.uint16): 2}
+# What two bits mean where nothing else is said: those of the quantizer's default.
 _DEFAULT_LEVELS = (1.0, 3.0)
 # Depths that fill whole nibbles; a coordinate of 8 bits takes two.
 DEPTHS = (8, 4, 2, 1)

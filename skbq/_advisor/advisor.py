@@ -51,9 +51,11 @@ from .speed import relative_speeds
 from .strategy_search import find_strategy, supported_by, with_predictions
 from .suitability import doubts, lost_digits
 
+# Two rows to learn from, and two whose nearest neighbor can be right or wrong.
 _MIN_ROWS = 4
 # Rows of either kind that a check of drift compares at most.
 _DRIFT_ROWS = 2000
+# With the data's own order 1,000: the least p-value is a tenth of the level below.
 _PERMUTATIONS = 999
 
 # Level of the tests of drift.

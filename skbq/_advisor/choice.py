@@ -10,6 +10,8 @@ from .recall_curve import Curve
 Prefer = Literal["memory", "speed"]
 PREFERENCES: tuple[Prefer, ...] = get_args(Prefer)
 
+# Recommendations rerank no more: by convention. 20 times 10 float32 vectors of 384
+# coordinates are 300 KB of scattered reads for a query.
 MAX_OVERSAMPLING = 20.0
 # Reading a vector from a disk, or from memory that is not in a cache, costs a page.
 _PAGE_BYTES = 4096

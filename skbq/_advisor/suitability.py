@@ -6,6 +6,8 @@ from scipy.stats import beta
 from .._profiling.profiler import HeterogeneityProfiler
 from .._utils.similarity import unit_norm
 
+# Signs along 16 directions have 65,536 values, and 64 signs fill one word: by
+# convention, what is shorter is doubted and measured all the same.
 _FEW_DIRECTIONS = 16
 _FEW_COORDINATES = 64
 # Nearest rows that stand out of the others by less than that many times what the

@@ -14,6 +14,7 @@ from .drawing import BLUE, GRAY, ORANGE, one_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Of error bars, as everywhere in the advisor.
 _CONFIDENCE = 0.9
 
 

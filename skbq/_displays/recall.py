@@ -13,6 +13,7 @@ from .drawing import GRAY, PALETTE, side_by_side
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Marks of a decade, evenly spaced on a logarithmic axis.
 _TICKS = (1, 2, 5)
 
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 # readable there.
 WIDTH, HEIGHT = 460.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 12.0, 48.0
+# More marks than about five collide on a phone.
 _N_TICKS = 5
 
 

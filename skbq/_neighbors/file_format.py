@@ -38,9 +38,11 @@ import numpy as np
 from .._utils.typing import JSON
 
 _MAGIC = b"SKBQ\0\0\0\0"
+# The newest version, which files with lists have; others keep the older number.
 _VERSION = 3
 FIRST_VERSION, SECOND_VERSION, LISTS_VERSION = 1, 2, 3
 _PREFIX = struct.Struct("<8sIIQ")
+# Bytes: arrays in a memory map start on cache lines, as the kernels like them.
 _ALIGNMENT = 64
 # Types of arrays, as numpy writes them.
 _DTYPE = re.compile(r"[<|][biuf]\d{1,2}")

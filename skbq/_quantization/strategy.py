@@ -11,6 +11,7 @@ from .pca import CORRECTION_BYTES, PCAQuantizer
 from .quantizers import BinaryQuantizer, TwoBitQuantizer
 from .rotation import RandomRotation
 
+# The baseline's levels, whose distances stay whole numbers (quantizer_defaults.py).
 PLAIN_LEVELS = (1, 3)
 # One fixed rotation, so that what was measured is what is recommended and exported.
 ROTATION_SEED = 0

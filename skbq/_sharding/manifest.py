@@ -17,6 +17,7 @@ from .._neighbors.file_format import FileError, FileMark, read_mark
 
 NAME = "manifest.json"
 _FORMAT = "skbq shards"
+# Raised when an older reader would misread a manifest.
 _VERSION = 1
 
 

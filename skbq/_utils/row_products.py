@@ -14,6 +14,7 @@ import numpy as np
 
 from .parallel import even_slices, fixed_blocks, one_blas_thread, run_threads
 
+# Multiples of the tiles of OpenBLAS's kernels, up to 16 by 32 of float32 (AVX-512).
 _TILE_ROWS = 16
 _TILE_COLUMNS = 32
 # Rows at a time: 768 coordinates of them stay in a second-level cache.

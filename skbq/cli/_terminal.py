@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Characters, so that the text beside the bar fits 80 columns.
 _BAR = 20
 # Seconds between two lines of progress where they do not overwrite each other.
 _PAUSE = 2.0

@@ -27,6 +27,7 @@ from ._options import (
 )
 from ._terminal import InputError, checked, print_lines, progress
 
+# Any, but fixed: the same command gives the same advice.
 _SEED = 0
 _SHIPPED = (
     "Embeddings of 5,000 WordNet glosses (shipped, all-MiniLM-L6-v2), and 250 queries."

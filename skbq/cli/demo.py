@@ -20,6 +20,7 @@ from ._options import Commands
 from ._terminal import InputError, print_lines, progress
 from .comparison import EXACT, STRATEGIES, Measurement, measure, nearest_side_by_side
 
+# Recall@10 is the field's measure, and 4 candidates for each an engine's usual start.
 _K = 10
 _OVERSAMPLING = 4
 # Rows of a file that the demo measures on, and those that it holds out of them.

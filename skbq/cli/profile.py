@@ -12,6 +12,7 @@ from ._inputs import add_inputs, load_vectors
 from ._options import Commands, add_force, check_output, jsonable, write_text
 from ._terminal import Bar, InputError, checked, print_lines
 
+# Any, but fixed: the same command gives the same profile.
 _SEED = 0
 # Columns of a text.
 _WIDTH = 80
