@@ -10,6 +10,7 @@ encode     ``encode(X)`` gives packed codes
 one bit    of one bit for each coordinate, in the order of ``numpy.packbits``
 hamming    distances count the bits that differ
 signs      the bit of a coordinate is ``x > 0``
+centered   it is ``x > center``, which the index has
 scale free the length of a query does not matter
 own        no row is nearer to a stored row than itself
 floats     distances are those of the vectors
@@ -34,6 +35,7 @@ from sklearn.frozen import FrozenEstimator
 from skbq import (
     BinaryNeighbors,
     BinaryQuantizer,
+    PCAQuantizer,
     RandomRotation,
     TwoBitQuantizer,
     as_codes,
@@ -87,6 +89,10 @@ class SkbqIndex:
     @property
     def lists(self):
         return self.index.n_lists_
+
+    @property
+    def center(self):
+        return self.index.quantizer_.thresholds_
 
     def within(self, queries, radius):
         """Distances and rows of all that are no farther, sorted by both."""
@@ -156,13 +162,19 @@ ONE_BIT = can("one bit hamming own")
 
 # All lists are probed where a law does not say how many.
 IN_LISTS = {"algorithm": "ivf", "n_lists": 3, "n_probes": 10**6, "random_state": 0}
+PCA = PCAQuantizer(2.0, random_state=0)
 
 SKBQ = [
     Skbq("1-bit codes", FLAT | ONE_BIT),
     Skbq("2-bit codes, hamming", FLAT | {"own"}, code_metric="hamming"),
     Skbq("2-bit codes, penalty", FLAT | {"own"}, code_metric="penalty"),
     Skbq("2-bit codes, dot", FLAT),
-    Skbq("1 bit", CODED | ONE_BIT, quantizer=BinaryQuantizer(), metric="euclidean"),
+    Skbq(
+        "1 bit",
+        CODED | ONE_BIT | {"centered"},
+        quantizer=BinaryQuantizer(),
+        metric="euclidean",
+    ),
     Skbq(
         "1 bit, cosine",
         CODED - {"encode"} | ONE_BIT | {"scale free"},
@@ -219,6 +231,27 @@ SKBQ = [
         query="vectors",
         oversampling=1.5,
         metric="euclidean",
+    ),
+    Skbq(
+        "2 bits, float queries, exact corrections",
+        ALL - {"self"},
+        query="vectors",
+        corrections="exact",
+    ),
+    Skbq("principal axes", CODED - {"encode"}, quantizer=PCA),
+    Skbq(
+        "principal axes, float queries",
+        ALL - {"self"} | {"encode"},
+        quantizer=PCA,
+        query="vectors",
+        metric="euclidean",
+    ),
+    Skbq(
+        "principal axes in lists, float queries",
+        ALL - {"self"} | {"probes"},
+        quantizer=PCA,
+        query="vectors",
+        **IN_LISTS,
     ),
     Skbq("1-bit codes in lists", FLAT | ONE_BIT | {"probes"}, **IN_LISTS),
     Skbq("2-bit codes in lists, dot", FLAT | {"probes"}, **IN_LISTS),

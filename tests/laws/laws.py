@@ -176,6 +176,18 @@ def negated_vector_has_complemented_code(adapter, case):
     assert_array_equal(differ, d)
 
 
+@law("encode one bit centered")
+def negated_centered_row_has_complemented_code(adapter, case):
+    """A row mirrored at the center has the complemented code."""
+    index = adapter.fit(case.rows)
+    center = np.asarray(index.center, np.float64)
+    # As large as the center, so that rounding does not make it the center itself.
+    away = np.where(case.queries > 0, 1, -1) * (np.abs(center) + 1)
+    there, back = (index.encode((center + x).astype(np.float32)) for x in (away, -away))
+    differ = np.bitwise_count(there ^ back).sum(axis=1)
+    assert_array_equal(differ, away.shape[1])
+
+
 @law("encode signs")
 def scaled_coordinates_keep_codes(adapter, case):
     """Coordinates scaled by positive numbers keep their codes."""

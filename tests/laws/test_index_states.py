@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from adapters import IN_LISTS
 from helpers import rotated, true_distances
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -25,10 +26,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from profiles import chosen_profile, law_settings
 from sklearn.frozen import FrozenEstimator
 
-from skbq import BinaryNeighbors, BinaryQuantizer, TwoBitQuantizer
-
-# States are small: quantizers that learned from few rows are meant.
-pytestmark = pytest.mark.filterwarnings("ignore:The quantizer learned from")
+from skbq import BinaryNeighbors, BinaryQuantizer, PCAQuantizer, TwoBitQuantizer
 
 # Cases are small on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:The quantizer learned from:UserWarning")
@@ -36,7 +34,9 @@ SEEDS = st.integers(0, 2**32 - 1)
 PROFILE = chosen_profile()
 
 
-# Codes given, one and two bits, every distance of codes, float queries, reranking.
+PCA = PCAQuantizer(2.0, random_state=0)
+# Codes given, one and two bits, every distance of codes, float queries, reranking,
+# mixed depths, lists.
 INDEXES = {
     "flat": BinaryNeighbors(),
     "hamming": BinaryNeighbors(quantizer=BinaryQuantizer()),
@@ -54,6 +54,13 @@ INDEXES = {
     ),
     "reranked": BinaryNeighbors(oversampling=1e6, metric="euclidean"),
     "reranked float queries": BinaryNeighbors(query="vectors", oversampling=1e6),
+    "principal axes": BinaryNeighbors(quantizer=PCA, metric="euclidean"),
+    "hamming in lists": BinaryNeighbors(quantizer=BinaryQuantizer(), **IN_LISTS),
+    "float queries in lists": BinaryNeighbors(query="vectors", **IN_LISTS),
+    "principal axes in lists": BinaryNeighbors(
+        quantizer=PCA, query="vectors", metric="inner_product", **IN_LISTS
+    ),
+    "reranked in lists": BinaryNeighbors(oversampling=1e6, **IN_LISTS),
 }
 CODE_METRIC = {
     "flat": "dot",
@@ -61,6 +68,7 @@ CODE_METRIC = {
     "dot": "dot",
     "penalty": "penalty",
     "two bits hamming": "hamming",
+    "hamming in lists": "hamming",
 }
 
 
