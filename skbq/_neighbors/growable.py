@@ -17,8 +17,8 @@ def extend(
     Parameters
     ----------
     room : dict
-        Changed. The larger arrays by name, of which ``old`` is a view if its name is
-        there; not to be shared.
+        Changed. The larger arrays by name, not to be shared. One that ``old`` is no
+        view of has been left behind by a change, and is replaced.
     name : str
     old, added : ndarrays of the same shape but for the number of rows
         Of two types, the result has that which holds both.
@@ -26,6 +26,8 @@ def extend(
     n, total = len(old), len(old) + len(added)
     dtype = np.result_type(old, added)
     larger = room.get(name)
+    if larger is not None and not np.may_share_memory(larger, old):
+        larger = None
     if larger is None or larger.dtype != dtype or len(larger) < total:
         shape = (total + int(total * _SHARE), *old.shape[1:])
         larger = room[name] = np.empty_like(old, dtype, subok=False, shape=shape)

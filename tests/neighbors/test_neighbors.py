@@ -375,6 +375,16 @@ class TestSameAnswer:
         assert grown.n_samples_fit_ == len(X)
         assert_array_equal(grown.kneighbors(Y), index.kneighbors(Y))
 
+    def test_removed_rows_stay_away_when_more_are_added(self, X):
+        """Rows are removed and added by turns."""
+        index = BinaryNeighbors(1).fit(X[:100])
+        for row in range(4):
+            index.remove([row]).partial_fit(X[100 + row : 101 + row])
+        _, rows = index.kneighbors(X, len(X[:100]))
+        assert not np.isin([0, 1, 2, 3], rows).any()
+        with pytest.raises(ValueError, match="cannot be removed"):
+            index.remove([0])
+
     def test_rows_added_one_by_one(self, index, X, Y):
         frozen = clone(index).set_params(quantizer=FrozenEstimator(index.quantizer_))
         grown = frozen.fit(X[:60]).remove([2])
