@@ -231,7 +231,8 @@ def _read_header(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> _He
             f"{path} has version {version} of the format, this skbq reads up to "
             f"{_VERSION}. Upgrade skbq."
         )
-    text = file.read(min(length, _LONGEST_HEADER))
+    # Reading makes room for what is asked for, however short the file is.
+    text = file.read(min(length, _LONGEST_HEADER, size))
     whole = len(text) == length and _header_checksum(text, version) == checksum
     header = _parse(text) if version >= 1 and whole else None
     if header is None:

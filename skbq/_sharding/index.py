@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from .._neighbors.file_format import read_mark
 from .._neighbors.float_queries import Corrections
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.index_search import IndexSearch
@@ -394,11 +395,9 @@ class ShardedNeighbors(ShardedIndex):
             stem, _, version = old.file.removesuffix(".skbq").partition(".")
             path = folder / f"{stem}.{int(version or 0) + 1}.skbq"
             save_whole(index, path, refer=self.vectors == "refer")
-            shards = FileShard.at(path)
             records[number] = old._replace(
                 file=path.name,
-                size=shards.mark.size,
-                checksum=shards.mark.checksum,
+                **read_mark(path)._asdict(),
                 removed=old.removed + len(own),
             )
             replaced.append(folder / old.file)
@@ -611,7 +610,7 @@ class ShardedNeighbors(ShardedIndex):
     def _open(self, folder: Path, manifest: Manifest, learned: BinaryNeighbors) -> None:
         firsts = manifest.first_rows
         shards = tuple(
-            Shard(FileShard(str(folder / record.file), record.mark), first, record.rows)
+            Shard(FileShard.of(record, folder), first, record.rows)
             for record, first in zip(manifest.shards, firsts, strict=False)
         )
         self._take_learned(learned)

@@ -46,6 +46,31 @@ class ShardRecord(NamedTuple):
     source: str = ""
     source_checksum: int = 0
 
+    @classmethod
+    def checked(cls, given: dict[str, object]) -> Self:
+        """Return what a manifest says of a file.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it cannot be so: files are in the folder, and a row takes a byte.
+        """
+        record = cls(**given)  # type: ignore[arg-type]
+        texts = record.file, record.source
+        counts = (
+            *(record.size, record.checksum, record.rows, record.removed),
+            record.source_checksum,
+        )
+        right = (
+            all(type(text) is str for text in texts)
+            and all(type(count) is int and count >= 0 for count in counts)
+            and record.removed <= record.rows <= record.size
+            and os.path.basename(record.file) == record.file
+        )
+        if not right:
+            raise ValueError
+        return record
+
     @property
     def mark(self) -> FileMark:
         """What the file must have."""
@@ -130,8 +155,10 @@ class Manifest:
                     f"{path} has version {body['version']}, this skbq reads up to "
                     f"{_VERSION}. Upgrade skbq."
                 )
-            learned = ShardRecord(**body["learned"])
-            shards = tuple(ShardRecord(**shard) for shard in body["shards"])
+            learned = ShardRecord.checked(body["learned"])
+            shards = tuple(map(ShardRecord.checked, body["shards"]))
+            if not isinstance(body["complete"], bool):
+                raise ValueError
             return cls(learned, shards, body["complete"])
         except FileError:
             raise
@@ -153,10 +180,10 @@ class Manifest:
             if not path.is_file():
                 raise FileError(f"{path} is missing, which {NAME} lists.")
             if path.stat().st_size != record.size:
-                raise FileError(_CHANGED.format(path=path))
+                raise FileError(CHANGED.format(path=path))
 
 
-_CHANGED = (
+CHANGED = (
     "{path} is not the file that was encoded: its size or checksum is another. Get a "
     "fresh copy of it, or encode again."
 )
@@ -170,7 +197,7 @@ def check_mark(path: str | os.PathLike[str], expected: FileMark) -> None:
     FileError
     """
     if read_mark(path) != expected:
-        raise FileError(_CHANGED.format(path=path))
+        raise FileError(CHANGED.format(path=path))
 
 
 def _checksum(body: dict[str, object]) -> int:

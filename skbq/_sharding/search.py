@@ -7,22 +7,22 @@ the nearest of *all* candidates by exact distance. Had each shard reranked its o
 rows would be reranked than one index does, and the answer would be another.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from .._neighbors.brute_force import NearRows, Neighbors, sort_neighbors
-from .._neighbors.file_format import FileMark, read_mark
+from .._neighbors.file_format import FileError, FileMark
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.index_search import IndexSearch
 from .._neighbors.indexed_rows import IndexedRows
 from .._utils.parallel import row_blocks
 from ..codes import with_layout
-from .manifest import check_mark
+from .manifest import CHANGED, ShardRecord, check_mark
 
 # Temporary bytes of a candidate while those of shards are merged.
 _CANDIDATE_BYTES = 128
@@ -77,15 +77,18 @@ class FileShard:
     path : str
     mark : FileMark
         What the file must have.
+    n_rows : int
+        How many rows it must have.
     """
 
     path: str
     mark: FileMark
+    n_rows: int
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> Self:
-        """Return the shard that a file is."""
-        return cls(os.fspath(path), read_mark(path))
+    def of(cls, record: ShardRecord, folder: Path) -> Self:
+        """Return the shard that a manifest lists."""
+        return cls(str(folder / record.file), record.mark, record.rows)
 
     def open(self) -> BinaryNeighbors:
         """Map the file.
@@ -95,7 +98,33 @@ class FileShard:
         FileError
             If it is another file than was encoded.
         """
-        return _open(self.path, self.mark)
+        index = _open(self.path, self.mark)
+        if len(index._rows) != self.n_rows:
+            raise FileError(CHANGED.format(path=self.path))
+        return index
+
+    def open_rows(self, like: IndexedRows) -> IndexedRows:
+        """Map the rows, which kernels read as they would those of another index.
+
+        Raises
+        ------
+        FileError
+            If the file is another, or its rows are of another kind.
+        """
+        rows = self.open()._rows
+        if _kind(rows) != _kind(like):
+            raise FileError(CHANGED.format(path=self.path))
+        return rows
+
+
+def _kind(rows: IndexedRows) -> tuple[object, ...]:
+    """Return what the rows of all shards share: codes, corrections, vectors' width."""
+    kept, vectors = rows.corrections, rows.vectors
+    return (
+        rows.codes.layout,
+        None if kept is None else (kept.kind, len(kept.columns)),
+        None if vectors is None else vectors.shape[1],
+    )
 
 
 @lru_cache(_OPENED)
@@ -126,7 +155,7 @@ class Shard(NamedTuple):
 
 def _search_of(rows: IndexedRows | FileShard, template: IndexSearch) -> IndexSearch:
     if isinstance(rows, FileShard):
-        rows = rows.open()._rows
+        rows = rows.open_rows(template.rows)
     return replace(template, rows=rows)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from .._neighbors import index as local
+from .._neighbors.file_format import read_mark
 from .._neighbors.indexed_rows import IndexedRows
 from .._readers import open_vectors
 from .._readers._spans import span_files
@@ -455,6 +456,7 @@ def _save_shard(
     if isinstance(rows, IndexedRows):
         index._rows = rows
     save_whole(index, path, refer=vectors == "refer")
-    mark = FileShard.at(path).mark
     kept = index._rows
-    return ShardRecord(Path(path).name, *mark, len(kept), kept.n_removed, path)
+    return ShardRecord(
+        Path(path).name, *read_mark(path), len(kept), kept.n_removed, path
+    )

@@ -2,13 +2,17 @@
 
     python tests/faults/fuzz_loader.py COUNT SEED
 
-Half of the files are damaged blindly: these must be refused, or give the answers of the
-whole file. The other half are forged: a value of the header or of an array is replaced
-and sizes and checksums are made to match, as an attacker would. These may load, but
-neither loading nor searching may crash, hang or take memory beyond a small multiple of
-the file's size, and loading may fail with a ValueError only.
+Files of every version are damaged: flat, in lists, of mixed depth, with short and exact
+corrections, with identifiers, with vectors in another file, and folders of shards with
+their manifest.
 
-Prints what came of them as JSON; a file that breaks a rule is written to the folder
+Half of them are damaged blindly: these must be refused, or give the answers of the
+whole file. The other half are forged: a value of the header, of an array or of the
+manifest is replaced and sizes and checksums are made to match, as an attacker would.
+These may load, but neither loading nor searching may crash, hang or take memory beyond
+a small multiple of the file's size, and loading may fail with a ValueError only.
+
+Prints what came of them as JSON; files that break a rule are written to the folder
 given by ``SKBQ_FUZZ_KEEP``, if any.
 """
 
@@ -16,14 +20,16 @@ import copy
 import faulthandler
 import json
 import os
+import shutil
 import signal
-import struct
 import sys
 import tempfile
 import tracemalloc
 import warnings
 import zlib
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +38,16 @@ from sklearn.pipeline import make_pipeline
 from skbq import (
     BinaryNeighbors,
     BinaryQuantizer,
+    PCAQuantizer,
     RandomRotation,
+    ShardedNeighbors,
     TwoBitQuantizer,
 )
+from skbq._neighbors.file_format import _PREFIX as PREFIX
+from skbq._neighbors.file_format import _header_checksum as header_checksum
+from skbq._neighbors.row_ids import ids_of, pack_ids
+from skbq._sharding.manifest import _checksum as manifest_checksum
 
-PREFIX = struct.Struct("<8sIIQ")
 # Seconds that loading and searching of a file of a few kilobytes may take.
 LIMIT = 20
 # What Python takes for a small file whatever its size.
@@ -50,24 +61,61 @@ def rotated(method):
     return make_pipeline(RandomRotation(method, random_state=0), TwoBitQuantizer())
 
 
-INDEXES = [
-    BinaryNeighbors(),
-    BinaryNeighbors(quantizer=BinaryQuantizer(), code_metric="hamming"),
-    BinaryNeighbors(quantizer=rotated("haar"), code_metric="penalty"),
-    BinaryNeighbors(quantizer=rotated("hadamard"), query="vectors"),
-    BinaryNeighbors(quantizer=rotated("dct"), query="vectors", oversampling=2),
-    BinaryNeighbors(
+PCA = PCAQuantizer(2.0, random_state=0)
+LISTS = {"algorithm": "ivf", "n_lists": 4, "random_state": 0}
+INDEXES = {
+    "codes": BinaryNeighbors(),
+    "one bit": BinaryNeighbors(quantizer=BinaryQuantizer(), code_metric="hamming"),
+    "rotated": BinaryNeighbors(quantizer=rotated("haar"), code_metric="penalty"),
+    "short corrections": BinaryNeighbors(
+        quantizer=rotated("hadamard"), query="vectors"
+    ),
+    "exact corrections": BinaryNeighbors(
+        query="vectors", corrections="exact", metric="inner_product"
+    ),
+    "vectors": BinaryNeighbors(
+        quantizer=rotated("dct"), query="vectors", oversampling=2
+    ),
+    "Lloyd-Max": BinaryNeighbors(
         quantizer=TwoBitQuantizer(levels="lloyd_max"),
         query="vectors",
         oversampling=2,
         metric="euclidean",
     ),
-]
+    "principal axes": BinaryNeighbors(quantizer=PCA, query="vectors"),
+    "codes of principal axes": BinaryNeighbors(quantizer=PCA, metric="euclidean"),
+    "lists": BinaryNeighbors(quantizer=BinaryQuantizer(), **LISTS),
+    "lists, vectors": BinaryNeighbors(query="vectors", oversampling=2, **LISTS),
+    "lists, principal axes": BinaryNeighbors(
+        quantizer=PCA, query="vectors", n_probes=2, **LISTS
+    ),
+}
+# Vectors of these are in another file.
+REFERRING = "vectors", "lists, vectors"
+SHARDED = {
+    "shards": {"query": "vectors"},
+    "shards, principal axes": {"quantizer": PCA, "query": "vectors"},
+    "shards, vectors": {"quantizer": BinaryQuantizer(), "oversampling": 2},
+}
+MANIFEST = "manifest.json"
 # What replaces a value of the header.
 NASTY = [
     *(None, True, False, 0, 1, -1, 7, 2**31, 2**63, -(2**63), 10**30),
     *(0.0, 0.5, -1.5, 1e308, 1e-308, float("inf"), float("nan")),
-    *("", "x", "BinaryNeighbors", "Pipeline", "<f4", "|O", "<M8[s]", "|V8", ">f8"),
+    *(
+        "",
+        "x",
+        "/dev/zero",
+        "../x",
+        "learned.skbq",
+        "BinaryNeighbors",
+        "Pipeline",
+        "<f4",
+        "|O",
+        "<M8[s]",
+        "|V8",
+        ">f8",
+    ),
     *([], {}, [0], [2**40], [-1], [2**32, 2**32], {"array": 0}, {"array": 10**9}),
     *({"array": -1}, {"tuple": []}, {"list": [1, 2]}, {"names": ["a"]}),
     *({"class": "os.system", "attributes": {}}, {"class": "Pipeline"}),
@@ -89,10 +137,10 @@ def forged(content, rng):
     """A file in which one thing is replaced and all checksums match."""
     version, header, arrays = parts(content)
     header = copy.deepcopy(header)
-    change_array = rng.random() < 0.4 and any(map(len, arrays))
+    change_array = rng.random() < 0.5 and any(map(len, arrays))
     if change_array:
         number = rng.choice([i for i, data in enumerate(arrays) if len(data)])
-        _overwrite(arrays[number], rng)
+        _overwrite(arrays[number], header["arrays"][number]["dtype"], rng)
     length = len(json.dumps(header)) + SPARE
     end = PREFIX.size + length
     for entry, data in zip(header["arrays"], arrays, strict=True):
@@ -102,9 +150,12 @@ def forged(content, rng):
     header["size"] = end
     if not change_array:
         _replace(header, rng)
+    if rng.random() < 0.1:
+        version = int(rng.choice([0, 1, 2, 3, 4, 2**32 - 1]))
     text = json.dumps(header).encode().ljust(length)[:length]
     out = bytearray(max(end, PREFIX.size + len(text)))
-    out[: PREFIX.size] = PREFIX.pack(content[:8], version, zlib.crc32(text), len(text))
+    checksum = header_checksum(text, version)
+    out[: PREFIX.size] = PREFIX.pack(content[:8], version, checksum, len(text))
     out[PREFIX.size : PREFIX.size + len(text)] = text
     place = PREFIX.size + length
     for data in arrays:
@@ -114,8 +165,11 @@ def forged(content, rng):
     return bytes(out)
 
 
-def _overwrite(data, rng):
-    """Change some bytes of an array to what hurts."""
+def _overwrite(data, dtype, rng):
+    """Change some values of an array to what hurts."""
+    if rng.random() < 0.4:  # to what is almost right
+        _change_values(data, np.dtype(dtype), rng)
+        return
     width = int(rng.choice([1, 2, 4, 8]))
     start = int(rng.integers(len(data))) // width * width
     hurts = [
@@ -133,6 +187,23 @@ def _overwrite(data, rng):
         data[:] = (new * (len(data) // len(new) + 1))[: len(data)]
     else:
         data[start : start + len(new)] = new[: len(data) - start]
+
+
+def _change_values(data, dtype, rng):
+    """Change values as numbers: by one, by sign, or two for each other."""
+    values = np.frombuffer(bytes(data), dtype).copy()
+    i, j = rng.integers(len(values), size=2)
+    kind = rng.integers(4)
+    with np.errstate(all="ignore"):
+        if dtype.kind == "b" or kind == 0:
+            values[[i, j]] = values[[j, i]]
+        elif kind == 1:
+            values[i] += dtype.type(1)
+        elif kind == 2:
+            values[i] -= dtype.type(1)
+        else:
+            values[i] = -values[i]
+    data[:] = values.tobytes()
 
 
 def _replace(header, rng):
@@ -180,10 +251,112 @@ def damaged(content, rng):
     return bytes(data)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """An index as it was saved: a file, or a folder of them.
+
+    ``files`` by name, ``loaded`` loads it from a path, ``expected`` is what it finds.
+    """
+
+    name: str
+    files: dict[str, bytes]
+    loaded: Callable
+    expected: list
+
+    @property
+    def size(self):
+        return sum(map(len, self.files.values()))
+
+    def path(self, folder):
+        """What to load after ``write``."""
+        return folder if MANIFEST in self.files else folder / "index.skbq"
+
+    def write(self, folder):
+        folder.mkdir()
+        for name, content in self.files.items():
+            (folder / name).write_bytes(content)
+
+    def mutated(self, rng, blind):
+        """Return it with one file changed."""
+        names = sorted(name for name in self.files if name != "vectors.npy")
+        name = names[rng.integers(len(names))]
+        content = self.files[name]
+        if blind:
+            return replace(self, files={**self.files, name: damaged(content, rng)})
+        if name == MANIFEST:
+            return replace(self, files={**self.files, name: _forged_list(content, rng)})
+        files = {**self.files, name: forged(content, rng)}
+        if MANIFEST in files:
+            files[MANIFEST] = _with_mark(files[MANIFEST], name, files[name])
+        return replace(self, files=files)
+
+
+def _forged_list(text, rng):
+    body = json.loads(text)
+    del body["crc32"]
+    _replace(body, rng)
+    return _sealed(body)
+
+
+def _with_mark(text, name, content):
+    """A manifest that lists the file that was forged."""
+    body = json.loads(text)
+    del body["crc32"]
+    for record in (body["learned"], *body["shards"]):
+        if record["file"] == name:
+            record["size"] = len(content)
+            record["checksum"] = PREFIX.unpack(content[: PREFIX.size])[2]
+    return _sealed(body)
+
+
+def _sealed(body):
+    return json.dumps({**body, "crc32": manifest_checksum(body)}).encode()
+
+
 def searched(index):
+    """What an index finds, of all rows and of some."""
+    mask = np.arange(index.n_samples_fit_) % 3 != 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return index.kneighbors(X[:7], 3)
+        whole = index.kneighbors(X[:7], 3)
+        ids = ids_of(getattr(index, "_ids", None), range(9))
+        return [*whole, *index.kneighbors(X[:7], 3, mask=mask), ids]
+
+
+def saved(folder):
+    """Yield indexes that were saved."""
+    np.save(folder / "vectors.npy", X)
+    mapped = np.load(folder / "vectors.npy", mmap_mode="r")
+    path = folder / "index.skbq"
+    load = BinaryNeighbors.load
+    for name, index in INDEXES.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # lists are of few rows
+            index.fit(X).partial_fit(X[:3]).remove([1, 5])
+        if name in ("codes", "lists"):
+            ids = np.array([f"row {i}" for i in range(60)], object)
+            index._ids = pack_ids(ids if name == "codes" else np.arange(60))
+        index.save(path)
+        files = {path.name: path.read_bytes()}
+        yield Whole(name, files, load, searched(load(path)))
+    for name in REFERRING:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            INDEXES[name].fit(mapped).save(path, vectors="refer")
+        files = {path.name: path.read_bytes()}
+        yield Whole(f"{name}, referred", files, load, searched(load(path)))
+    for number, (name, parameters) in enumerate(SHARDED.items()):
+        place = folder / str(number)
+        index = ShardedNeighbors(folder=place, shard_rows=25, **parameters)
+        index.fit(X).partial_fit(X[:3]).remove([1, 30])
+        files = {file.name: file.read_bytes() for file in place.iterdir()}
+        answer = searched(ShardedNeighbors.load(place))
+        yield Whole(name, files, _load_shards, answer)
+
+
+def _load_shards(path, mmap_mode):
+    """All of a folder that may be damaged: shards are opened when searched."""
+    return ShardedNeighbors.load(path, verify=mmap_mode is None)
 
 
 def main(count, seed):
@@ -191,37 +364,39 @@ def main(count, seed):
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # a hang ends the process
     rng = np.random.default_rng(seed)
     folder = Path(tempfile.mkdtemp())
-    whole = []
-    for number, index in enumerate(INDEXES):
-        path = folder / f"{number}.skbq"
-        index.fit(X).partial_fit(X[:3]).remove([1, 5]).save(path)
-        whole.append((path.read_bytes(), searched(BinaryNeighbors.load(path))))
+    whole = list(saved(folder))
     seen, faults = Counter(), []
-    path = folder / "mutated.skbq"
     tracemalloc.start()
     for number in range(count):
-        content, expected = whole[rng.integers(len(whole))]
+        given = whole[rng.integers(len(whole))]
         blind = rng.random() < 0.5
-        mutated = damaged(content, rng) if blind else forged(content, rng)
-        path.write_bytes(mutated)
+        mutated = given.mutated(rng, blind)
         mapped = "r" if rng.random() < 0.3 else None
-        fault = try_one(path, mutated, expected, blind, mapped, seen)
+        # Shards verify when they are told to: else they may be searched as they are.
+        if blind and mutated.loaded is _load_shards:
+            mapped = None
+        # Never the same path twice: opened shards are remembered.
+        place = folder / f"mutated {number}"
+        mutated.write(place)
+        fault = try_one(mutated, place, blind, mapped, seen)
         if fault is not None:
-            faults.append(fault)
+            faults.append(f"{number}, {given.name}, {fault}")
             keep = os.environ.get("SKBQ_FUZZ_KEEP")
             if keep:
-                Path(keep, f"{seed}-{number}.skbq").write_bytes(mutated)
+                shutil.copytree(place, Path(keep, f"{seed}-{number}"))
+        shutil.rmtree(place)
+    shutil.rmtree(folder)
     print(json.dumps({"seen": dict(seen), "faults": faults[:20], "n": len(faults)}))
 
 
-def try_one(path, content, expected, blind, mapped, seen):
-    """Load and search one file; return what is wrong, or None."""
+def try_one(whole, place, blind, mapped, seen):
+    """Load and search what was changed; return what is wrong, or None."""
     signal.alarm(LIMIT)
     tracemalloc.reset_peak()
     before = tracemalloc.get_traced_memory()[0]
     kind = "damaged" if blind else "forged"
     try:
-        index = BinaryNeighbors.load(path, mmap_mode=mapped)
+        index = whole.loaded(whole.path(place), mmap_mode=mapped)
     except ValueError:
         seen[f"{kind}, refused"] += 1
         index = None
@@ -231,8 +406,8 @@ def try_one(path, content, expected, blind, mapped, seen):
     finally:
         taken = tracemalloc.get_traced_memory()[1] - before
         signal.alarm(0)
-    if taken > 2 * len(content) + OVERHEAD:
-        return f"{kind}: took {taken} bytes for {len(content)}"
+    if taken > 2 * whole.size + OVERHEAD:
+        return f"{kind}: took {taken} bytes for {whole.size}"
     if index is None:
         return None
     signal.alarm(LIMIT)
@@ -247,7 +422,7 @@ def try_one(path, content, expected, blind, mapped, seen):
     finally:
         signal.alarm(0)
     seen[f"{kind}, loaded"] += 1
-    if blind and not all(map(np.array_equal, answer, expected)):
+    if blind and not all(map(np.array_equal, answer, whole.expected)):
         return "damaged: other answers"
     return None
 

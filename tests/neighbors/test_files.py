@@ -514,3 +514,13 @@ def test_a_hostile_header_takes_no_memory(X, path):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 100 * 2**20
+
+
+def test_a_length_that_is_made_up_takes_no_memory(path):
+    path.write_bytes(struct.pack("<8sIIQ", b"SKBQ", 1, 0, 2**22) + b"{}")
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="its header is damaged"):
+        BinaryNeighbors.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**20

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from skbq import (
     TwoBitQuantizer,
     open_vectors,
 )
+from skbq._neighbors.file_format import read_mark
 from skbq._sharding.cutting import cut_shards
 from skbq._sharding.manifest import Manifest
 
@@ -409,6 +411,64 @@ def test_a_manifest_that_was_altered(X, folder):
     path.unlink()
     with pytest.raises(ValueError, match=r"holds no manifest\.json"):
         ShardedNeighbors.load(folder)
+
+
+def write_sealed(path, body):
+    """Write a manifest whose checksum is right."""
+    body = {name: value for name, value in body.items() if name != "crc32"}
+    checksum = zlib.crc32(json.dumps(body, sort_keys=True).encode())
+    path.write_text(json.dumps({**body, "crc32": checksum}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"file": "../shard-00001.skbq"},
+        {"file": "/etc/shard-00001.skbq"},
+        {"file": ["shard-00001.skbq"]},
+        {"source": 3},
+        {"rows": "140"},
+        {"rows": True},
+        {"rows": 2**60},
+        {"removed": -1},
+        {"removed": 141},
+        {"size": 1.5},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_was_forged(X, folder, change):
+    """What a manifest cannot say is refused, whatever its checksum."""
+    ShardedNeighbors(folder=folder, shard_rows=150).fit(X)
+    path = folder / "manifest.json"
+    body = json.loads(path.read_text())
+    write_sealed(path, body)
+    assert ShardedNeighbors.load(folder).n_samples_fit_ == 700
+    body["shards"][1].update(change)
+    write_sealed(path, body)
+    with pytest.raises(ValueError, match=r"manifest\.json was cut short or alter"):
+        ShardedNeighbors.load(folder)
+
+
+def test_a_shard_with_other_rows(X, folder):
+    """Shards of other rows, or of another kind, than the manifest lists."""
+    ShardedNeighbors(folder=folder, shard_rows=150, query="vectors").fit(X)
+    path, queries = folder / "manifest.json", X[:3]
+    body = json.loads(path.read_text())
+    body["shards"][1]["rows"] = 139
+    write_sealed(path, body)
+    with pytest.raises(ValueError, match=r"shard-00001\.skbq is not the file"):
+        ShardedNeighbors.load(folder).kneighbors(queries)
+    other = BinaryNeighbors(query="vectors")
+    for rows in (X[:140, :15], X[:140]):
+        if rows.shape[1] == 20:
+            other.set_params(corrections="exact")
+        other.fit(rows).save(folder / "shard-00001.skbq")
+        size, checksum = read_mark(folder / "shard-00001.skbq")
+        body["shards"][1].update(rows=140, size=size, checksum=checksum)
+        write_sealed(path, body)
+        with pytest.raises(ValueError, match=r"shard-00001\.skbq is not the file"):
+            ShardedNeighbors.load(folder).kneighbors(queries)
 
 
 def test_parameters(X, folder):
