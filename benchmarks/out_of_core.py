@@ -9,11 +9,13 @@ memory-mapped. Each is watched: the peak of its resident memory, and of the part
 that is not backed by files (RssAnon), which the system cannot take back. Linux only.
 
 ``--limit 2`` gives each process no more than 2 GiB of data (RLIMIT_DATA): it would fail
-with MemoryError, not swap.
+with MemoryError, not swap. Resident memory, pages of mapped files included, is held
+against the same limit at the end.
 """
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -105,7 +107,7 @@ def encode(folder, index):
 
 
 def search(folder, index):
-    from skbq import ShardedNeighbors
+    from skbq import ShardedNeighbors, open_vectors
 
     queries = np.load(folder / "queries.npy")
     start = time.perf_counter()
@@ -120,8 +122,12 @@ def search(folder, index):
         start = time.perf_counter()
         sharded.kneighbors(query[np.newaxis], 10)
         times.append(time.perf_counter() - start)
+    rows = open_vectors(str(folder / "0*.npy"))
+    numbers = np.sort(np.random.default_rng(SEED).choice(len(rows), 100, False))
+    _, nearest = sharded.kneighbors(rows[numbers].astype(np.float32), 1)
     return {
         "open_seconds": opened,
+        "stored_rows_that_find_themselves": float(np.mean(nearest[:, 0] == numbers)),
         "queries_per_second": len(queries) / batch,
         "one_query_seconds": float(np.median(times)),
     }
@@ -144,9 +150,12 @@ def in_process(step, folder, index, limit):
     if limit:
         size = int(limit * GIB)
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+    load = os.getloadavg()[0]
     with Watch() as watch:
         figures = STEPS[step](folder, index)
     peaks = {
+        "load_before": load,
+        "load_after": os.getloadavg()[0],
         "peak_resident_bytes": watch.resident,
         "peak_anonymous_bytes": watch.anonymous,
     }
@@ -180,6 +189,8 @@ def as_table(report):
         f"| milliseconds for one query | | "
         f"{1e3 * searching['one_query_seconds']:.0f} |",
     ]
+    row("load average of the machine before", "load_before", form="{:.1f}")
+    row("and after", "load_after", form="{:.1f}")
     return "\n".join([*lines, ""])
 
 
@@ -205,12 +216,16 @@ def main():
         report = {
             "rows": sum(np.load(f, mmap_mode="r").shape[0] for f in files),
             "file_bytes": sum(file.stat().st_size for file in files),
-            "machine": f"{platform.machine()}, Python {platform.python_version()}",
+            "machine": f"{platform.machine()}, {os.cpu_count()} processors, "
+            f"Python {platform.python_version()}",
             "limit_gib": args.limit,
         }
         for step in STEPS:
             report[step] = run_step(step, folder, index, args.limit)
             print(step, json.dumps(report[step]), file=sys.stderr)
+            peak = report[step]["peak_resident_bytes"]
+            if args.limit and peak > args.limit * GIB:
+                sys.exit(f"{step} took {peak / GIB:.2f} GiB")
     print(as_table(report))
     if args.out:
         args.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")

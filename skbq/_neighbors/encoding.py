@@ -11,9 +11,16 @@ from sklearn.frozen import FrozenEstimator
 from .._quantization.base import CorrectingEncoder, VectorEncoder
 from .._quantization.correction_range import scaled_range, sum_codes
 from .._quantization.steps import apply_steps, fit_steps, split_quantizer
-from .._utils.parallel import cache_blocks, fixed_blocks, map_slices
+from .._utils.parallel import (
+    cache_blocks,
+    count_workers,
+    even_slices,
+    fixed_blocks,
+    map_slices,
+    map_workers,
+)
 from .._utils.similarity import scaled_rows
-from .._utils.stored_rows import StoredRows
+from .._utils.stored_rows import blocks_released
 from .._utils.validation import check_rows, float_dtype, float_rows
 from ..codes import CodeArray, empty_codes, is_codes
 from .float_queries import (
@@ -34,6 +41,10 @@ from .float_queries import (
 _FIT_ROWS = 2**17
 _FIT_NUMBERS = 2**24
 _FEWEST_FIT_ROWS = 512
+# Pieces that each worker of dask is sent, so that none waits long for another, and the
+# most bytes of one.
+_PARTS_PER_WORKER = 4
+_PART_BYTES = 2**25
 # Vectors encoded at a time, as float32: what stays within a second-level cache.
 _BLOCK_BYTES = 2**20
 
@@ -119,13 +130,9 @@ class Encoder:
             return EncodedRows(self.encode(self.see(X)), None)
         filling = _Filling(self, len(X), corrections, like)
         filling.put(blocks[0], X[blocks[0]])
-
-        def fill(part: slice) -> None:
-            for block in blocks[1:][part]:
-                filling.put(block, X[block])
-
         # One block, which is done, needs no threads.
-        map_slices(fill, len(blocks) - 1, n_jobs if len(blocks) > 1 else 1)
+        if len(blocks) > 1:
+            _fill(filling, X, blocks[1:], None, n_jobs)
         return filling.encoded
 
 
@@ -164,13 +171,7 @@ def fit_encode(
     if numbers is None:
         return filling.encoded
     others = np.delete(np.arange(len(X)), numbers)
-    blocks = _blocks(len(others), X.shape[1])
-
-    def fill(part: slice) -> None:
-        for block in blocks[part]:
-            filling.put(others[block], X[others[block]])
-
-    map_slices(fill, len(blocks), n_jobs)
+    _fill(filling, X, _blocks(len(others), X.shape[1]), others, n_jobs)
     return filling.encoded
 
 
@@ -284,10 +285,9 @@ def _scaled_sample(
     if getattr(X, "gathers_at_once", False):  # from the workers of a cluster
         return scaled_rows(X[numbers], metric)
     sample = np.empty((len(numbers), X.shape[1]), float_dtype(X))
-    for part in cache_blocks(len(numbers), X[:1].nbytes):
+    # Pages beside each row are mapped with it.
+    for part in blocks_released(X, cache_blocks(len(numbers), X[:1].nbytes), numbers):
         sample[part] = scaled_rows(X[numbers[part]], metric)
-        if isinstance(X, StoredRows):  # pages beside each row were mapped with it
-            X.release()
     return sample
 
 
@@ -295,6 +295,68 @@ def _blocks(n_rows: int, width: int) -> list[slice]:
     """Cut rows into blocks that fit the cache."""
     size = max(16, _BLOCK_BYTES // (4 * width) // 16 * 16)
     return list(fixed_blocks(n_rows, size))
+
+
+def _fill(
+    filling: "_Filling",
+    X: np.ndarray,
+    blocks: list[slice],
+    numbers: np.ndarray | None,
+    n_jobs: int | None,
+) -> None:
+    """Fill in blocks of rows, or of those of some numbers, in threads or by workers."""
+    n_workers = count_workers(n_jobs)
+    if n_workers:
+        _fill_by_workers(filling, X, blocks, numbers, n_workers)
+        return
+
+    def fill(part: slice) -> None:
+        for block in blocks_released(X, blocks[part], numbers):
+            rows = block if numbers is None else numbers[block]
+            filling.put(rows, X[rows])
+
+    map_slices(fill, len(blocks), n_jobs)
+
+
+def _fill_by_workers(
+    filling: "_Filling",
+    X: np.ndarray,
+    blocks: list[slice],
+    numbers: np.ndarray | None,
+    n_workers: int,
+) -> None:
+    """Send rows to workers, and fill in what comes back."""
+    n_bytes = X.shape[0] * X.shape[1] * X.dtype.itemsize
+    n_parts = max(_PARTS_PER_WORKER * n_workers, n_bytes // _PART_BYTES)
+    rows: list[slice | np.ndarray] = []
+    for part in even_slices(len(blocks), n_parts):
+        some = slice(blocks[part.start].start, blocks[part.stop - 1].stop)
+        rows.append(some if numbers is None else numbers[some])
+    calls = ((*filling.settings, np.asarray(X[where])) for where in rows)
+    for where, filled in zip(rows, map_workers(_encode_part, calls), strict=True):
+        filling.take(where, filled)
+
+
+class _Filled(NamedTuple):
+    """What a worker fills in: plain codes, exact corrections, <q, a>, distortion."""
+
+    codes: np.ndarray
+    corrections: list[np.ndarray]
+    along: np.ndarray
+    distortion: float
+
+
+def _encode_part(
+    encoder: Encoder,
+    kind: CorrectionKind | None,
+    like: Corrections | None,
+    unit: float,
+    X: np.ndarray,
+) -> _Filled:
+    filling = _Filling(encoder, len(X), kind, like, unit)
+    for block in _blocks(*X.shape):
+        filling.put(block, X[block])
+    return filling.filled
 
 
 class _Filling:
@@ -310,13 +372,14 @@ class _Filling:
         n_rows: int,
         kind: CorrectionKind | None,
         like: Corrections | None = None,
+        unit: float | None = None,
     ) -> None:
         self._wanted = kind is not None or like is not None
         if self._wanted and not isinstance(encoder.last, CorrectingEncoder):
             check_has_thresholds(encoder.last)
         self._encoder, self._n_rows = encoder, n_rows
         self._kind, self._like = kind, like
-        self._unit = 1.0 if like is None else like.unit
+        self._unit = unit if like is None else like.unit
         self._codes: CodeArray | None = None
         self._exact: Corrections | None = None
         self._along = np.empty(n_rows if self._wanted else 0)
@@ -345,7 +408,7 @@ class _Filling:
         assert self._codes is not None
         self._codes[block] = codes
         if self._wanted:
-            unit = self._unit
+            unit = self._unit or 1.0
             if sums is None:
                 sums = sum_codes(codes, seen, encoder.mean, unit)
             else:
@@ -362,7 +425,7 @@ class _Filling:
         self._codes = empty_codes(self._n_rows, like=codes)
         if not self._wanted:
             return
-        if self._like is None:
+        if self._unit is None:
             self._unit = choose_unit(seen, encoder.mean, encoder.metric)
         exact = Corrections.empty(self._n_rows, encoder.metric, self._unit)
         if isinstance(encoder.last, CorrectingEncoder):
@@ -378,6 +441,34 @@ class _Filling:
         for column, values in zip(self._exact.columns, some.columns, strict=True):
             column[block] = values
         self._along[block] = sums[1]
+
+    @property
+    def settings(
+        self,
+    ) -> tuple[Encoder, CorrectionKind | None, Corrections | None, float]:
+        """What another one is made with that fills in other rows."""
+        like = None if self._like is None else self._like.of(slice(0, 0))
+        return self._encoder, self._kind, like, self._unit or 1.0
+
+    @property
+    def filled(self) -> _Filled:
+        """What was filled in, for :meth:`take` of another one."""
+        columns = [] if self._exact is None else list(self._exact.columns)
+        codes = np.asarray(self._codes)
+        return _Filled(codes, columns, self._along, max(self._distortions))
+
+    def take(self, rows: slice | np.ndarray, filled: _Filled) -> None:
+        """Fill in some rows that were encoded elsewhere."""
+        assert self._codes is not None
+        self._codes[rows] = filled.codes
+        if self._exact is not None:
+            columns = zip(self._exact.columns, filled.corrections, strict=True)
+            for column, values in columns:
+                column[rows] = values
+            self._along[rows] = filled.along
+        self._distortions.append(filled.distortion)
+        n_rows = len(filled.codes)
+        _log.debug("encoded %d rows", n_rows, extra={"rows": n_rows})
 
     @property
     def encoded(self) -> EncodedRows:
@@ -405,7 +496,7 @@ class _Filling:
         ranges = getattr(self._encoder.last, "_correction_range", None)
         if ranges is not None:
             try:
-                return self._coded(exact, scaled_range(ranges, self._unit))
+                return self._coded(exact, scaled_range(ranges, exact.unit))
             except OutOfReachError:
                 pass
         return self._coded(exact, exact.own_ranges(self._along, self._codes))

@@ -26,6 +26,7 @@ from .._quantization.correction_range import (
     row_factors,
     row_offsets,
 )
+from .._utils.containers import name_rows
 from .._utils.typing import METRICS
 from .._utils.validation import float_rows
 from ..codes import CodeArray, squared_lengths
@@ -208,8 +209,9 @@ class Corrections(NamedTuple):
         if metric != "inner_product":
             offset += (self.scale - levels.scales[scale].astype(np.float64)) * along
         low, high = levels.offsets[[0, -1]]
-        if not ((offset >= low) & (offset <= high)).all():
-            raise OutOfReachError
+        beyond = ~((offset >= low) & (offset <= high))
+        if beyond.any():
+            raise OutOfReachError(np.flatnonzero(beyond))
         norms = self.norms
         if norms is not None:
             norms = (norms.view(np.uint32) >> 16).astype(np.uint16)
@@ -230,8 +232,9 @@ class Corrections(NamedTuple):
         with np.errstate(over="ignore"):
             scale = (self.scale / like.scale_step).astype(np.float16)
             offset = ((self.offset - like.origin) / like.offset_step).astype(np.float16)
-        if not (np.isfinite(scale) & np.isfinite(offset)).all():
-            raise OutOfReachError
+        beyond = ~(np.isfinite(scale) & np.isfinite(offset))
+        if beyond.any():
+            raise OutOfReachError(np.flatnonzero(beyond))
         steps = (like.origin, like.offset_step, like.scale_step)
         origin, offset_step, scale_step = steps
         return self._replace(
@@ -282,14 +285,26 @@ class Corrections(NamedTuple):
 
 
 class OutOfReachError(ValueError):
-    """Rows are beyond what short numbers reach."""
+    """Rows are beyond what short numbers reach.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    rows : ndarray of int
+        Their numbers, among those that were given.
+    named : str, default=None
+        They, and the file that they are in; None: they are rows of an array.
+    """
+
+    def __init__(self, rows: np.ndarray, named: str | None = None) -> None:
+        self.rows, self.named = rows, named
         super().__init__(
             "Rows are far longer than the first ones that were indexed, beyond what "
-            "their short corrections reach. Fit again with all rows, or with "
-            "corrections='exact'."
+            f"their short corrections reach ({named or name_rows(rows)}). Fit again "
+            "with all rows, or with corrections='exact'."
         )
+
+    def __reduce__(self) -> tuple[type[Self], tuple[np.ndarray, str | None]]:
+        return type(self), (self.rows, self.named)
 
 
 class _Levels(NamedTuple):

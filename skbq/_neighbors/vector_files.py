@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from .._utils.parallel import cache_blocks
+from .._utils.stored_rows import blocks_released
 from .file_format import FileError
 
 _DTYPE = re.compile(r"[<|][fi]\d{1,2}")
@@ -114,7 +115,8 @@ class VectorFile:
 
 def _checksum(vectors: np.ndarray) -> int:
     checksum = 0
-    for rows in cache_blocks(len(vectors), vectors.shape[1] * vectors.itemsize):
+    blocks = cache_blocks(len(vectors), vectors.shape[1] * vectors.itemsize)
+    for rows in blocks_released(vectors, blocks):
         block = np.ascontiguousarray(vectors[rows])
         checksum = zlib.crc32(block.view(np.uint8).data, checksum)
     return checksum

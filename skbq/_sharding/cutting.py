@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .._utils.parallel import cache_blocks
-from .._utils.stored_rows import StoredRows
+from .._utils.stored_rows import StoredRows, blocks_released
 from .._utils.validation import check_rows
 from ..codes import is_codes
 
@@ -62,7 +62,8 @@ def checksum_rows(X: np.ndarray | StoredRows, metric: str) -> int:
         If a row cannot be encoded, naming it and its file.
     """
     checksum = 0
-    for block in cache_blocks(len(X), X.shape[1] * X.dtype.itemsize):
+    blocks = cache_blocks(len(X), X.shape[1] * X.dtype.itemsize)
+    for block in blocks_released(X, blocks):
         rows = np.ascontiguousarray(X[block])
         if not is_codes(X):
             _refuse_rows(X, rows, block, metric)

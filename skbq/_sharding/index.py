@@ -22,7 +22,7 @@ from .._neighbors.merge import merge_files
 from .._neighbors.row_ids import ids_of
 from .._neighbors.state import to_state
 from .._utils.params import check_int, check_option
-from .._utils.stored_rows import StoredRows, release_pages
+from .._utils.stored_rows import StoredRows, release_rows, whole_array
 from .._utils.typing import (
     JSON,
     CodeMetric,
@@ -164,7 +164,8 @@ class ShardedIndex(BinaryNeighbors):
                 self.__dict__.pop("feature_names_in_", None)
                 self.n_features_in_ = X.n_features
             return X
-        return check_vectors(self, X, reset=reset, finite=False)
+        X = check_vectors(self, X, reset=reset, finite=False)
+        return X if isinstance(X, StoredRows) else whole_array(X, "the array")
 
     def _take_learned(self, learned: BinaryNeighbors) -> None:
         self.quantizer_, self._metric = learned.quantizer_, learned._metric
@@ -597,14 +598,11 @@ class ShardedNeighbors(ShardedIndex):
             learned,
             rows,
             folder / shard_name(number),
-            repr(rows) if isinstance(rows, StoredRows) else "the array",
+            repr(rows) if isinstance(rows, StoredRows) else "codes",
             n_jobs,
             refer=self.vectors == "refer",
         )
-        if isinstance(rows, StoredRows):
-            rows.release()
-        else:
-            release_pages(rows)
+        release_rows(rows, slice(None))
         return record
 
     def _open(self, folder: Path, manifest: Manifest, learned: BinaryNeighbors) -> None:

@@ -20,12 +20,16 @@ from .._neighbors.file_format import FileError, FileMark
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.index_search import IndexSearch
 from .._neighbors.indexed_rows import IndexedRows
-from .._utils.parallel import row_blocks
+from .._utils.parallel import fixed_blocks, row_blocks
+from .._utils.stored_rows import release_pages
 from ..codes import with_layout
 from .manifest import CHANGED, ShardRecord, check_mark
 
 # Temporary bytes of a candidate while those of shards are merged.
 _CANDIDATE_BYTES = 128
+# Scattered rows of a mapped file that are read before their pages are let go of: each
+# maps 64 KiB, 256 MiB in all.
+_MAPPED_ROWS = 4096
 # Opened shards that a process remembers; each takes a memory map and a header.
 _OPENED = 1024
 # Something that an engine will know: a value, or a promise of one.
@@ -203,7 +207,13 @@ def rerank(
     """Find the k nearest of the candidates that are in a shard."""
     search = _search_of(rows, template)
     own = _own(candidates.rows, first_row, len(search.rows))
-    return _numbered(search.rerank(X, own, k), first_row)
+    parts = []
+    for some in fixed_blocks(len(X), max(1, _MAPPED_ROWS // own.shape[1])):
+        parts.append(search.rerank(X[some], own[some], k))
+        release_pages(search.rows.vectors)
+    return _numbered(
+        Neighbors(*map(np.concatenate, zip(*parts, strict=True))), first_row
+    )
 
 
 def rerank_within_bound(
@@ -221,7 +231,9 @@ def rerank_within_bound(
     own = _own(candidates.rows, first_row, len(search.rows))
     farthest = best.distances.max(axis=1)
     mask = search.rows.mask(mask)
-    return _numbered(search.rerank_within_bound(X, own, farthest, k, mask), first_row)
+    best = search.rerank_within_bound(X, own, farthest, k, mask)
+    release_pages(search.rows.vectors)
+    return _numbered(best, first_row)
 
 
 def find_within(

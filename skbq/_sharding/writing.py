@@ -9,6 +9,7 @@ from sklearn.base import clone
 
 from .._neighbors.encoding import Encoder, fit_first_rows
 from .._neighbors.file_format import read_mark
+from .._neighbors.float_queries import OutOfReachError
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.indexed_rows import IndexedRows
 from .._neighbors.row_ids import pack_ids
@@ -80,17 +81,23 @@ def encode_like(
     Raises
     ------
     ValueError
-        If rows are of another width or kind.
+        If rows are of another width or kind, or (OutOfReachError, which names them)
+        far beyond those that corrections were learned from.
     """
     if learned.quantizer_ is None:
         return IndexedRows(_check_layout(learned, X))
     like = learned._rows.corrections
     encoder = Encoder(learned.quantizer_, learned.metric)
-    encoded = encoder.encode_rows(
-        X,  # type: ignore[arg-type]
-        like=like,
-        n_jobs=n_jobs,
-    )
+    try:
+        encoded = encoder.encode_rows(
+            X,  # type: ignore[arg-type]
+            like=like,
+            n_jobs=n_jobs,
+        )
+    except OutOfReachError as error:
+        if isinstance(X, StoredRows):
+            raise OutOfReachError(error.rows, X.name_rows(error.rows)) from None
+        raise
     if learned._rows.vectors is None:
         return IndexedRows(*encoded)
     if isinstance(X, StoredRows):

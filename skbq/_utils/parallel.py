@@ -11,12 +11,12 @@ busy machine (``benchmarks/blas_threads.py`` times it on yours).
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TypeVar
 
-from joblib import effective_n_jobs, parallel_config
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn import config_context, get_config
 from threadpoolctl import LibController, ThreadpoolController
@@ -176,3 +176,23 @@ def map_slices(
     if n_rows <= 1:  # as a single query, to whom the number of threads is nothing
         return [function(slice(0, n_rows))]
     return run_threads(function, even_slices(n_rows, count_jobs(n_jobs)))
+
+
+def count_workers(n_jobs: int | None) -> int:
+    """Return to how many processes of dask joblib sends work; 0: to none.
+
+    That is asked for by ``parallel_config(backend="dask")``. Other backends of joblib
+    have no workers elsewhere: threads of this process do what they would.
+    """
+    backend, _ = get_active_backend()
+    if n_jobs == 1 or type(backend).__name__ != "DaskDistributedBackend":
+        return 0
+    return effective_n_jobs(-1 if n_jobs is None else n_jobs)
+
+
+def map_workers(
+    function: Callable[..., _Result], calls: Iterable[tuple[object, ...]]
+) -> Iterator[_Result]:
+    """Call ``function`` in the workers of dask, results in order as they come."""
+    parallel = Parallel(return_as="generator")
+    yield from parallel(delayed(function)(*arguments) for arguments in calls)

@@ -1,17 +1,21 @@
 """Rows of vectors that lie in files, and are read block by block."""
 
 import mmap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Self, TypeVar
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 from numpy.typing import ArrayLike, DTypeLike
 
 from .parallel import cache_blocks
 
 _Result = TypeVar("_Result")
+_ALL = slice(None)
+# Bytes of a mapped file that a thread holds before it lets go of them.
+_HELD_BYTES = 2**25
 
 
 @dataclass(frozen=True)
@@ -185,12 +189,25 @@ class StoredRows:
     ) -> list[tuple[int, _Result]]:
         """Call a function on all rows, block by block; give first rows and results."""
         blocks = cache_blocks(len(self), self.shape[1] * self.dtype.itemsize)
-        return [(rows.start, function(self[rows])) for rows in blocks]
+        return [
+            (rows.start, function(self[rows])) for rows in blocks_released(self, blocks)
+        ]
 
-    def release(self) -> None:
-        """Let go of pages of mapped files: the process holds what it reads next."""
-        for part in self._parts:
-            release_pages(part.array)
+    def release(self, rows: slice = _ALL) -> None:
+        """Let go of pages of mapped files that hold rows that follow each other.
+
+        The process maps them again where it reads them again.
+        """
+        if self.row_numbers is not None:
+            numbers = self.row_numbers[rows]
+            if not len(numbers):
+                return
+            rows = slice(int(numbers[0]), int(numbers[-1]) + 1)
+        start, stop, _ = rows.indices(int(self._starts[-1]))
+        for part, first in zip(self._parts, self._starts[:-1], strict=True):
+            low, high = max(start - int(first), 0), stop - int(first)
+            if part.array is not None and high > 0 and low < part.shape[0]:
+                release_pages(part.array[low:high])
 
     def __getitem__(
         self, key: slice | tuple[slice | ArrayLike, ...] | ArrayLike
@@ -282,10 +299,66 @@ class StoredRows:
             return self._chunk[2], int(part.chunks[begin])
 
 
+def whole_array(X: np.ndarray, name: str) -> StoredRows:
+    """Return the rows of an array, of which spans know their numbers."""
+    chunks = np.array([0, len(X)])
+    shape = (X.shape[0], X.shape[1])
+    return StoredRows([Part(name, shape, X.dtype, lambda a, b: X[a:b], chunks, X)])
+
+
 def release_pages(array: np.ndarray | None) -> None:
-    """Let go of the pages of the file that an array is mapped from, if it is."""
+    """Let go of the pages of the file that an array is mapped from, if it is.
+
+    Only of a mapping that nobody can write to: a private one would lose what was
+    written. The address of its first byte is that of numpy's own view of it.
+    """
     base: object = array
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    if array is None or not isinstance(base, mmap.mmap) or not array.size:
+        return
+    if hasattr(mmap, "MADV_DONTNEED") and memoryview(base).readonly:
+        origin = np.frombuffer(base, np.uint8).__array_interface__["data"][0]
+        low, high = byte_bounds(array)
+        first = (low - origin) // mmap.PAGESIZE * mmap.PAGESIZE
+        base.madvise(mmap.MADV_DONTNEED, first, high - origin - first)
+
+
+def release_rows(X: np.ndarray | StoredRows, rows: slice) -> None:
+    """Let go of the pages that hold rows, where these are mapped from files."""
+    if isinstance(X, StoredRows):
+        X.release(rows)
+    elif X.base is not None:
+        release_pages(X[rows])
+
+
+def blocks_released(
+    X: np.ndarray | StoredRows,
+    blocks: Iterable[slice],
+    numbers: np.ndarray | None = None,
+) -> Iterator[slice]:
+    """Give blocks of rows, ascending, and let go of those that were read.
+
+    Without it all of a mapped file counts as memory of the process until it is closed.
+
+    Parameters
+    ----------
+    X : array or StoredRows of shape (n_samples, n_features)
+    blocks : iterable of slice
+        Of all rows, or of ``numbers``.
+    numbers : ndarray of int, default=None
+        Which rows are read, ascending.
+    """
+    most = _HELD_BYTES // (X.shape[1] * X.dtype.itemsize)
+    begin = end = 0
+    for block in blocks:
+        first, last = block.start, block.stop - 1
+        if numbers is not None:
+            first, last = int(numbers[first]), int(numbers[last])
+        begin, end = begin if end else first, last + 1
+        yield block
+        if end - begin > most:
+            release_rows(X, slice(begin, end))
+            end = 0
+    if end:
+        release_rows(X, slice(begin, end))

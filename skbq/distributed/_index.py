@@ -28,7 +28,7 @@ from .._sharding.writing import (
     write_shard,
 )
 from .._utils.dask_rows import DaskRows, of_array, of_partitions, open_rows
-from .._utils.stored_rows import StoredRows
+from .._utils.stored_rows import StoredRows, whole_array
 from .._utils.typing import CodeMetric, Metric, Oversampling, Query, VectorQuantizer
 from .._utils.validation import check_vectors
 from ..codes import is_codes
@@ -400,7 +400,7 @@ class BinaryNeighbors(ShardedIndex):
 
 @contextmanager
 def _named(name: str, rows: np.ndarray | StoredRows) -> Iterator[None]:
-    """Let errors of rows that name no file name the partition."""
+    """Let errors of codes name the partition; those of other rows do."""
     try:
         yield
     except ValueError as error:
@@ -428,10 +428,20 @@ def _same(value: object) -> object:
     return value
 
 
+def _open_partition(
+    source: Any, learned: local.BinaryNeighbors, name: str
+) -> np.ndarray | StoredRows:
+    """Return rows that know the file, or the partition, that they are in."""
+    rows = open_rows(source)
+    if learned.quantizer_ is None or isinstance(rows, StoredRows):
+        return rows
+    return whole_array(rows, name)
+
+
 def _encode_partition(
     source: Any, learned: local.BinaryNeighbors, name: str, n_jobs: int | None
 ) -> IndexedRows:
-    rows = open_rows(source)
+    rows = _open_partition(source, learned, name)
     with _named(name, rows):
         checksum_rows(rows, learned.metric)
         return encode_like(learned, rows, n_jobs)
@@ -440,7 +450,7 @@ def _encode_partition(
 def _write_partition(
     source: Any, learned: local.BinaryNeighbors, path: str, n_jobs: int | None
 ) -> ShardRecord:
-    rows = open_rows(source)
+    rows = _open_partition(source, learned, Path(path).stem)
     name = repr(rows) if isinstance(rows, StoredRows) else Path(path).stem
     with _named(name, rows):
         return write_shard(learned, rows, path, name, n_jobs)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import check_equal, rotated
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.frozen import FrozenEstimator
 
 import skbq
 from skbq import (
@@ -343,13 +344,47 @@ def test_threads_of_this_process_are_a_cluster_too(X, lazy, queries):
     check_equal(index, one, queries)
 
 
-def test_joblib_on_dask(client, X, queries):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"query": "vectors"},
+        {"quantizer": rotated(BinaryQuantizer()), "oversampling": 2},
+        {"quantizer": PCAQuantizer(2.0, random_state=0), "query": "vectors"},
+    ],
+    ids=["2 bits", "rotated", "PCA codes"],
+)
+def test_joblib_on_dask(client, X, queries, options, monkeypatch):
+    """Encoding goes to the workers where joblib is told so, for the same bytes."""
     from joblib import parallel_config
 
-    one = BinaryNeighbors(query="vectors").fit(X)
+    from skbq._neighbors import encoding
+
+    monkeypatch.setattr(encoding, "_BLOCK_BYTES", 2**12)  # 48 rows
+    take, taken = encoding._Filling.take, []
+
+    def watch(self, rows, filled):
+        taken.append(len(filled.codes))
+        take(self, rows, filled)
+
+    monkeypatch.setattr(encoding._Filling, "take", watch)
+    frozen = FrozenEstimator(BinaryNeighbors(**options).fit(X).quantizer_)
+    options = {**options, "quantizer": frozen}
+    one = BinaryNeighbors(**options).fit(X).partial_fit(X)
+    assert not taken
     with parallel_config(backend="dask"):
-        index = BinaryNeighbors(query="vectors", n_jobs=2).fit(X)
+        index = BinaryNeighbors(**options, n_jobs=1).fit(X)
+        assert not taken
+        index = BinaryNeighbors(**options).fit(X)
+        assert len(taken) > 4
+        assert sum(taken) == len(X) - 48
+        index.partial_fit(X)
+        assert sum(taken) == 2 * (len(X) - 48)
         check_equal(index, one, queries)
+    assert_array_equal(index.codes_, one.codes_)
+    if one.query == "vectors":
+        pairs = zip(*(i._rows.corrections.columns for i in (index, one)), strict=True)
+        for mine, theirs in pairs:
+            assert_array_equal(mine, theirs)
 
 
 def test_the_module_is_an_attribute():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from skbq import (
     open_vectors,
 )
 from skbq._neighbors.file_format import read_mark
+from skbq._neighbors.float_queries import OutOfReachError
 from skbq._sharding.cutting import cut_shards
 from skbq._sharding.manifest import Manifest
 
@@ -372,11 +374,48 @@ def test_rows_that_cannot_be_encoded_are_named(X, folder, tmp_path, value, messa
         np.save(file, rows)
     with pytest.raises(ValueError, match=rf"{message}.*b\.npy: row 250\."):
         ShardedNeighbors(folder=folder).fit(open_vectors(files))
+    frozen = FrozenEstimator(TwoBitQuantizer().fit(X))
+    index = ShardedNeighbors(
+        folder=tmp_path / "array", shard_rows=150, quantizer=frozen
+    )
+    with pytest.raises(ValueError, match=rf"{message}.*array: row 650\."):
+        index.fit(other)
     big = np.tile(X, (200, 1))  # a sample may miss the row
     big[139_000] = value
     np.save(files[0], big)
     with pytest.raises(ValueError, match=rf"{message}.*a\.npy: row 139000\."):
         ShardedNeighbors(folder=tmp_path / "other").fit(open_vectors(files[0]))
+
+
+def test_rows_far_beyond_what_corrections_reach_are_named(
+    X, folder, tmp_path, monkeypatch
+):
+    from skbq._neighbors import encoding
+
+    # The first rows, from which ranges are learned again, are few.
+    monkeypatch.setattr(encoding, "_BLOCK_BYTES", 2**12)
+    make = {"shard_rows": 150, "query": "vectors", "metric": "euclidean"}
+    # What is learned from is not what is far: as in a sample that missed it.
+    quantizer = FrozenEstimator(TwoBitQuantizer().fit(X))
+    other = X.copy()
+    other[[650, 652]] *= 1e8
+    index = ShardedNeighbors(folder=folder, quantizer=quantizer, **make)
+    with pytest.raises(OutOfReachError, match=r"the array: rows 650, 652\).*'exact'"):
+        index.fit(other)
+    files = [tmp_path / "a.npy", tmp_path / "b.npy"]
+    for file, rows in zip(files, np.split(other, [400]), strict=True):
+        np.save(file, rows)
+    index.set_params(folder=tmp_path / "files")
+    with pytest.raises(OutOfReachError, match=r"b\.npy: rows 250, 252\)") as caught:
+        index.fit(open_vectors(files))
+    again = pickle.loads(pickle.dumps(caught.value))  # as workers send it
+    assert str(again) == str(caught.value)
+    # What is whole stays, and exact corrections reach everything.
+    assert len(list((tmp_path / "files").glob("shard-*.skbq"))) == 4
+    exact = {"query": "vectors", "metric": "euclidean", "corrections": "exact"}
+    one = BinaryNeighbors(quantizer=quantizer, **exact).fit(other)
+    index.set_params(folder=tmp_path / "exact", corrections="exact").fit(other)
+    check_equal(index, one, X[::9])
 
 
 def test_a_shard_that_is_another(X, queries, folder):
