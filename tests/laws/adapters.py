@@ -17,6 +17,7 @@ floats     distances are those of the vectors
 stages     candidates are ranked again; ``oversampled(c)`` takes more of them
 rerank     and that by the distances of their vectors
 probes     ``search(..., probes=p)`` looks into p lists only
+shards     ``sharded(rows, n, folder)`` gives an index of files of n rows
 others     threads, blocks, mask, add, remove, save, self, radius, layouts
 ========== ==================================================================
 
@@ -37,6 +38,7 @@ from skbq import (
     BinaryQuantizer,
     PCAQuantizer,
     RandomRotation,
+    ShardedNeighbors,
     TwoBitQuantizer,
     as_codes,
 )
@@ -108,6 +110,13 @@ class SkbqIndex:
             parameters["quantizer"] = FrozenEstimator(index.quantizer_)
         return SkbqIndex(type(index)(**parameters).fit(_given(rows)))
 
+    def sharded(self, rows, shard_rows, folder):
+        parameters = ShardedNeighbors._parameters_of(self.index)
+        if self.index.quantizer_ is not None:
+            parameters["quantizer"] = FrozenEstimator(self.index.quantizer_)
+        index = ShardedNeighbors(folder=folder, shard_rows=shard_rows, **parameters)
+        return SkbqIndex(index.fit(_given(rows)))
+
     def add(self, rows):
         self.index.partial_fit(_given(rows))
 
@@ -154,7 +163,7 @@ def can(words):
     return frozenset(name.replace("_", " ") for name in names.split())
 
 
-ALL = can("search threads blocks mask add remove save self radius layouts")
+ALL = can("search threads blocks mask add remove save self radius layouts shards")
 FLAT = ALL - {"layouts"} | can("codes bits")
 CODED = ALL | can("codes encode")
 ONE_BIT = can("one bit hamming own")

@@ -5,10 +5,12 @@ to do. They were written for skbq; that another library breaks one is no fault o
 where it never promised it, but tells what a reader can rely on.
 """
 
+import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 from adapters import Bits, can
@@ -535,6 +537,24 @@ def chunks_are_the_whole(adapter, case):
         if stop > start:
             grown.add(rows[start:stop])
     same(adapter, grown.search(queries, k), index.search(queries, k))
+
+
+@law("shards")
+def shards_are_the_whole(adapter, case):
+    """Rows in many files that share a quantizer are found as those of one index."""
+    index, rows, queries = fitted(adapter, case)
+    n, k = len(rows), depth(case)
+    mask = case.rng.random(n) < 0.6
+    radius = index.search(queries, n)[0][0, case.seed % n]
+    # These folders need not outlive a loss of power, for which saving waits.
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(os, "fsync"):
+        many = index.sharded(rows, 1 + n // (1 + case.seed % 4), folder)
+        for options in ({}, {"mask": mask}, {"threads": 2}, {"block": 1e-3}):
+            expected = index.search(queries, k, **options)
+            same(adapter, many.search(queries, k, **options), expected)
+        within = (i.within(queries, radius) for i in (many, index))
+        for found, expected in zip(*within, strict=True):
+            same(adapter, found, expected)
 
 
 @law("save")
