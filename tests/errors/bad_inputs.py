@@ -10,15 +10,22 @@ writes. A :class:`Row` is something bad given to one parameter of one function.
 import argparse
 import copy
 import datetime
+import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import scipy.sparse
+from sklearn.frozen import FrozenEstimator
 
 from skbq import (
     BinaryNeighbors,
@@ -28,11 +35,15 @@ from skbq import (
     HeterogeneityProfiler,
     QuantizationAdvisor,
     RandomRotation,
+    ShardedNeighbors,
     TwoBitQuantizer,
     as_codes,
     datasets,
+    distributed,
     exports,
     metrics,
+    open_vectors,
+    plan_capacity,
     theory,
 )
 
@@ -1348,7 +1359,309 @@ def theory_rows() -> list[Row]:
     return rows
 
 
-ROWS = [*index_rows(), *quantizer_rows(), *advisor_rows(), *theory_rows()]
+def sharded_rows() -> list[Row]:
+    """Rows of indexes of many files, of the cluster, and of plans."""
+
+    def files(*shards: np.ndarray) -> Any:
+        """Open shards as files, which are gone before anyone reads them."""
+        with TemporaryDirectory() as folder:
+            for number, rows in enumerate(shards):
+                np.save(f"{folder}/{number}.npy", rows)
+            return open_vectors(f"{folder}/*.npy")
+
+    def encode(folder: str, X: Any = None, **parameters: Any) -> ShardedNeighbors:
+        index = ShardedNeighbors(folder=f"{folder}/index", shard_rows=9, **parameters)
+        return index.fit(good() if X is None else X)
+
+    def in_folder(call: Callable[[str], Any]) -> Callable[[], Any]:
+        def run() -> Any:
+            with TemporaryDirectory() as folder:
+                return call(folder)
+
+        return run
+
+    def fit(**parameters: Any) -> Any:
+        with TemporaryDirectory() as folder:
+            given = {"folder": f"{folder}/index", **parameters}
+            return ShardedNeighbors(**given).fit(good())
+
+    def stopped(folder: str) -> None:
+        """Stop a run after two shards."""
+        calls = []
+
+        def stop(source: str, target: str) -> None:
+            calls.append(target)
+            if len(calls) == 7:  # after what is learned and two shards, each listed
+                raise KeyboardInterrupt
+            replace(source, target)
+
+        replace = os.replace
+        with mock.patch.object(os, "replace", stop), suppress(KeyboardInterrupt):
+            encode(folder)
+
+    def resume(folder: str, **parameters: Any) -> Any:
+        stopped(folder)
+        return encode(folder, **parameters, resume=True)
+
+    def change(folder: str, name: str = "shard-00001.skbq") -> None:
+        """Change one byte of a file of an index."""
+        encode(folder)
+        path = Path(folder, "index", name)
+        whole = bytearray(path.read_bytes())
+        whole[-1] ^= 1
+        path.write_bytes(whole)
+
+    def load_changed(folder: str, name: str) -> Any:
+        change(folder, name)
+        return ShardedNeighbors.load(f"{folder}/index", verify=True)
+
+    def load_stopped(folder: str) -> Any:
+        stopped(folder)
+        return ShardedNeighbors.load(f"{folder}/index")
+
+    def full_disk(folder: str) -> Any:
+        error = OSError(28, "No space left on device")
+        with mock.patch.object(os, "replace", side_effect=error):
+            return encode(folder)
+
+    def without_dask(folder: str) -> Any:
+        with mock.patch.dict(sys.modules, {"dask": None, "dask.array": None}):
+            return distributed.BinaryNeighbors().fit(["a.npy"])
+
+    def gone(folder: str) -> Any:
+        np.save(f"{folder}/a.npy", good())
+        client: Any = SimpleNamespace(status="closed")
+        return distributed.BinaryNeighbors(client=client).fit(f"{folder}/a.npy")
+
+    def far(folder: str) -> Any:
+        from skbq._neighbors import encoding
+
+        X = good() * np.where(np.arange(40) == 30, 1e8, 1)[:, None]
+        given = {"query": "vectors", "metric": "euclidean"}
+        frozen = FrozenEstimator(TwoBitQuantizer().fit(good()))
+        with mock.patch.object(encoding, "_BLOCK_BYTES", 1):
+            return encode(folder, X, quantizer=frozen, **given)
+
+    name, cluster = "ShardedNeighbors", "distributed.BinaryNeighbors"
+    needs_dask = (
+        []
+        if find_spec("dask") is None
+        else [
+            (
+                f"{cluster}.fit",
+                "a cluster that is gone",
+                gone,
+                ConnectionError,
+                "cluster that held this index is gone",
+                "another cluster, and fit again",
+            ),
+            (
+                f"{cluster}.fit",
+                "an array of numpy",
+                lambda folder: distributed.BinaryNeighbors().fit(good()),
+                TypeError,
+                "takes a dask.array or files",
+                "`dask.array.from_array(X)`",
+            ),
+        ]
+    )
+    rows = [
+        Row(function, given, in_folder(call), error, message, remedy)
+        for function, given, call, error, message, remedy in [
+            (
+                "open_vectors",
+                "a pattern that no file matches",
+                lambda folder: open_vectors(f"{folder}/*.npy"),
+                ValueError,
+                "no file matches",
+                "a pattern of files that are there",
+            ),
+            (
+                "open_vectors",
+                "files of different width",
+                lambda folder: files(good(), good()[:, :5]),
+                ValueError,
+                "1.npy has 5 coordinates",
+                "files of one width",
+            ),
+            (
+                "open_vectors",
+                "files of different dtype",
+                lambda folder: files(good(), good().astype(np.float16)),
+                ValueError,
+                "1.npy holds float16",
+                "files of one dtype",
+            ),
+            (
+                f"{name}.fit",
+                "`folder=None`",
+                lambda folder: fit(folder=None),
+                ValueError,
+                "folder must be given",
+                "`folder=...`",
+            ),
+            (
+                f"{name}.fit",
+                "a folder that is not empty",
+                lambda folder: (encode(folder), encode(folder)),
+                FileExistsError,
+                "not empty.*resume=True",
+                "a new folder, or `resume=True`",
+            ),
+            (
+                f"{name}.fit",
+                "`resume=True` and other rows",
+                lambda folder: resume(folder, X=good() + 1),
+                ValueError,
+                "has changed since it was encoded",
+                "a new folder",
+            ),
+            (
+                f"{name}.fit",
+                "`resume=True` and other parameters",
+                lambda folder: resume(folder, query="vectors"),
+                ValueError,
+                "begun with other parameters",
+                "those of the first run",
+            ),
+            (
+                f"{name}.fit",
+                "a row of NaN",
+                lambda folder: encode(folder, changed(np.nan)),
+                ValueError,
+                "NaN.*row 3",
+                "drop the rows named",
+            ),
+            (
+                f"{name}.fit",
+                "rows far beyond what corrections reach",
+                far,
+                ValueError,
+                "row 30.*corrections='exact'",
+                '`corrections="exact"`',
+            ),
+            (
+                f"{name}.fit",
+                "a disk that is full",
+                full_disk,
+                OSError,
+                "cannot write.*No space.*Files before it are whole",
+                "room, and `resume=True`",
+            ),
+            (
+                f"{name}.load",
+                "a folder without an index",
+                lambda folder: ShardedNeighbors.load(folder),
+                ValueError,
+                "holds no manifest.json",
+                "a folder that `fit` wrote",
+            ),
+            (
+                f"{name}.load",
+                "an index that was not finished",
+                load_stopped,
+                ValueError,
+                "not finished: 2 shards",
+                "`resume=True` first",
+            ),
+            (
+                f"{name}.load",
+                "a shard that was changed",
+                lambda folder: load_changed(folder, "shard-00001.skbq"),
+                ValueError,
+                "shard-00001.skbq was altered",
+                "a fresh copy of it",
+            ),
+            (
+                f"{name}.load",
+                "a manifest that was changed",
+                lambda folder: load_changed(folder, "manifest.json"),
+                ValueError,
+                "manifest.json was cut short or altered",
+                "a fresh copy of it",
+            ),
+            (
+                f"{name}.kneighbors",
+                "`X=None`",
+                lambda folder: encode(folder).kneighbors(),
+                ValueError,
+                "X=None is for an index in one file",
+                "the rows to ask for",
+            ),
+            (
+                f"{cluster}.fit",
+                "dask is not installed",
+                without_dask,
+                ImportError,
+                "skbq.dask",
+                "`pip install 'skbq[dask]'`",
+            ),
+            *needs_dask,
+        ]
+    ]
+
+    def plan(**numbers: Any) -> Any:
+        return plan_capacity(**{"n_rows": 10, "n_features": 8, **numbers})
+
+    count, positive = "an int of at least 1", "a number above 0"
+    return [
+        *rows,
+        *_parameters(
+            name, fit, "shard_rows", f'"auto" or {count}', type=[1.5], value=[0, -1]
+        ),
+        *_parameters(
+            name, fit, "vectors", '"copy" or "refer"', type=[None], value=["link"]
+        ),
+        *(
+            row
+            for parameter in ("n_rows", "n_features", "n_neighbors", "n_cores")
+            for row in _parameters(
+                "plan_capacity",
+                plan,
+                parameter,
+                count,
+                type=[2.5, "many"],
+                value=[0, -1],
+            )
+        ),
+        *(
+            row
+            for parameter in ("memory_gb", "latency_ms", "scan_gb_per_second")
+            for row in _parameters(
+                "plan_capacity",
+                plan,
+                parameter,
+                positive,
+                type=["much"],
+                value=[0, -1, NAN],
+            )
+        ),
+        *_parameters(
+            "plan_capacity",
+            plan,
+            "bits",
+            '1 or 2; with `code="pca"` any number above 0',
+            type=["one"],
+            value=[3, 0.5, NAN],
+        ),
+        *_parameters(
+            "plan_capacity",
+            plan,
+            "probed_share",
+            "a number up to 1",
+            type=["some"],
+            value=[-1, 1.5, NAN],
+        ),
+    ]
+
+
+ROWS = [
+    *index_rows(),
+    *quantizer_rows(),
+    *advisor_rows(),
+    *theory_rows(),
+    *sharded_rows(),
+]
 
 
 # Commands: each is run in a folder that holds these files.
@@ -1366,6 +1679,8 @@ def write_files(folder: Path) -> None:
     (folder / "short.skbq").write_bytes(damaged[:100])
     (folder / "empty.npy").write_bytes(b"")
     (folder / "folder").mkdir()
+    (folder / "full").mkdir()
+    (folder / "full" / "letter.txt").write_text("keep")
     (folder / "text.npy").write_text("1.0,2.0\n")
     (folder / "short.npy").write_bytes((folder / "good.npy").read_bytes()[:500])
     np.savez(folder / "several.npz", a=X, b=X)
@@ -1463,6 +1778,17 @@ COMMANDS = [
     Command("search good.skbq good.npy --oversampling 2", "keeps none", "see left"),
     Command("search good.skbq good.npy --mask wide.npy", "must hold", "a mask"),
     Command("merge good.skbq good.npy -o out", "no index", "indexes"),
+    Command("encode gone*.npy -o many/", "no file matches", "a pattern of your files"),
+    Command("encode good.npy wide.npy -o many/", "coordinates", "files of one width"),
+    Command("encode good.npy -o full/", "not empty", "a new folder, or `--resume`"),
+    Command("encode good.npy -o out --resume", "is for a folder", "`-o OUT/`"),
+    Command("encode good.npy -o out --append", "is for a folder", "`-o OUT/`"),
+    Command("encode good.npy -o out --shard-rows 9", "is for a folder", "`-o OUT/`"),
+    Command("encode good.npy -o none/ --append", "no manifest", "an index there"),
+    Command("search folder good.npy", "no manifest", "a folder of an index"),
+    Command("merge folder -o out", "no manifest", "a folder of an index"),
+    Command("plan 1.5 768", "1.5", "a whole number of rows"),
+    Command("plan 1e9 768 --bits 3", "--bits", "1 or 2, or `--code pca`"),
     Command("profile", "required", "a file"),
     Command("frobnicate", "invalid choice", "`skbq --help`"),
 ]
