@@ -1,13 +1,18 @@
 """Time encoding and searching on one and on two workers of dask.
 
-Run it as ``python benchmarks/workers.py``. Each worker is a process of one thread.
-Vectors are generated in the workers and held there, so that encoding is timed without
-the making of rows; a batch of float queries is searched over all shards. The best of
-three runs each; the last column is how many times faster two workers are.
+    python benchmarks/workers.py --out benchmarks/results/workers
+
+Each worker is a process of one thread. Vectors are generated in the workers and held
+there, so that encoding is timed without the making of rows; a batch of float queries is
+searched over all shards. The median and the range of several runs, in turn with one
+worker and with two; the last column is how many times faster two workers are.
 """
 
 import argparse
+import json
+import os
 import time
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -16,18 +21,19 @@ from distributed import Client, LocalCluster, wait
 from skbq import BinaryQuantizer, RandomRotation, distributed
 
 D = 256
+ROUNDS = 3
 
 
-def best(function, runs=3):
+def timed(function, runs):
     times = []
     for _ in range(runs):
         start = time.perf_counter()
         function()
         times.append(time.perf_counter() - start)
-    return min(times)
+    return times
 
 
-def seconds(n_workers, n_rows, n_queries):
+def seconds(n_workers, n_rows, n_queries, runs):
     from sklearn.frozen import FrozenEstimator
     from sklearn.pipeline import make_pipeline
 
@@ -50,19 +56,64 @@ def seconds(n_workers, n_rows, n_queries):
         wait(X)
         index = distributed.BinaryNeighbors(10, quantizer=frozen, query="vectors")
         index.fit(X).kneighbors(queries[:64])  # compiles
-        return best(lambda: index.fit(X)), best(lambda: index.kneighbors(queries))
+        return {
+            "encode": timed(lambda: index.fit(X), runs),
+            "search": timed(lambda: index.kneighbors(queries), runs),
+        }
+
+
+def measure(n_rows, n_queries, runs):
+    times = {step: {1: [], 2: []} for step in ("encode", "search")}
+    for _ in range(ROUNDS):
+        for n_workers in (1, 2):
+            for step, found in seconds(n_workers, n_rows, n_queries, runs).items():
+                times[step][n_workers] += found
+    return times
+
+
+def as_table(report):
+    lines = [
+        f"{report['rows']:,} x {D} float32, {report['queries']:,} queries, on "
+        f"{report['processors']} processors (load average {report['load_before']:.1f} "
+        f"before); seconds, the median and the range of {report['runs']} runs.",
+        "",
+        "| | 1 worker | 2 workers | gain |",
+        "|---|---|---|---|",
+    ]
+    for step, times in report["seconds"].items():
+        cells = [
+            f"{np.median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+            for found in times.values()
+        ]
+        lines.append(f"| {step} | {' | '.join(cells)} | {report['gain'][step]:.2f} |")
+    return "\n".join([*lines, ""])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rows", type=int, default=800_000)
     parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=3, help="of each round")
+    parser.add_argument("--out", type=Path, help="written with endings .json and .md")
     args = parser.parse_args()
-    one, two = (seconds(n, args.rows, args.queries) for n in (1, 2))
-    print(f"{args.rows:,} x {D}, {args.queries:,} queries; seconds")
-    print(f"{'':<10}{'1 worker':>10}{'2 workers':>11}{'gain':>7}")
-    for name, a, b in zip(("encode", "search"), one, two, strict=True):
-        print(f"{name:<10}{a:>10.2f}{b:>11.2f}{a / b:>7.2f}")
+    load = os.getloadavg()[0]
+    times = measure(args.rows, args.queries, args.runs)
+    report = {
+        "rows": args.rows,
+        "queries": args.queries,
+        "processors": os.cpu_count(),
+        "load_before": load,
+        "runs": ROUNDS * args.runs,
+        "seconds": times,
+        "gain": {
+            step: float(np.median(found[1]) / np.median(found[2]))
+            for step, found in times.items()
+        },
+    }
+    print(as_table(report))
+    if args.out:
+        args.out.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
+        args.out.with_suffix(".md").write_text(as_table(report))
 
 
 if __name__ == "__main__":
