@@ -17,6 +17,7 @@ from numpy.testing import assert_array_equal
 
 from skbq._kernels import dispatch, jit, simd, table_lookup
 from skbq._kernels.rounded_tables import round_tables
+from skbq._kernels.tiles import ENTRIES
 from skbq._neighbors import brute_force
 
 HAMMING, HAMMING_2 = (0, 1), (0, 1, 0, 1, 2, 1)
@@ -330,17 +331,17 @@ def test_infinite_offsets_and_mixed_sizes(rng):
 @pytest.mark.parametrize("group", [2, 8, 12, 30])
 @pytest.mark.parametrize("reach", [-1.0, 0.0, 1.0, 9.0])
 def test_rounded_tables_bound_from_below(rng, group, reach):
-    raw = rng.standard_normal((3, 50, 16)) * rng.lognormal(0, 2, (3, 50, 1))
+    raw = rng.standard_normal((3, 50, ENTRIES)) * rng.lognormal(0, 2, (3, 50, 1))
     raw = raw.astype(np.float32)
     raw[1, ::3], raw[2] = 0.25, 0
     tables, bounds = np.empty(raw.shape, np.uint8), np.empty((3, 2), np.float32)
     round_tables(raw, group, reach, tables, bounds)
     assert tables.max() <= 127
-    nibbles = rng.integers(0, 16, (1000, 50))
-    nibbles[0] = 0
+    places = rng.integers(0, ENTRIES, (1000, 50))
+    places[0] = 0
     for q in range(3):
-        exact = raw[q, np.arange(50), nibbles].sum(axis=1, dtype=np.float64)
-        entries = tables[q, np.arange(50), nibbles].astype(int)
+        exact = raw[q, np.arange(50), places].sum(axis=1, dtype=np.float64)
+        entries = tables[q, np.arange(50), places].astype(int)
         groups = np.add.reduceat(entries, np.arange(0, 50, group), axis=1)
         total = np.minimum(groups, 255).sum(axis=1)
         step, base = bounds[q].astype(np.float64)
