@@ -469,19 +469,19 @@ def report(names: list[str], done: list[Entry]) -> str:
 
 NOTES = f"""\
 Differences are recall@{K} of the code alone less that of our best code, query by query;
-bold where the other code is better beyond the interval at 95 %, in parentheses where
+bold where the other code is better beyond the interval at 95%, in parentheses where
 that holds 0. The tables of each set give the intervals. Our best is chosen for each
 half of the queries on the other half. "Of its bits" allows our codes the 8 bytes of
-corrections that float queries need, "of its bytes or fewer" does not: codes that take 8
-bytes a row less are held against our coded queries then. "(advised)" is what the
-advisor, given the rows and every other query, recommends for recall@{K} 0.95 after
+corrections that asymmetric search needs, "of its bytes or fewer" does not: codes that
+take 8 bytes a row less are held against our symmetric search then. "(advised)" is what
+the advisor, given the rows and every other query, recommends for recall@{K} 0.95 after
 reranking (thresholds aside); it may recommend the other number of bits.
 
 Bytes are those for each row; codebooks of PQ (256 d numbers) and rotations (d x d) are
 not counted, nor are vectors for reranking. PQ learns in {PQ_ITERATIONS} iterations, OPQ
 its rotation in {OPQ_ROUNDS} rounds on {OPQ_ROWS:,} rows, ITQ in {ITQ_ROUNDS} on 4 d
 rows. "PQ, centered" keeps the product of each row with the mean exactly. RaBitQ gets a
-random rotation first; with 2 bits faiss compares float queries in any case.
+random rotation first; with 2 bits faiss searches asymmetrically in any case.
 sentence-transformers sorts its candidates by the float query's product with their bits,
 which needs no vectors and is its "alone" here. Levels of TurboQuant are fixed and its
 rows not centered, as published. Codes of Elasticsearch, Lucene, TurboQuant and

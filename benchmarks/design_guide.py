@@ -420,16 +420,16 @@ def write_recalls(done: list[Case]) -> list[str]:
 
 # Choices: the strategy that makes one, the one that does not, all else plain.
 GAINS = {
-    "centring, 1 bit": (Strategy(1), Strategy(1, threshold="zero")),
+    "centering, 1 bit": (Strategy(1), Strategy(1, threshold="zero")),
     "rotation, 1 bit": (Strategy(1, rotated=True), Strategy(1)),
     "rotation, 2 bits": (Strategy(2, rotated=True), Strategy(2)),
     "second bit": (Strategy(2), Strategy(1)),
     "levels lloyd_max": (Strategy(2, levels="lloyd_max"), Strategy(2)),
     "levels (1, 3) for (1, 2)": (Strategy(2, threshold="zero"), LITERATURE),
-    "float query, 1 bit": (Strategy(1, "vectors"), Strategy(1)),
-    "float query, 2 bits": (Strategy(2, "vectors"), Strategy(2)),
+    "asymmetric search, 1 bit": (Strategy(1, "vectors"), Strategy(1)),
+    "asymmetric search, 2 bits": (Strategy(2, "vectors"), Strategy(2)),
 }
-CORRECTION = "correction of float queries"
+CORRECTION = "correction in asymmetric search"
 
 
 def gains(case: Case) -> dict[str, Estimate]:
@@ -499,7 +499,7 @@ def write_rules(done: list[Case]) -> list[str]:
         f = c.figures
         single = {s: r[:, 0].mean() for s, r in c.recalls.items()}
         rotation = single[Strategy(1, rotated=True)] - single[Strategy(1)]
-        centring = single[Strategy(1)] - single[Strategy(1, threshold="zero")]
+        centering = single[Strategy(1)] - single[Strategy(1, threshold="zero")]
         by_three, by_five = recall_at(c, Strategy(1), (3, 5))
         spiky = 1 / max(f["L1/L2"] * f["d"] ** 0.5, 1e-12)
         rows.append(
@@ -507,7 +507,7 @@ def write_rules(done: list[Case]) -> list[str]:
                 c.name,
                 f"{'yes' if f['d'] >= 1024 else 'no'}: {single[Strategy(1)]:.3f}",
                 f"{spiky:.3f}, {f['L1/L2']:.2f}: {rotation:+.3f}",
-                f"{f['|mean|/mean|x|']:.2f}: {centring:+.3f}",
+                f"{f['|mean|/mean|x|']:.2f}: {centering:+.3f}",
                 f"{by_three:.3f}",
                 f"{by_five:.3f}",
             ]
@@ -516,7 +516,7 @@ def write_rules(done: list[Case]) -> list[str]:
         "set",
         "d >= 1024: recall of 1 bit",
         "|x|_2/|x|_1, |x|_1/(sqrt(d)|x|_2): gain of rotation",
-        "|mean|/mean|x|: gain of centring",
+        "|mean|/mean|x|: gain of centering",
         "1 bit, oversampling 3",
         "1 bit, oversampling 5",
     ]
@@ -640,7 +640,7 @@ def write_advice(done: list[Case]) -> list[str]:
         "alone",
         "less the best of equal bytes",
         "the same on leave-one-out queries",
-        "less the plain code of its bytes or fewer",
+        "less the baseline code of its bytes or fewer",
     ]
     share = np.mean(covered)
     reached = [
@@ -665,11 +665,11 @@ def write_advice(done: list[Case]) -> list[str]:
         f"Oversampling predicted for each of {len(covered)} pairs of set and strategy "
         f"covers what its recall on all rows needs in {share:.0%} of them; that of the "
         f"{len(reached)} recommendations that promise the target does in "
-        f"{np.mean(reached):.0%}. Recall alone is within 0.01 of the best code of equal"
-        f" bytes for {count_within(done, 'gap to best')} of {len(done)} "
-        f"recommendations as queries tell, which flatter the best, and for "
+        f"{np.mean(reached):.0%}. Recall without reranking is within 0.01 of the best "
+        f"code of equal bytes for {count_within(done, 'gap to best')} of {len(done)} "
+        f"recommendations by the queries, which flatter the best, and for "
         f"{count_within(done, 'gap of left out')} by leave-one-out queries; it is "
-        "within 0.01 of the plain code or above it for "
+        "within 0.01 of the baseline code or above it for "
         f"{count_within(done, 'gap to plain')}.",
         "",
         "<!-- end -->",

@@ -46,7 +46,7 @@ numpydoc_show_class_members = False
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "FileNameSortKey",
     "doc_module": ("skbq",),
     # API pages show the examples that use them.
     "backreferences_dir": "generated/backreferences",

@@ -45,7 +45,7 @@ alone = neighbor_recall(true_distances, 1 - cosine)
 
 # %%
 # One bit for each of 384 coordinates is a 32nd of the memory. The vectors are read only
-# for the 40 candidates of a query, and may lie on a disk.
+# for the 40 candidates of a query, and may stay on disk.
 
 _, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
 names = ["float32 vectors", "codes, 40 reranked", "codes alone"]

@@ -6,7 +6,7 @@ One school rotates vectors at random before they are cut to bits, so that all
 coordinates carry as much information; the other keeps the axes that a model has
 learned. Which is right depends on the vectors. Each point is one set of vectors: the
 recall of ten neighbors that a rotation adds (thresholds at the mean, symmetric search,
-no reranking, intervals at 95 %), against three properties that
+no reranking, intervals at 95%), against three properties that
 :class:`~skbq.HeterogeneityProfiler` reports, and against how flat rows are. The figures
 are those of ``benchmarks/design_guide.py``, whose results lie beside it in a checkout.
 """

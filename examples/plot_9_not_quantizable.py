@@ -59,7 +59,7 @@ def recall_curve(X, threshold):
     ]
 
 
-_, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
+_, ax = plt.subplots(figsize=(6.4, 5.2), layout="constrained")
 for (name, X), color in zip(sets.items(), ["#1b6ca8", "#d1495b", "0.3"], strict=True):
     for threshold, line in (("mean", "-"), ("zero", ":")):
         ax.plot(oversamplings, recall_curve(X, threshold), line, marker="o",
@@ -68,7 +68,7 @@ ax.axhline(0.95, color="0.6", linewidth=0.8)
 ax.set_xscale("log", base=2)
 ax.set(xticks=oversamplings, xticklabels=oversamplings, ylim=(0, 1),
        xlabel="oversampling", ylabel="recall@10")  # fmt: skip
-ax.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.12))
+ax.figure.legend(fontsize=8, loc="outside lower center", ncols=2)
 plt.show()
 
 # %%

@@ -2,8 +2,8 @@
 Pictures of vectors
 ===================
 
-Two displays show whether binary codes will suit vectors, before anything is encoded:
-one what the profiler measures, one how far its predictions can be believed.
+Two displays show whether binary codes suit your vectors, before anything is encoded:
+what the profiler measures, and whether its predictions hold.
 """
 
 # %%
@@ -39,8 +39,12 @@ plt.show()
 
 # %%
 # From mean and covariance follows how well each strategy ranks, and a sample of the
-# rows shows whether that holds. Points on the diagonal are right; crosses are not to be
-# believed for these vectors.
+# rows shows whether that holds. Points on the diagonal are right, as for the vectors
+# above. Crosses are predictions that do not hold: the cubes of the same vectors have
+# tails of which mean and covariance say nothing.
 
-FidelityDisplay.from_estimator(steep_profiler)
+heavy_profiler = HeterogeneityProfiler(random_state=0).fit(steep**3)
+_, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
+FidelityDisplay.from_estimator(steep_profiler, ax=axes[0])
+FidelityDisplay.from_estimator(heavy_profiler, ax=axes[1])
 plt.show()

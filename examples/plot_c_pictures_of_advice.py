@@ -7,7 +7,7 @@ look like those that a code was chosen for? Two displays show what the advisor m
 """
 
 # %%
-# A fit on a few hundred rows takes seconds; on all of yours, measure on all of yours.
+# A fit on a few hundred rows takes seconds; for an answer about yours, give them all.
 
 import matplotlib.pyplot as plt
 
@@ -36,8 +36,8 @@ DriftDisplay.from_estimator(advisor, later)
 plt.show()
 
 # %%
-# Three coordinates moved, such as a new version of a model would do it: they stand out,
-# and the test says so.
+# Three coordinates move, as with a new version of a model: they stand out, and the test
+# says so.
 
 later[:, [5, 20, 33]] += 0.4
 display = DriftDisplay.from_estimator(advisor, later)

@@ -66,7 +66,7 @@ def check_levels(levels: object, where: str) -> tuple[float, float]:
             return low, high
     raise ValueError(
         f"The 'levels' of {where} must be two numbers 0 <= low < high, the values of a "
-        f"weak and of a strong coordinate, such as (1, 3). Got {levels!r} instead."
+        f"low and of a high magnitude, such as (1, 3). Got {levels!r} instead."
     )
 
 
@@ -484,7 +484,7 @@ class CodeArray(np.ndarray):
     bits : int or float
         Bits per coordinate: 1 or 2, of mixed depths their mean over all coordinates.
     levels : tuple of float, dict or None
-        Value of a weak and of a strong coordinate; None for one bit, where a
+        Value of a low and of a high magnitude; None for one bit, where a
         coordinate counts as +1 or -1; of mixed depths the levels of each depth.
     signs : ndarray of shape (n_samples, ceil(d / 8)), dtype uint8
         The packed sign bits; not of mixed depths.
@@ -787,7 +787,7 @@ def as_codes(
     n_features : int
         Number of coordinates of the vectors.
     levels : tuple of float, default=None
-        Two bits only: value of a weak and of a strong coordinate; None means (1, 3).
+        Two bits only: value of a low and of a high magnitude; None means (1, 3).
     layout : MixedDepths or the layout of other codes, default=None
         What the bytes hold, instead of ``n_features`` and ``levels``.
 

@@ -23,7 +23,7 @@ for i, name in enumerate(dict.fromkeys(one["set"] for one in compared)):
             label=name if valid else None,
         )
 ax.axline((0, 0), slope=1, color="0.6", lw=0.8, zorder=0)
-ax.plot([], [], "x", color="0.3", label="flagged as not to be believed")
+ax.plot([], [], "x", color="0.3", label="prediction does not hold")
 ax.set(
     xlabel="measured fidelity F",
     ylabel="predicted fidelity F",

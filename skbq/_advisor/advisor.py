@@ -77,12 +77,13 @@ _log = logging.getLogger("skbq")
 class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     """Choose how to quantize vectors, by measuring on queries that are held out.
 
-    How many bytes of a row, spent on principal axes (:class:`PCAQuantizer`) or as one
-    or two bits for every coordinate, with thresholds at the mean or at zero, rotated or
-    not, which levels, symmetric or asymmetric search (coded queries, or queries that
-    stay in float32), and how many candidates to rerank: all are screened on a random
-    sample, the promising ones are compared on more queries, and the knee of memory and
-    reranking that reaches the recall asked for is recommended. Among codes of equal
+    It chooses how many bytes a row takes, spent on principal axes
+    (:class:`PCAQuantizer`) or as one or two bits for every coordinate; thresholds at
+    the mean or at zero; a rotation or none; levels; symmetric or asymmetric search
+    (queries are encoded too, or stay in float32); and how many candidates to rerank.
+    All strategies are screened on a random sample, the promising ones are compared on
+    more queries, and the knee of memory and reranking that reaches the target recall is
+    recommended. Among codes of equal
     memory, what is not significantly better than the baseline code is not recommended.
 
     Parameters
@@ -95,9 +96,9 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         Recall@k to reach, after reranking where that is needed; in (0, 1).
     max_bytes : int, default=None
         Memory for each row that is searched, in bytes: code and corrections, without
-        the vectors that reranking reads, which may stay on a disk. None: no limit.
+        the vectors that reranking reads, which may stay on disk. None: no limit.
     expected_rows : int, default=None
-        Number of rows that will be searched one day, if not those of X.
+        Number of rows that will be searched eventually, if not those of X.
     random_state : int, RandomState instance or None, default=None
         Seed of the draws of rows and queries.
     prefer : {"memory", "speed"}, default="memory"
@@ -121,7 +122,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         best within n bytes.
     recall_curves_ : dict of str to Curve
         Recall by oversampling of each strategy in words: arrays ``oversampling``,
-        ``recall``, ``low``, ``high`` (at 90 %), and ``n_rows``, ``n_queries``.
+        ``recall``, ``low``, ``high`` (at 90%), and ``n_rows``, ``n_queries``.
     recommended_ : dict
         The recommendation, as :func:`skbq.exports.export` takes it: "center",
         "rotate", "bits", "query", "levels", "oversampling", "metric", "n_features",
@@ -134,7 +135,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     recall_ : float
         Recall@k to expect from the recommendation.
     recall_interval_ : tuple of float
-        Its limits at 90 %.
+        Its limits at 90%.
     warnings_ : list of str
         What you should know, in plain words; empty if all is well.
     profile_ : HeterogeneityProfiler
@@ -158,7 +159,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     Notes
     -----
     Columns of ``results_``, which ``pandas.DataFrame`` takes as it is. Limits of the
-    90 % interval of a figure are in the columns of its name with "_low" and "_high":
+    90% interval of a figure are in the columns of its name with "_low" and "_high":
 
     - "strategy", "bits", "query", "rotate", "threshold", "levels", "params" (for
       :class:`BinaryNeighbors`);
@@ -194,7 +195,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     support it, and all figures are for the rows that there are. No figure is printed
     whose interval spans half of the scale.
 
-    Differences between strategies are known to a half-width of 0.005 (at 95 %) or as
+    Differences between strategies are known to a half-width of 0.005 (at 95%) or as
     well as all queries tell; then up to 4,000 rows are leave-one-out queries. Beside
     queries of the user's own, these decide only among strategies that the queries
     cannot tell apart.
@@ -519,21 +520,26 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
             return as_text(self._advice, self.profile_.report(), self.warnings_)
         return self._report_page("How to quantize these vectors")
 
-    def _report_page(self, title: str, engine: str | None = None) -> str:
-        """Return the report as a page, with the settings of one engine unfolded."""
+    def _report_page(
+        self, title: str, engine: str | None = None, command: str = ""
+    ) -> str:
+        """Return the report as a page, with the settings of one engine unfolded.
+
+        ``command`` is what builds the recommended index on the command line.
+        """
         engines = engine_settings(self._advice, engine)
-        values = self._report_values(engines)
+        values = self._report_values(engines, command)
         return page("advice.html", title=title, parameters=self.get_params(), **values)
 
     def _report_piece(self) -> str:
         return piece("advice.html", **self._report_values())
 
     def _report_values(
-        self, engines: Sequence[EngineSettings] = ()
+        self, engines: Sequence[EngineSettings] = (), command: str = ""
     ) -> dict[str, object]:
         index = self.make_estimator()
         return advice_values(
-            self._advice, self.profile_, self.warnings_, index, engines
+            self._advice, self.profile_, self.warnings_, index, engines, command
         )
 
     def export(self, engine: str) -> Export:

@@ -116,9 +116,9 @@ def compare_rows(
     """Test whether two samples of independent rows come from one distribution.
 
     The statistic is the largest standardized difference of a mean among all
-    coordinates' values, absolute deviations and bits. Its law is found by permuting
-    rows between the samples, so that the level is right whatever the distribution and
-    however coordinates depend on each other.
+    coordinates' values, absolute deviations and bits. Its distribution is found by
+    permuting rows between the samples, so that the level is right whatever the
+    distribution and however coordinates depend on each other.
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def export_candidates(advice: Advice) -> Candidates:
 
     The oversampling is the smallest that reaches the target for sure; where none does,
     the largest that is recommended, with what it reaches. A linear map is offered where
-    it saves memory at no cost: where the plain code of one bit needs no fewer
+    it saves memory at no cost: where the baseline code of one bit needs no fewer
     candidates.
     """
     evaluations = advice.findings.evaluations

@@ -49,6 +49,7 @@ def advice_values(
     warnings: list[str],
     index: BinaryNeighbors,
     engines: Sequence[EngineSettings] = (),
+    command: str = "",
 ) -> dict[str, object]:
     """Return what the template ``advice.html`` shows.
 
@@ -62,6 +63,8 @@ def advice_values(
         The recommended one, unfitted.
     engines : sequence of EngineSettings, default=()
         A page has them, a notebook does not.
+    command : str, default=""
+        What builds the recommended index on the command line, if files are known.
     """
     return {
         "verdict": headline(advice)[0],
@@ -76,7 +79,10 @@ def advice_values(
         "everything": _table(
             [*table_header(advice), "rows", "queries"], everything(advice), advice
         ),
-        "python": Code("In Python", python_code(index)),
+        "own_settings": [
+            Code("In Python", python_code(index)),
+            *([Code("On the command line", command)] if command else []),
+        ],
         "engines": engines,
         "assumed": _assumptions(advice),
         **profile_values(profiler),
@@ -131,7 +137,7 @@ def _figures(advice: Advice) -> list[Fact]:
             "reranking",
             f"{n_candidates(advice)} candidates",
             f"of each query, for k = {task.n_neighbors}: oversampling "
-            f"{choice.oversampling:g}; the vectors may stay on a disk",
+            f"{choice.oversampling:g}; the vectors may stay on disk",
         )
     return [
         _recall_fact(advice),
@@ -177,7 +183,7 @@ def _assumptions(advice: Advice) -> list[str]:
         f"{curve.n_rows:,}.",
         f"Queries are {own}: {curve.n_queries:,} of them.",
         f"A vector has {task.n_features:,} coordinates and {task.vector_bytes:,} "
-        "bytes. Where candidates are reranked, vectors are kept, on a disk if you "
+        "bytes. Where candidates are reranked, vectors are kept, on disk if you "
         "like: their bytes are not counted above.",
         "Rows to come are like these. check_drift tests that.",
         "Speed is that of this computer, with nothing else to do.",
@@ -223,8 +229,8 @@ def _oversampling_chart(
     return Chart(
         "Recall against oversampling",
         "Candidates that are read and reranked for each neighbor. Bold: the "
-        f"recommended code, with its interval at {CONFIDENCE:.0%}. Dashed: queries are "
-        "coded too.",
+        f"recommended code, with its interval at {CONFIDENCE:.0%}. Dashed: symmetric "
+        "search.",
         f"Recall by oversampling on {first.n_rows:,} rows; the target is "
         f"{task.target:g}. " + " ".join(_say_curve(*pair) for pair in drawn.items()),
         Axis("oversampling", 1.0, max(most, 2.0), is_log=True),
@@ -246,8 +252,8 @@ def _say_curve(point: BytesPoint, curve: Curve) -> str:
 def _bytes_chart(points: list[BytesPoint], chosen: str, task: Task) -> Chart:
     series, named = [], set()
     for point in points:
-        search = "coded" if point.query == "codes" else "float"
-        kind = f"{point.family}, {search} queries"
+        search = "symmetric" if point.query == "codes" else "asymmetric"
+        kind = f"{point.family}, {search}"
         series.append(
             Series(
                 kind if kind not in named else "",
@@ -265,7 +271,7 @@ def _bytes_chart(points: list[BytesPoint], chosen: str, task: Task) -> Chart:
     return Chart(
         "Recall against bytes",
         "Without reranking, with intervals. The ring is around the recommended code. "
-        "Hollow: queries are coded too.",
+        "Hollow: symmetric search.",
         f"Recall@{task.n_neighbors} without reranking by bytes per vector. "
         + " ".join(f"{_name(p)}: {p.recall.value:.3f}." for p in points),
         Axis.around("bytes per vector", [p.bytes_per_row for p in points], is_log=True),

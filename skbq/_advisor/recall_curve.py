@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .._utils.estimate import WIDEST, Estimate, mean_estimate
 from ..theory import predict_recall
 
-# Of all intervals of the advisor: where recall counts, 5 % lie below.
+# Of all intervals of the advisor: where recall counts, 5% lie below.
 CONFIDENCE = 0.9
 # Up to that many times the rows, recall is measured at the depth that matters (k over
 # rows) instead of predicted, unless that leaves fewer neighbors than these.

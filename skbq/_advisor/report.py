@@ -178,8 +178,8 @@ def _say_memory(advice: Advice) -> str:
     )
     if choice.oversampling is not None:
         line += (
-            f"; {task.vector_bytes} more for the vectors that reranking reads, which "
-            "may stay on a disk"
+            f"; {task.vector_bytes:,} more for the vectors that reranking reads, which "
+            "may stay on disk"
         )
     return f"{line}."
 
@@ -199,28 +199,30 @@ def reasons(advice: Advice) -> list[str]:
         lines += _say_axes(choice.strategy, advice)
     if choice.strategy.query == "vectors" and choice.reached:
         lines.append(
-            "Queries stay in float32 (asymmetric search): coded queries would need "
-            f"more than {MAX_OVERSAMPLING:g} candidates for each neighbor, more "
-            f"memory, or more reading, for recall@{task.n_neighbors} {task.target:g}."
+            "Queries stay in float32 (asymmetric search): symmetric search would "
+            f"need more than {MAX_OVERSAMPLING:g} candidates for each neighbor, more "
+            f"memory, or more reading, for recall@{task.n_neighbors} of "
+            f"{task.target:g}."
         )
     return lines
 
 
 def _say_choice(option: Option, choice: Choice, advice: Advice) -> list[str]:
     task, least = advice.task, choice.least
-    reach = f"recall@{task.n_neighbors} {task.target:g}"
-    within = f" with {MAX_OVERSAMPLING:g} candidates for each neighbor or fewer"
+    reach = f"recall@{task.n_neighbors} of {task.target:g}"
+    within = f" with at most {MAX_OVERSAMPLING:g} candidates for each neighbor"
     if task.prefer == "speed":
         lines = [
-            f"It is the code searched fastest of those that reach {reach}{within}."
+            f"It is the code that is searched fastest among those that reach {reach}"
+            f"{within}."
         ]
     elif least is None or least.memory == option.memory:
         within = "" if option.oversampling is None else within
-        lines = [f"It is the code of least memory that reaches {reach}{within}."]
+        lines = [f"It is the smallest code that reaches {reach}{within}."]
     else:
         lines = [
-            f"It is the knee among codes that reach {reach}: with less memory "
-            f"({_in_short(least, advice)}) a query needs many more candidates, and has "
+            f"It is the knee among codes that reach {reach}: with less memory, as with "
+            f"{_in_short(least, advice)}, a query needs many more candidates, and has "
             "clearly more to read."
         ]
     if choice.close is not None:
@@ -236,15 +238,15 @@ def _in_short(option: Option, advice: Advice) -> str:
         else f"oversampling {option.oversampling:g}"
     )
     n_bytes = advice.code_bytes(option.strategy)
-    return f"{option.strategy.words}: {n_bytes} bytes a row, {reranking}"
+    return f"{option.strategy.words} ({n_bytes} bytes a row, {reranking})"
 
 
 def _say_close(option: Option, close: Option, advice: Advice) -> str:
     ratio = option.bytes_per_query / close.bytes_per_query
     return (
-        f"Close ({_in_short(close, advice)}): it reaches the target too. A query of "
-        f"the recommended code reads {abs(1 - ratio):.0%} "
-        f"{'less' if ratio < 1 else 'more'}, codes and candidates together."
+        f"Close behind is {_in_short(close, advice)}. It reaches the target too; a "
+        f"query of the recommended code reads {abs(1 - ratio):.0%} "
+        f"{'fewer' if ratio < 1 else 'more'} bytes, codes and candidates together."
     )
 
 
@@ -381,7 +383,7 @@ def _short(recall: Estimate, *, with_limits: bool = True) -> str:
 
 
 def table_header(advice: Advice) -> list[str]:
-    recall = f"recall@{advice.task.n_neighbors} ({100 * CONFIDENCE:g} %)"
+    recall = f"recall@{advice.task.n_neighbors} ({100 * CONFIDENCE:g}%)"
     return ["strategy", "bytes", recall, "oversampling", "reranked", "speed"]
 
 

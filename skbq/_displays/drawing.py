@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sklearn.utils.validation import check_is_fitted
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -11,6 +13,34 @@ if TYPE_CHECKING:
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 GRAY = "0.5"
 PALETTE = (BLUE, ORANGE, GREEN, PINK, "#56B4E9", "#E69F00")
+
+
+def check_drawn(given: object, kind: type, method: str) -> None:
+    """Refuse what a display cannot draw.
+
+    Parameters
+    ----------
+    given : object
+        What was passed.
+    kind : type
+        What can be drawn.
+    method : str
+        Who draws.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    NotFittedError
+        If it is an estimator that is not fitted.
+    """
+    if not isinstance(given, kind):
+        fitted = "a fitted " if hasattr(kind, "fit") else "a "
+        raise TypeError(
+            f"{method} draws {fitted}{kind.__name__}. Got {type(given).__name__}."
+        )
+    if hasattr(kind, "fit"):
+        check_is_fitted(given)
 
 
 def require_matplotlib(display: object) -> None:

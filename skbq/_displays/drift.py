@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_is_fitted
 
 from .._advisor.advisor import QuantizationAdvisor
 from .._advisor.drift import DriftResult
-from .drawing import BLUE, GRAY, GREEN, ORANGE, side_by_side
+from .drawing import BLUE, GRAY, GREEN, ORANGE, check_drawn, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +22,8 @@ class DriftDisplay:
 
     Left, how the mean and the mean absolute deviation of each coordinate changed;
     right, the share of ones of each bit. What lies beyond the dashed lines is drift at
-    the level of the test: among rows like the old ones, no change of all would reach
-    them, but with probability ``alpha``. Make one by :meth:`from_estimator` or
+    the level of the test: for rows like the old ones, any change passes them with
+    probability ``alpha`` at most. Make one by :meth:`from_estimator` or
     :meth:`from_result`.
 
     Parameters
@@ -85,7 +84,7 @@ class DriftDisplay:
         -------
         display : DriftDisplay
         """
-        check_is_fitted(advisor)
+        check_drawn(advisor, QuantizationAdvisor, "DriftDisplay.from_estimator")
         return cls.from_result(advisor.check_drift(X, alpha=alpha), ax=ax)
 
     @classmethod
@@ -105,6 +104,7 @@ class DriftDisplay:
         -------
         display : DriftDisplay
         """
+        check_drawn(result, DriftResult, "DriftDisplay.from_result")
         return cls(result=result).plot(ax=ax)
 
     def plot(self, *, ax: "Axes | Sequence[Axes] | None" = None) -> Self:

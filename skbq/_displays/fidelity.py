@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
-from sklearn.utils.validation import check_is_fitted
 
 from .._profiling.profiler import HeterogeneityProfiler
-from .drawing import BLUE, GRAY, ORANGE, one_axes
+from .drawing import BLUE, GRAY, ORANGE, check_drawn, one_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +21,7 @@ class FidelityDisplay:
     """Picture of predicted against measured ranking fidelity, strategy by strategy.
 
     On the diagonal a prediction is exact. A filled circle is a prediction that agrees
-    with the sample, a cross one that is not to be believed for these vectors. Bars
+    with the sample, a cross one that does not hold for these vectors. Bars
     are the measured value's interval. Make one by :meth:`from_estimator` or
     :meth:`from_predictions`.
 
@@ -100,7 +99,7 @@ class FidelityDisplay:
         -------
         display : FidelityDisplay
         """
-        check_is_fitted(profiler)
+        check_drawn(profiler, HeterogeneityProfiler, "FidelityDisplay.from_estimator")
         return cls.from_predictions(profiler.predict_fidelity(metric=metric), ax=ax)
 
     @classmethod
@@ -172,7 +171,7 @@ class FidelityDisplay:
         ax.axline((low, low), slope=1, color=GRAY, linewidth=1, zorder=0)
         kinds = (
             (self.valid, "o", BLUE, "prediction holds"),
-            (~self.valid, "x", ORANGE, "not to be believed here"),
+            (~self.valid, "x", ORANGE, "prediction does not hold"),
         )
         for rows, marker, color, label in kinds:
             if not rows.any():

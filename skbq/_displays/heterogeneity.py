@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from .._profiling.profiler import HeterogeneityProfiler
 from .._utils.statistics import principal_variances
-from .drawing import BLUE, GRAY, ORANGE, side_by_side
+from .drawing import BLUE, GRAY, ORANGE, check_drawn, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -96,7 +95,9 @@ class HeterogeneityDisplay:
         -------
         display : HeterogeneityDisplay
         """
-        check_is_fitted(profiler)
+        check_drawn(
+            profiler, HeterogeneityProfiler, "HeterogeneityDisplay.from_estimator"
+        )
         display = cls(
             scale=profiler.scale_,
             sign_entropy=profiler.sign_entropies_,

@@ -1,14 +1,12 @@
 """RecallDisplay: what recall more reading and more bytes of a row buy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self
-
-from sklearn.utils.validation import check_is_fitted
 
 from .._advisor.advisor import QuantizationAdvisor
 from .._advisor.bytes_curve import FAMILIES, BytesCurve, BytesPoint
 from .._advisor.recall_curve import Curve
-from .drawing import GRAY, PALETTE, side_by_side
+from .drawing import GRAY, PALETTE, check_drawn, side_by_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,16 +104,18 @@ class RecallDisplay:
 
         Raises
         ------
+        TypeError
+            If strategies are no sequence of str.
         ValueError
-            If a strategy is not among those compared.
+            If there are none, or one is not among those compared.
         """
-        check_is_fitted(advisor)
+        check_drawn(advisor, QuantizationAdvisor, "RecallDisplay.from_estimator")
         bytes_curve = advisor.bytes_curve_
         recommended = advisor.recommended_["strategy"]
         if strategies is None:
             points = bytes_curve.near(recommended)
         else:
-            points = [_named(name, bytes_curve) for name in strategies]
+            points = _named(strategies, bytes_curve)
         curves = [DrawnCurve(p, advisor.recall_curves_[p.strategy]) for p in points]
         display = cls(curves=curves, bytes_curve=bytes_curve, recommended=recommended)
         return display.plot(ax=ax)
@@ -245,11 +245,17 @@ def _color(point: BytesPoint) -> str:
     return PALETTE[FAMILIES.index(point.family)]
 
 
-def _named(strategy: str, bytes_curve: BytesCurve) -> BytesPoint:
-    for point in bytes_curve.measured:
-        if point.strategy == strategy:
-            return point
-    known = [point.strategy for point in bytes_curve.measured]
-    raise ValueError(
-        f"strategies must be among those that were compared: {known}. Got {strategy!r}."
-    )
+def _named(strategies: Sequence[str], bytes_curve: BytesCurve) -> list[BytesPoint]:
+    if isinstance(strategies, str) or not isinstance(strategies, Iterable):
+        raise TypeError(
+            "The 'strategies' parameter of RecallDisplay.from_estimator must be a "
+            f"sequence of str. Got {strategies!r} instead."
+        )
+    known = {point.strategy: point for point in bytes_curve.measured}
+    wrong = [name for name in strategies if name not in known]
+    if wrong or not list(strategies):
+        raise ValueError(
+            "strategies must be among those that were compared, one at least: "
+            f"{list(known)}. Got {wrong}."
+        )
+    return [known[name] for name in strategies]

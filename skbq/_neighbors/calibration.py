@@ -112,8 +112,8 @@ def describe_lack_of_structure(curve: ProbeCurve, target_recall: float) -> str |
     if share <= MOST_SHARE:
         return None
     return (
-        f"lists do not separate your rows: to find {100 * target_recall:.3g} % you "
-        f"must compare {100 * share:.0f} %: use algorithm='brute'."
+        f"lists do not separate your rows: to find {100 * target_recall:.3g}% you "
+        f"must compare {100 * share:.0f}%: use algorithm='brute'."
     )
 
 

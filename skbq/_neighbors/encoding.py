@@ -36,7 +36,7 @@ from .float_queries import (
 )
 
 # What a quantizer learns from at most, as rows and as numbers, which are copied to
-# floats: with 2^14 rows a mean is off by 0.8 % of a standard deviation. Of very long
+# floats: with 2^14 rows a mean is off by 0.8% of a standard deviation. Of very long
 # rows at least a few hundred.
 _FIT_ROWS = 2**17
 _FIT_NUMBERS = 2**24

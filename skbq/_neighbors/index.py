@@ -95,7 +95,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         between codes, whose distances count bits or levels, it must be given.
     quantizer : estimator, default=None
         What encodes vectors: a quantizer, or a Pipeline that ends in one and whose
-        earlier steps are applied to float queries too. It is cloned and fitted on the
+        earlier steps are applied to queries too. It is cloned and fitted on the
         rows (under ``metric="cosine"`` on the rows scaled to unit length). None means
         ``TwoBitQuantizer()``, which learns from nothing but the rows. Leave it None
         when codes are given.
@@ -212,7 +212,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     metric after them. Bounds are refused where they do not. With o the cosine of a and
     q, the estimate's error is below
     ``1.9 |a| |y - c| sqrt((1 - o^2) / (o^2 (d - 1)))`` for all but a few in a hundred
-    pairs (those of a normal law beyond 1.9) after a random rotation, for which the
+    pairs (those of a normal variable beyond 1.9) after a random rotation, for which the
     bound is derived [1]_; without one it is a guide only.
 
     References

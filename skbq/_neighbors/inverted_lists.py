@@ -47,7 +47,7 @@ _SPLITTING_ROUNDS = 2
 NEAR_PARENTS = 4
 # Parents whose lists are ranked together are one part of so many. A tenth of the
 # neighbors is in lists of parents that are not among the nearest eighth: of 40,000 rows
-# of resampled MiniLM vectors, 95 % were in 48 lists of 611 where it was a half, in more
+# of resampled MiniLM vectors, 95% were in 48 lists of 611 where it was a half, in more
 # than 112 where it was an eighth.
 _GROUP_SHARE = 2
 # The largest number that centroids hold.

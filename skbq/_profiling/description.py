@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .profiler import HeterogeneityProfiler
 
 # Where the words change: judged by eye, and no result hangs on them. A bit of 0.9 bits
-# of entropy is set in 68 % or in 32 % of the rows.
+# of entropy is set in 68% or in 32% of the rows.
 _MUCH_ENTROPY = 0.9
 _MUCH_COUPLING = 0.15
 _MUCH_HETEROGENEITY = 0.2

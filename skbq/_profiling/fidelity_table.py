@@ -8,7 +8,7 @@ from .._utils.typing import CodeMetric, Query
 from ..theory import RowModel
 
 # A prediction counts as valid if it is within 0.02 of what a sample shows, and the
-# sample is large enough to say that it is within 0.03 of all rows (95 %, one side).
+# sample is large enough to say that it is within 0.03 of all rows (95%, one side).
 _TOLERANCE = 0.02
 _LARGEST_ERROR = 0.03
 _ONE_SIDE = 1.645
@@ -44,7 +44,7 @@ _COMPARISONS: tuple[tuple[int, Query, CodeMetric], ...] = (
 
 
 def predicted_strategies() -> list[Strategy]:
-    """List centring x rotation x bits x kind of query x comparison of codes."""
+    """List centering x rotation x bits x kind of query x comparison of codes."""
     return [
         Strategy(bits, query, rotated, threshold, code_metric=code_metric)
         for threshold in ("mean", "zero")
@@ -54,39 +54,39 @@ def predicted_strategies() -> list[Strategy]:
 
 
 def fidelity_table(
-    law: RowModel, normal_share: float, length_variation: tuple[float, float]
+    model: RowModel, normal_share: float, norm_variation: tuple[float, float]
 ) -> dict[str, np.ndarray]:
     """Predict every strategy, and check each prediction on the sample.
 
     Parameters
     ----------
-    law : RowModel
+    model : RowModel
     normal_share : float
         Share of the coordinates that look normal.
-    length_variation : tuple of float
-        Standard deviation over mean of the lengths of rows, and what it would be for
+    norm_variation : tuple of float
+        Standard deviation over mean of the norms of rows, and what it would be for
         normal rows.
 
     Returns
     -------
     table : dict of ndarrays of shape (n_strategies,)
     """
-    turn = RandomRotation(random_state=ROTATION_SEED).fit(law.sample).matrix()
-    laws = {False: law, True: law.rotated(turn)}
+    turn = RandomRotation(random_state=ROTATION_SEED).fit(model.sample).matrix()
+    models = {False: model, True: model.rotated(turn)}
     rows = []
     for strategy in predicted_strategies():
-        fidelity = laws[strategy.rotated].predict(
+        fidelity = models[strategy.rotated].predict(
             strategy.make_quantizer(rotate=False),
             query=strategy.query,
             code_metric=strategy.code_metric,
         )
         reason = ""
         if not abs(fidelity.gap) <= _TOLERANCE:
-            reason = _reason(strategy, law, normal_share, length_variation)
+            reason = _reason(strategy, model, normal_share, norm_variation)
         elif abs(fidelity.gap) + _ONE_SIDE * fidelity.standard_error > _LARGEST_ERROR:
             reason = f"the standard error on a sample is {fidelity.standard_error:.3f}"
-        if len(law.sample) < _FEWEST_ROWS:
-            reason = f"{len(law.sample)} rows are too few to check on"
+        if len(model.sample) < _FEWEST_ROWS:
+            reason = f"{len(model.sample)} rows are too few to check on"
         rows.append(
             (
                 strategy.words,
@@ -111,31 +111,32 @@ def fidelity_table(
 
 def _reason(
     strategy: Strategy,
-    law: RowModel,
+    model: RowModel,
     normal_share: float,
-    length_variation: tuple[float, float],
+    norm_variation: tuple[float, float],
 ) -> str:
-    """Say what about the rows is not as the law has it."""
+    """Say what about the rows is not as the model has it."""
     causes = []
     if not strategy.rotated and normal_share < NORMAL_SHARE:
         causes.append(f"only {normal_share:.0%} of the coordinates look normal")
-    found, expected = length_variation
-    if law.metric == "inner_product" and found > 1.5 * expected:
+    found, expected = norm_variation
+    if model.metric == "inner_product" and found > 1.5 * expected:
         causes.append(
-            f"lengths vary by {found:.0%} of their mean, by {expected:.0%} if normal"
+            f"norms vary by {found:.0%} of their mean, by {expected:.0%} if normal"
         )
-    if law.residual > _RESIDUAL:
+    if model.residual > _RESIDUAL:
         causes.append(
-            f"the law leaves {law.residual:.1%} of the covariance of unit rows"
+            f"the model leaves {model.residual:.1%} of the covariance of unit-norm "
+            "vectors"
         )
-    tail = _kurtosis(law)
+    tail = _kurtosis(model)
     if not 2.0 < tail < 6.0:
         causes.append(f"similarities have kurtosis {tail:.0f}, 3 if normal")
     return "; ".join(causes) or "coordinates depend on each other as normal ones do not"
 
 
-def _kurtosis(law: RowModel) -> float:
-    half = len(law.sample) // 2
-    similarity = law.sample[:half] @ law.sample[half:].T
+def _kurtosis(model: RowModel) -> float:
+    half = len(model.sample) // 2
+    similarity = model.sample[:half] @ model.sample[half:].T
     centered = similarity - similarity.mean()
     return float(np.mean(centered**4) / np.mean(centered**2) ** 2)

@@ -125,7 +125,7 @@ def _row_keys(first_row: int, n_rows: int, seed: int) -> np.ndarray:
 
 
 def anderson_darling(X: np.ndarray) -> np.ndarray:
-    """Return A*^2 of each column against a normal law of estimated mean and variance.
+    """Return A*^2 of each column against a normal of estimated mean and variance.
 
     ``A*^2 = A^2 (1 + 0.75/n + 2.25/n^2)``, the standard deviation with n - 1.
     NaN for a column that is constant, or whose deviation is too small for a float.

@@ -30,7 +30,7 @@ from .moments import Moments, Reservoir, anderson_darling
 
 # The pass rate of a test of normality falls with the sample: it needs a fixed one.
 _NORMALITY_ROWS = 2000
-# Upper 5 % point of A*^2 when mean and variance are estimated [Stephens 1986].
+# Upper 5% point of A*^2 when mean and variance are estimated [Stephens 1986].
 _NORMALITY_LIMIT = 0.752
 _FEWEST_TO_PREDICT = 20
 
@@ -91,9 +91,9 @@ class HeterogeneityProfiler(
     effective_rank_ : float
         ``tr(Sigma)`` over the largest eigenvalue of Sigma.
     norm_cv_ : float
-        Standard deviation over mean of the lengths of the rows.
+        Standard deviation over mean of the norms of the rows.
     gaussian_pass_rate_ : float
-        Share of coordinates that pass the Anderson-Darling test of normality at 5 %
+        Share of coordinates that pass the Anderson-Darling test of normality at 5%
         (A*^2 < 0.752) on a subsample. Normal coordinates would give 0.95.
     normality_sample_size_ : int
         Number of rows in that subsample: 2,000, or all if there are fewer. The rate
@@ -260,20 +260,21 @@ class HeterogeneityProfiler(
 
             * ``strategy`` : in words; ``threshold``, ``rotate``, ``bits``, ``query``,
               ``code_metric`` : the settings.
-            * ``predicted_fidelity`` : Spearman correlation over random pairs that a
-              normal law of these moments has; ``predicted_pearson`` : Pearson's.
+            * ``predicted_fidelity`` : Spearman correlation over random pairs of normal
+              vectors of these moments; ``predicted_pearson`` : Pearson's.
             * ``sampled_fidelity`` : Spearman correlation measured by coding the
               sample of ``normality_sample_size_`` rows, halves against each other;
               ``standard_error`` : its own, as an estimate for all rows.
             * ``valid`` : whether the two agree within 0.02, on a sample large enough
               to say that the prediction is within 0.03 of the fidelity over all rows
-              (95 %, one side).
-            * ``reason`` : what is not as in a normal law, where not valid; else "".
+              (95%, one side).
+            * ``reason`` : where not valid, what is not as in a normal distribution;
+              else "".
 
         Raises
         ------
         ValueError
-            If fewer than 20 rows were seen, or for "euclidean" of different lengths.
+            If fewer than 20 rows were seen, or for "euclidean" with unequal norms.
 
         See Also
         --------
@@ -311,19 +312,19 @@ class HeterogeneityProfiler(
             if self.norm_cv_ > EQUAL_NORMS:
                 raise ValueError(
                     "There is no prediction for euclidean distances of vectors whose "
-                    f"lengths differ: here they vary by {self.norm_cv_:.1%}. Scale "
-                    "them to one length, or choose metric='inner_product'."
+                    f"norms differ: here they vary by {self.norm_cv_:.1%}. Scale "
+                    "them to unit norm, or choose metric='inner_product'."
                 )
             metric = "cosine"
-        law = RowModel.fit(
+        model = RowModel.fit(
             self.mean_,
             self.covariance_,
             self.n_samples_seen_,
             sample=self._reservoir.rows,
             metric=metric,
         )
-        lengths = (self.norm_cv_, self._normal_norm_cv())
-        return fidelity_table(law, self.gaussian_pass_rate_, lengths)
+        norms = (self.norm_cv_, self._normal_norm_cv())
+        return fidelity_table(model, self.gaussian_pass_rate_, norms)
 
     def _normal_norm_cv(self) -> float:
         """Return what ``norm_cv_`` would be for normal rows, to first order."""

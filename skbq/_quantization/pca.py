@@ -73,10 +73,10 @@ class Axes(NamedTuple):
 class PCAQuantizer(CorrectingEncoder):
     """Spend a budget of bits on principal axes, where the variance is.
 
-    Rows are centered and turned to their principal axes. The stronger axes get more
-    bits than the weak ones, which may get none, and coordinates of equally many bits
+    Rows are centered and rotated to their principal axes. Axes of more variance get
+    more bits, those of the least may get none, and coordinates of equally many bits
     are rotated among themselves. At any number of bytes this finds more neighbors than
-    as many bits for every coordinate.
+    equally many bits for every coordinate.
 
     Parameters
     ----------

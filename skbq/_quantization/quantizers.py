@@ -61,15 +61,15 @@ class BinaryQuantizer(Quantizer):
 
     See Also
     --------
-    TwoBitQuantizer : Also keeps whether a coordinate is strong.
+    TwoBitQuantizer : Also keeps whether a magnitude is high.
     BinaryNeighbors : Searches codes.
 
     Notes
     -----
     The mean is the default threshold since a coordinate that is far from centered gives
     nearly the same bit to every row. Over eight sets of real vectors ``recall@10`` of
-    coded queries is 0.51 on average with the mean, 0.50 with the median and 0.39 with
-    zero, which is about equal on five sets and far worse on three
+    symmetric search is 0.51 on average with the mean, 0.50 with the median and 0.39
+    with zero, which is about equal on five sets and far worse on three
     (``benchmarks/results/quantizer_defaults.md``).
 
     Search and theory count a bit as +1 or -1; only ``inverse_transform`` uses the
@@ -157,7 +157,7 @@ class BinaryQuantizer(Quantizer):
 
 
 class TwoBitQuantizer(Quantizer):
-    """Keep two bits of each coordinate: its sign and whether it is strong.
+    """Keep two bits of each coordinate: its sign, and whether its magnitude is high.
 
     With ``a = x - threshold`` the sign bit is 1 where ``a > 0`` and the magnitude bit
     is 1 where ``abs(a)`` is above the magnitude threshold, both strictly.
@@ -174,7 +174,7 @@ class TwoBitQuantizer(Quantizer):
         constant at fit, but for rounding, are left out of the row's mean, unless
         ``threshold="zero"``.
     levels : tuple of float or "lloyd_max", default=(1, 3)
-        Values of a weak and of a strong coordinate in the "dot" score and in
+        Values of a low and of a high magnitude in the "dot" score and in
         reconstructed float scores. "lloyd_max" is (0.4528, 1.5104), the levels of
         least squared error for a normal coordinate, with the magnitude threshold at
         0.9816 standard deviations (row: 1.2302 times the mean absolute deviation).
@@ -188,7 +188,7 @@ class TwoBitQuantizer(Quantizer):
     levels_ : tuple of float
         The two levels.
     cell_means_ : ndarray of shape (4, n_features), dtype float32
-        Mean of the strong negative, weak negative, weak positive and strong positive
+        Mean of the high negative, low negative, low positive and high positive
         values at fit; what ``inverse_transform`` gives back.
     n_samples_seen_ : int
         Number of rows learned from.
@@ -205,11 +205,11 @@ class TwoBitQuantizer(Quantizer):
     Notes
     -----
     The defaults were chosen on eight sets of real vectors
-    (``benchmarks/results/quantizer_defaults.md``), by ``recall@10`` of coded queries,
-    averaged: 0.642 with them; 0.518 with ``threshold="zero"``, 0.617 with "median",
-    0.590 with ``magnitude="coordinate"``, 0.622 with levels (1, 2), 0.641 with
-    (1, 4). "lloyd_max" ranks a little better still (0.653; float queries 0.757
-    against 0.737), but distances of codes are whole numbers with (1, 3) only.
+    (``benchmarks/results/quantizer_defaults.md``), by ``recall@10`` of symmetric
+    search, averaged: 0.642 with them; 0.518 with ``threshold="zero"``, 0.617 with
+    "median", 0.590 with ``magnitude="coordinate"``, 0.622 with levels (1, 2), 0.641
+    with (1, 4). "lloyd_max" ranks a little better still (0.653; in asymmetric search
+    0.757 against 0.737), but distances of codes are whole numbers with (1, 3) only.
 
     ``TwoBitQuantizer(threshold="zero", magnitude="row", levels=(1, 2))`` is the
     sign-magnitude code of [1]_. The mean absolute deviation of a row is the mean of
@@ -341,7 +341,7 @@ class TwoBitQuantizer(Quantizer):
         thresholds : ndarray of shape (n_features, 3)
             Where the value steps up.
         levels : ndarray of shape (4,)
-            The values: minus strong, minus weak, weak, strong.
+            The values: minus high, minus low, low, high.
 
         Examples
         --------

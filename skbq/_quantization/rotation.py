@@ -78,8 +78,8 @@ class RandomRotation(
     as one of +1: reflections keep distances as well.
 
     Three rounds of "dct" are what ``benchmarks/rotation.py`` suggests, for d of 32 to
-    768: the fourth moment of the entries of Q is within 2 % of Haar's (two rounds:
-    within 4 %; one round: half of it), their largest entry and the variances of the
+    768: the fourth moment of the entries of Q is within 2% of Haar's (two rounds:
+    within 4%; one round: half of it), their largest entry and the variances of the
     rotated coordinates spread as Haar's, and a fourth round changes neither. The same
     holds for "hadamard", whose blocks are the powers of two that add up to d, such as
     512 and 256. The script also times all three.

@@ -26,7 +26,7 @@ class Strategy:
     bits : float
         Bits of each coordinate: 1, 2, or the mean of codes of principal axes.
     query : {"codes", "vectors"}
-        Whether a query is coded too (symmetric search) or stays a vector (asymmetric).
+        Symmetric search, where a query is encoded too, or asymmetric search.
     rotated : bool
         Whether vectors are rotated at random before.
     threshold : {"mean", "zero"}
@@ -102,7 +102,7 @@ class Strategy:
 
     @property
     def complexity(self) -> int:
-        """What it asks of a user beyond the plain code: larger for more."""
+        """What it asks of a user beyond the baseline code: larger for more."""
         if self.is_pca:
             return 4
         return 2 * self.rotated + (self.bits == 2 and self.levels != PLAIN_LEVELS)

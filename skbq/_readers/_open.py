@@ -124,6 +124,11 @@ def list_files(path: str) -> list[str]:
 
 
 def _files_of_folder(folder: Path) -> list[str]:
+    splits = folder / "dataset_dict.json"  # of datasets.DatasetDict.save_to_disk
+    if splits.is_file():
+        names = json.loads(splits.read_text()).get("splits", [])
+        known = ", ".join(str(folder / name) for name in names)
+        raise ValueError(f"{folder} holds splits of a dataset; choose one: {known}")
     state = folder / "state.json"  # of datasets.Dataset.save_to_disk
     if state.is_file():
         listed = json.loads(state.read_text()).get("_data_files", [])

@@ -21,15 +21,15 @@ _NORM_BYTES = 2
 
 @dataclass(frozen=True)
 class CapacityPlan:
-    """What :func:`plan_capacity` says; printing it shows a table.
+    """A plan by :func:`plan_capacity`; printing it shows a table.
 
     Attributes
     ----------
     n_rows, n_features : int
         What was asked for.
     code_bytes, correction_bytes, list_bytes, vector_bytes : int
-        Bytes of a row: its code; its corrections for float queries; what lists add;
-        its vector, kept for reranking.
+        Bytes of a row: its code; its corrections in asymmetric search; what lists
+        add; its vector, kept for reranking.
     index_gb, vectors_gb : float
         All rows: what is searched, and the vectors; in 10^9 bytes.
     disk_gb : float
@@ -161,7 +161,7 @@ def plan_capacity(
     With N rows of d coordinates, b bits, M machines of C cores, and all bytes per row:
 
     - code: ``ceil(d / 8) * b`` for 1 and 2 bits, ``ceil(b d / 8)`` for principal axes;
-    - corrections, for float queries: 3; under "inner_product" 5, but for principal
+    - corrections of asymmetric search: 3; under "inner_product" 5, but for principal
       axes;
     - lists: 8, the number of the row;
     - ``index = N (code + corrections + lists)``, ``disk = copies (index + N vector)``;

@@ -14,7 +14,7 @@ WIDEST = 0.5
 class Estimate:
     """A value that was measured or predicted, and the interval that it lies in.
 
-    ``str(estimate)`` is such as ``0.953 [0.941, 0.964] (90 %)``, and a format for
+    ``str(estimate)`` is such as ``0.953 [0.941, 0.964] (90%)``, and a format for
     numbers goes for all three: ``f"{estimate:.2f}"``.
 
     Attributes
@@ -47,7 +47,7 @@ class Estimate:
     def __format__(self, spec: str) -> str:
         spec = spec or ".3f"
         value, low, high = (format(x, spec) for x in (self.value, *self.interval))
-        return f"{value} [{low}, {high}] ({100 * self.confidence:g} %)"
+        return f"{value} [{low}, {high}] ({100 * self.confidence:g}%)"
 
 
 def say_recall(recall: Estimate) -> str:
@@ -55,7 +55,7 @@ def say_recall(recall: Estimate) -> str:
     if recall.high - recall.low > WIDEST:
         return (
             f"not known ({recall.low:.2f} to {recall.high:.2f} at "
-            f"{100 * recall.confidence:g} %)"
+            f"{100 * recall.confidence:g}%)"
         )
     return f"{recall:.3f}"
 

@@ -55,9 +55,9 @@ def rank_correlation_of_pairs(a: np.ndarray, b: np.ndarray) -> RankCorrelation:
 
     Of three errors compared by ``benchmarks/fidelity_intervals.py`` this one stays.
     Over 60 draws of one-bit codes, whose fidelities have a half-width of 0.0138 (1.96
-    standard deviations), it says 0.0132 and varies by 3 % from draw to draw; a
-    bootstrap of rows and queries 0.0135, by 6 %, with a seed and hundreds of products
-    of matrices; a jackknife over ten blocks of each 0.0130, but by 17 %, as it rests on
+    standard deviations), it says 0.0132 and varies by 3% from draw to draw; a
+    bootstrap of rows and queries 0.0135, by 6%, with a seed and hundreds of products
+    of matrices; a jackknife over ten blocks of each 0.0130, but by 17%, as it rests on
     ten values a side.
     """
     return correlation_of_ranks(*(rankdata(side).reshape(a.shape) for side in (a, b)))

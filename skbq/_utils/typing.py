@@ -24,7 +24,7 @@ Algorithm = Literal["brute", "ivf", "auto"]
 GraphMode = Literal["connectivity", "distance"]
 # What each coordinate is compared with: numbers, or where they come from.
 Threshold = Literal["mean", "median", "zero"] | ArrayLike
-# Values of a weak and of a strong coordinate of two bits.
+# Values of a low and of a high magnitude of two bits.
 Levels = tuple[float, float] | Literal["lloyd_max"]
 # How many times as many candidates as neighbors are reranked; None: no reranking.
 Oversampling = float | Literal["bound"] | None

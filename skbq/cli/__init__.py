@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0, or 2 if something given cannot be used, or 1 for a fault of skbq.
+        0, or 2 if something given cannot be used, or 1 for a bug in skbq.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     parser = _parser()
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         clear_progress()
         print(
-            f"skbq {args.command}: error: {type(error).__name__}: {error} (a fault of "
+            f"skbq {args.command}: error: {type(error).__name__}: {error} (a bug in "
             "skbq, please report it; SKBQ_DEBUG=1 shows where)",
             file=sys.stderr,
         )

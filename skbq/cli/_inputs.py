@@ -18,7 +18,7 @@ _LOOKED_AT = 1000
 FILES = (
     "embeddings: .npy, .npz, .parquet, .arrow, .feather, .jsonl, .csv, .h5, "
     ".safetensors, .fvecs, .fbin and their like; several files, a folder or a pattern "
-    "count as one"
+    "are read as one"
 )
 
 
@@ -31,7 +31,7 @@ def add_inputs(command: argparse.ArgumentParser, *, required: bool = True) -> No
             *("files",),
             nargs="*",
             metavar="FILE",
-            help=f"{FILES} (default: those of 5,000 glosses that are shipped)",
+            help=f"{FILES} (default: the 5,000 glosses that come with skbq)",
         )
     add_columns(command)
 

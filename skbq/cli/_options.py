@@ -41,23 +41,21 @@ def add_neighbors(command: argparse.ArgumentParser) -> None:
 
 def add_metric(command: argparse.ArgumentParser) -> None:
     """Add what makes rows near."""
-    near = "what makes rows near (default: cosine)"
+    near = "similarity that decides which rows are near (default: cosine)"
     command.add_argument("--metric", choices=METRICS, default="cosine", help=near)
 
 
 def add_output(
     command: argparse.ArgumentParser, help: str, *, required: bool = False
 ) -> None:
-    """Add where to write, and leave to write over what is there."""
+    """Add where to write, and permission to overwrite."""
     command.add_argument("-o", "--out", metavar="OUT", required=required, help=help)
     add_force(command)
 
 
 def add_force(command: argparse.ArgumentParser) -> None:
-    """Add leave to write over what is there."""
-    command.add_argument(
-        "--force", action="store_true", help="write over a file that is there"
-    )
+    """Add permission to overwrite."""
+    command.add_argument("--force", action="store_true", help="overwrite what exists")
 
 
 def fill_in_options(words: list[str]) -> list[str]:

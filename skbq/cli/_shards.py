@@ -28,17 +28,17 @@ def add_shards(encode: argparse.ArgumentParser) -> None:
         "--shard-rows",
         type=int,
         metavar="N",
-        help="most rows of a file in a folder (default: what takes 256 MiB)",
+        help="most rows in a file of the folder (default: what takes 256 MiB)",
     )
     encode.add_argument(
         "--resume",
         action="store_true",
-        help="go on in a folder where a run was stopped: whole shards are kept",
+        help="continue a run that was stopped: finished shards are kept",
     )
     encode.add_argument(
         "--append",
         action="store_true",
-        help="add the rows to the index in the folder, with what that has learned",
+        help="add the rows to the index in the folder, encoded as its rows were",
     )
 
 
@@ -81,11 +81,12 @@ def encode_shards(
     with LoggedProgress(Bar("encoding", len(rows))):
         checked(index.partial_fit if args.append else index.fit, rows)
     kept = index.vector_bytes_per_row_ if args.vectors == "copy" else 0
+    n_shards = len(index.shard_files_)
     print_lines(
         [
-            f"{args.out}: {index.n_samples_fit_:,} rows in {len(index.shard_files_)} "
-            f"shards, {index.bytes_per_row_} bytes per vector"
-            + (f" and {kept} of the vector itself" if kept else "")
+            f"{args.out}: {index.n_samples_fit_:,} rows in {n_shards} "
+            f"shard{'s' * (n_shards != 1)}, {index.bytes_per_row_} bytes per vector"
+            + (f", and {kept:,} for the vector itself" if kept else "")
         ]
     )
 

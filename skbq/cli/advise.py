@@ -41,8 +41,8 @@ def add(commands: Commands) -> None:
         help="choose how to quantize vectors, with recall measured on them",
         description=(
             "Measure codes of 8 to 192 bytes on a random sample of the vectors, and "
-            "recommend the one that reaches the recall asked for with little memory "
-            "and reranking."
+            "recommend the one that reaches the target recall with little memory and "
+            "reranking."
         ),
     )
     add_inputs(advise, required=False)
@@ -61,7 +61,7 @@ def add(commands: Commands) -> None:
         "--expected-rows",
         type=int,
         metavar="N",
-        help="rows that will be searched one day (default: those of the file)",
+        help="rows that will be searched eventually (default: those of the file)",
     )
     advise.add_argument(
         "--max-bytes",
@@ -85,12 +85,12 @@ def add(commands: Commands) -> None:
         "-o",
         "--out",
         metavar="FOLDER",
-        help="a new folder for what --export gives: all of it as files that run",
+        help="a new folder for the settings of --export, as files that run",
     )
-    advise.add_argument("--html", metavar="REPORT.html", help="write the report there")
+    advise.add_argument("--html", metavar="REPORT.html", help="write a report as HTML")
     add_force(advise)
     table = advise.add_mutually_exclusive_group()
-    table.add_argument("--json", action="store_true", help="print all as JSON")
+    table.add_argument("--json", action="store_true", help="print everything as JSON")
     table.add_argument(
         "--csv", action="store_true", help="print all strategies as a table in CSV"
     )
@@ -119,7 +119,8 @@ def run(args: argparse.Namespace) -> None:
     if args.html is not None:
         name = ", ".join(args.files) or "glosses of WordNet (shipped)"
         title = f"Quantization of {name}"
-        write_text(args.html, advisor._report_page(title, args.export))
+        command = _encode_command(advisor, args) if args.files else ""
+        write_text(args.html, advisor._report_page(title, args.export, command))
     if args.out is not None:
         checked(checked(advisor.export, args.export).save, args.out)
     if args.json:

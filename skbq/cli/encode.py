@@ -68,14 +68,14 @@ def add(commands: Commands) -> None:
         "--exponent",
         type=float,
         metavar="P",
-        help="of PCA codes: bits by variance to this power (default: tried out)",
+        help="PCA codes: bits follow the variance to this power (default: tried out)",
     )
     encode.add_argument(
         "--max-depth",
         type=int,
         choices=[1, 2, 4, 8],
         default=4,
-        help="of PCA codes: most bits of an axis (default: 4)",
+        help="PCA codes: most bits that an axis gets (default: 4)",
     )
     cut = "what coordinates are compared with (default: mean)"
     encode.add_argument(
@@ -86,8 +86,8 @@ def add(commands: Commands) -> None:
         choices=ROTATIONS,
         metavar="METHOD",
         help=(
-            "rotate at random first: haar, dct or hadamard; without a METHOD haar, or "
-            "hadamard where there are many coordinates"
+            "rotate at random first: haar, dct or hadamard (without a METHOD: haar, or "
+            "hadamard for many coordinates)"
         ),
     )
     encode.add_argument(
@@ -115,7 +115,7 @@ def add(commands: Commands) -> None:
         "--like",
         metavar="INDEX",
         help=(
-            "take all settings, and what was learned, from this index: so that shards "
+            "take all settings, and what was learned, from this index, so that both "
             "can be merged"
         ),
     )
@@ -165,7 +165,7 @@ def run(args: argparse.Namespace) -> None:
         [
             f"{args.out}: {len(rows):,} rows, {_words(args, index)}, "
             f"{index.bytes_per_row_} bytes per vector"
-            + (f" and {kept} of the vector itself" if kept else "")
+            + (f", and {kept:,} for the vector itself" if kept else "")
         ]
     )
 
@@ -290,4 +290,4 @@ def _words(args: argparse.Namespace, index: BinaryNeighbors) -> str:
     bits = index.codes_.bits
     search = "symmetric" if index.query == "codes" else "asymmetric"
     rotated = "" if args.rotate is None else ", rotated"
-    return f"{bits:.3g} bit{'s' * (bits > 1)}{rotated}, {search} search"
+    return f"{bits:.3g} bit{'s' * (bits != 1)}{rotated}, {search} search"

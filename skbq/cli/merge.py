@@ -13,14 +13,15 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     merge = commands.add_parser(
         "merge",
-        help="join indexes of shards to one",
+        help="join index files into one",
         description=(
-            "Join index files, in this order, to one; a folder stands for its shards. "
+            "Join index files into one, in this order; a folder stands for its shards. "
             "They must share what was learned: encode into a folder, or encode the "
             "first file, and the others with --like FIRST."
         ),
     )
-    merge.add_argument("indexes", nargs="+", metavar="INDEX")
+    given = "index files, or folders of shards"
+    merge.add_argument("indexes", nargs="+", metavar="INDEX", help=given)
     add_output(merge, "the index file", required=True)
     merge.set_defaults(run=run)
 

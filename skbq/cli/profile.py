@@ -26,7 +26,7 @@ def add(commands: Commands) -> None:
         description="Measure vectors of files of any size, block by block.",
     )
     add_inputs(profile)
-    profile.add_argument("--html", metavar="REPORT.html", help="write the report there")
+    profile.add_argument("--html", metavar="REPORT.html", help="write a report as HTML")
     add_force(profile)
     profile.add_argument("--json", action="store_true", help="print figures as JSON")
     profile.set_defaults(run=run)

@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
         help="find the nearest rows of queries in an index",
         description=(
             "Print the nearest rows of each query, one a line: query, rank, row and "
-            "distance, parted by tabs. Rows and queries that have identifiers are "
+            "distance, separated by tabs. Rows and queries that have identifiers are "
             "printed by them. The index stays on disk and is read as needed."
         ),
     )
@@ -57,13 +57,13 @@ def add(commands: Commands) -> None:
     )
     add_output(
         search,
-        "write there instead: row numbers (.npy), rows and distances (.npz), or the "
-        "lines (.csv, .tsv)",
+        "write to this file instead: row numbers (.npy), rows and distances (.npz), "
+        "or the lines (.csv, .tsv)",
     )
     search.add_argument(
         "--no-verify",
         action="store_true",
-        help="do not compare checksums, which reads the whole index first",
+        help="skip the checksums, for which the whole index is read first",
     )
     search.set_defaults(run=run)
 

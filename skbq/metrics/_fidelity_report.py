@@ -18,7 +18,7 @@ _TOLERANCE = 0.03
 # hundred rows by less than this share of the largest.
 _COMPARED_ROWS = 100
 _ROUNDING = 1e-3
-# Rows for the shape of the law of similarities.
+# Rows for the shape of the distribution of similarities.
 _SAMPLE_ROWS = 2000
 
 
@@ -35,7 +35,7 @@ class FidelityReport:
         with its 95 % interval over other draws of rows and queries; its three numbers
         are also ``measured``, ``low`` and ``high``.
     predicted : float
-        Fidelity under the normal law of the rows' moments; NaN without a prediction.
+        Fidelity of normal rows with the moments of these; NaN without a prediction.
     reason : str
         Why there is no prediction; else "".
     """
@@ -83,8 +83,8 @@ class FidelityReport:
         if self.holds:
             return f"The prediction holds within {_TOLERANCE}."
         return (
-            "The prediction does not hold: these rows are not as a normal law of their "
-            "mean and covariance would have them. Believe the measurement."
+            "The prediction does not hold: these rows do not behave like normal "
+            "ones of their mean and covariance. Believe the measurement."
         )
 
     def _repr_html_(self) -> str:
@@ -143,19 +143,21 @@ def predict_index(
     norms = np.linalg.norm(vectors, axis=1)
     if metric == "euclidean":
         if norms.std() > EQUAL_NORMS * norms.mean():
-            return np.nan, "euclidean distances of rows whose lengths differ"
+            return np.nan, "euclidean distances of rows whose norms differ"
         metric = "cosine"
     if not _same_similarity(vectors, seen, metric):
         return np.nan, "a step before the quantizer changes the similarity of rows"
     some = check_random_state(seed).permutation(len(seen))[:_SAMPLE_ROWS]
-    law = RowModel.fit(
+    model = RowModel.fit(
         seen.mean(axis=0),
         np.cov(seen.T, bias=True).reshape(seen.shape[1], -1),
         len(seen),
         sample=seen[some],
         metric=metric,
     )
-    fidelity = law.predict(quantizer, query=index.query, code_metric=index.code_metric)
+    fidelity = model.predict(
+        quantizer, query=index.query, code_metric=index.code_metric
+    )
     return fidelity.predicted.spearman, ""
 
 

@@ -42,7 +42,7 @@ class _Index(CodeDistance, Protocol):
     ) -> np.ndarray: ...
 
 
-# Rows whose two halves shape the law of similarities.
+# Rows whose two halves shape the distribution of similarities.
 _FEWEST_TO_PREDICT = 40
 
 
@@ -50,11 +50,11 @@ _FEWEST_TO_PREDICT = 40
 class RankingFidelityScorer:
     """Score a fitted index by how its code distances rank pairs of test rows.
 
-    The index's own distance between codes (or between float queries and codes, with
-    ``query="vectors"``) is ranked against the similarity of its ``metric``, for
-    ``n_pairs`` pairs: one random half of the rows is encoded and indexed, the other
-    half asks. What was learned in training (thresholds, rotations) stays; reranking
-    is left out. In a pipeline the similarity is that of the vectors that enter it.
+    The index's own distance between codes (or, with ``query="vectors"``, between
+    queries in float32 and codes) is ranked against the similarity of its ``metric``,
+    for ``n_pairs`` pairs: one random half of the rows is encoded and indexed, the other
+    half asks. What was learned in training (thresholds, rotations) stays; reranking is
+    left out. In a pipeline the similarity is that of the vectors that enter it.
 
     Read more in the :ref:`User Guide <guide-measuring>`.
 

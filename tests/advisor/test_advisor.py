@@ -756,7 +756,7 @@ def test_report_in_words(uniform):
     assert "Memory: 48 bytes a row" in text
     assert max(map(len, text.splitlines())) <= 80
     text = " ".join(text.split())
-    assert "the code of least memory that reaches recall@10 0.95" in text
+    assert "the smallest code that reaches recall@10 of 0.95" in text
     assert "- A random rotation: " in text
     assert "on 4,000 leave-one-out queries" in text
     assert "the simpler code is kept" in text
@@ -821,7 +821,7 @@ def test_report_of_principal_axes(advised):
     text = " ".join(advised.report().split())
     assert "Recommended: PCA codes of 16 bytes, asymmetric search" in text
     assert "Memory: 16 bytes a row" in text
-    assert "the code of least memory that reaches recall@10 0.95" in text
+    assert "the smallest code that reaches recall@10 of 0.95" in text
     assert "which skbq searches and other engines do not" in text
     assert max(map(len, advised.report().splitlines())) <= 110
 

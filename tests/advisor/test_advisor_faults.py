@@ -160,7 +160,7 @@ def test_no_value_is_printed_whose_interval_spans_half_of_the_scale(rng):
         advisor.fit(rng.standard_normal((5, 8)))
     text = advisor.report() + advisor.report("html") + advisor.summary()
     assert "1.000" not in text
-    assert "not known (0.43 to 1.00 at 90 %)" in text
+    assert "not known (0.43 to 1.00 at 90%)" in text
     assert text.startswith("Too few rows or queries to recommend")
     assert not advisor.recommended_["suitable"]
     assert any("A few hundred of either" in x for x in advisor.warnings_)
@@ -194,8 +194,8 @@ def test_intervals_are_printed_with_their_confidence(advised):
         for line in paragraph.replace("\n  ", " ").splitlines():
             if line.startswith(("1 bit", "2 bits", "PCA", "strategy")):
                 continue  # the head of the table says it
-            assert line.count("[") == line.count(" %)"), line
-    assert "(90 %)" in advised.summary()
+            assert line.count("[") == line.count("%)"), line
+    assert "(90%)" in advised.summary()
 
 
 def test_results_become_a_frame(advised):

@@ -218,7 +218,7 @@ def test_demo_and_advise_recommend_the_same(capsys, rng, save):
     verb = "Recommended" if recommended["suitable"] else "Target not reached"
     assert line.startswith(f"Verdict: {verb}")
     assert f": {recommended['strategy']}, " in line
-    assert f"{advice['recall']:.3f} [{low:.3f}, {high:.3f}] (90 %)" in line
+    assert f"{advice['recall']:.3f} [{low:.3f}, {high:.3f}] (90%)" in line
     assert f"{recommended['bytes_per_row']} bytes per vector" in line
 
 

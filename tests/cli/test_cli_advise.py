@@ -26,8 +26,17 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_advise_a_file(folder, capsys):
-    argv = ["advise", "rows.npy", "--queries", "queries.npy", "--target-recall", "0.7"]
-    assert main([*argv, "--html", "report.html", "--export", "qdrant"]) == 0
+    """A recommendation, a report and settings in one command, of rows with names."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    emb = pa.array(list(np.load("rows.npy")), pa.list_(pa.float32()))
+    ids = [f"row-{i}" for i in range(400)]
+    pq.write_table(pa.table({"id": ids, "emb": emb}), "rows.parquet")
+    argv = ["advise", "rows.parquet", "--ids", "id", "--queries", "queries.npy"]
+    argv += ["--target-recall", "0.7", "--html", "report.html", "--export", "qdrant"]
+    assert main([*argv, "-o", "settings"]) == 0
+    assert {"README.txt", "search.py", "prepare.py"} <= {
+        path.name for path in Path("settings").iterdir()
+    }
     out, err = capsys.readouterr()
     assert out.startswith("Recommended: ")
     assert "on 400 rows:" in out
@@ -35,14 +44,19 @@ def test_advise_a_file(folder, capsys):
     assert "looking at 26 of 26" in err
     page = (folder / "report.html").read_text()
     assert page.startswith("<!DOCTYPE html>")
-    assert "<h1>Quantization of rows.npy</h1>" in page
+    assert "<h1>Quantization of rows.parquet</h1>" in page
     assert page.count("<table>") == 2
     assert "<details open>\n<summary>qdrant" in page
     # The command that it gives does build the recommended index.
     lines = out.splitlines()
-    command = shlex.split(lines[lines.index("Encode with") + 1])
-    assert command[:5] == ["skbq", "encode", "rows.npy", "-o", "OUT"]
+    words = lines[lines.index("Encode with") + 1]
+    assert f"<code>{words}</code>" in page
+    command = shlex.split(words)
+    assert command[:5] == ["skbq", "encode", "rows.parquet", "-o", "OUT"]
     assert main(command[1:]) == 0
+    capsys.readouterr()
+    assert main(["search", "OUT", "queries.npy"]) == 0
+    assert capsys.readouterr().out.split("\t")[2].startswith("row-")
     advisor = QuantizationAdvisor(target_recall=0.7, random_state=0)
     advisor.fit(np.load("rows.npy"), queries=np.load("queries.npy"))
     index = BinaryNeighbors.load("OUT")

@@ -184,7 +184,7 @@ def test_no_traceback_ever(folder, capsys, monkeypatch):
     monkeypatch.setattr(encode, "_encode", fault)
     assert main(["encode", "a0.npy", "-o", "index"]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert "ZeroDivisionError: by zero (a fault of skbq" in last
+    assert "ZeroDivisionError: by zero (a bug in skbq" in last
     monkeypatch.setenv("SKBQ_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         main(["encode", "a0.npy", "-o", "index"])

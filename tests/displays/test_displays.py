@@ -79,7 +79,7 @@ def test_fidelity_shows_what_holds_and_what_does_not(profiler):
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert legend == [
         f"prediction holds ({valid.sum()})",
-        f"not to be believed here ({(~valid).sum()})",
+        f"prediction does not hold ({(~valid).sum()})",
     ]
     assert "90% intervals" in display.ax_.get_title()
 
@@ -179,7 +179,7 @@ def test_recall_over_bytes(measured):
 def test_recall_of_strategies_by_name(measured):
     display = RecallDisplay.from_estimator(measured, strategies=["axes, more"])
     assert [drawn.point.bytes_per_row for drawn in display.curves] == [96]
-    with pytest.raises(ValueError, match=r"among.*'one float'.*Got 'three'"):
+    with pytest.raises(ValueError, match=r"among.*'one float'.*Got \['three'\]"):
         RecallDisplay.from_estimator(measured, strategies=["three"])
 
 

@@ -32,9 +32,13 @@ from skbq import (
     BinaryNeighborsTransformer,
     BinaryQuantizer,
     CodeUnpacker,
+    DriftDisplay,
+    FidelityDisplay,
+    HeterogeneityDisplay,
     HeterogeneityProfiler,
     QuantizationAdvisor,
     RandomRotation,
+    RecallDisplay,
     ShardedNeighbors,
     TwoBitQuantizer,
     as_codes,
@@ -1655,10 +1659,94 @@ def sharded_rows() -> list[Row]:
     ]
 
 
+def display_rows() -> list[Row]:
+    """Rows of the pictures."""
+    recall = "RecallDisplay.from_estimator"
+
+    def draw(**options: Any) -> Any:
+        return RecallDisplay.from_estimator(fitted("QuantizationAdvisor"), **options)
+
+    known = "names of `advisor.bytes_curve_.columns()['strategy']`, as a list"
+    return [
+        Row(
+            recall,
+            '`strategies="1 bit"`',
+            lambda: draw(strategies="1 bit"),
+            TypeError,
+            "sequence of str",
+            known,
+        ),
+        Row(
+            recall,
+            "a strategy that was not compared",
+            lambda: draw(strategies=["3 bits"]),
+            ValueError,
+            r"among those that were compared.*'3 bits'",
+            known,
+        ),
+        Row(
+            recall,
+            "`strategies=[]`",
+            lambda: draw(strategies=[]),
+            ValueError,
+            "one at least",
+            known,
+        ),
+        Row(
+            recall,
+            "one of two axes",
+            lambda: draw(ax=[None]),
+            ValueError,
+            "draws 2 panels",
+            "two axes, one that is a subplot, or None",
+        ),
+        *(
+            Row(
+                f"{display.__name__}.from_estimator",
+                given,
+                lambda display=display, estimator=estimator: display.from_estimator(
+                    estimator(), *([good()] if display is DriftDisplay else [])
+                ),
+                error,
+                message,
+                remedy,
+            )
+            for display, unfitted in (
+                (RecallDisplay, QuantizationAdvisor),
+                (DriftDisplay, QuantizationAdvisor),
+                (FidelityDisplay, HeterogeneityProfiler),
+                (HeterogeneityDisplay, HeterogeneityProfiler),
+            )
+            for remedy in (f"a fitted `{unfitted.__name__}`",)
+            for given, estimator, error, message in (
+                ("another estimator", BinaryQuantizer, TypeError, "draws a fitted"),
+                ("one that is not fitted", unfitted, ValueError, "not fitted"),
+            )
+        ),
+        Row(
+            "FidelityDisplay.from_predictions",
+            "a table without the columns",
+            lambda: FidelityDisplay.from_predictions({"strategy": ["1 bit"]}),
+            ValueError,
+            "lacks",
+            "`profiler.predict_fidelity()`",
+        ),
+        Row(
+            "DriftDisplay.from_result",
+            "something else",
+            lambda: DriftDisplay.from_result(good()),
+            TypeError,
+            "draws a DriftResult",
+            "`advisor.check_drift(X)`",
+        ),
+    ]
+
+
 ROWS = [
     *index_rows(),
     *quantizer_rows(),
     *advisor_rows(),
+    *display_rows(),
     *theory_rows(),
     *sharded_rows(),
 ]

@@ -269,7 +269,7 @@ def test_an_engine_gets_the_best_strategy_that_it_runs_with_its_own_oversampling
     assert answer.promise == symmetric.promise
     assert answer.reached
     assert "LIMIT 267" in answer.query
-    assert "0.962 [0.952, 0.972] (90 %)" in str(answer)
+    assert "0.962 [0.952, 0.972] (90%)" in str(answer)
     assert any("a lot to rerank" in line for line in answer.applied_by_user)
     assert export_best(found, "lancedb", asymmetric).oversampling == 7.6
 

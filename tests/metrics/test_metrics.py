@@ -489,7 +489,7 @@ def test_report_without_a_prediction_says_why():
     assert "no prediction: a step before the quantizer changes" in str(report)
     lengths = embeddings() * np.linspace(1, 2, len(embeddings()))[:, None]
     euclidean = BinaryNeighbors(quantizer=BinaryQuantizer(), metric="euclidean")
-    assert "lengths differ" in str(scorer.report(euclidean.fit(lengths), lengths))
+    assert "norms differ" in str(scorer.report(euclidean.fit(lengths), lengths))
 
 
 @pytest.mark.exhaustive

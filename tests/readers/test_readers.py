@@ -122,6 +122,12 @@ def test_folders_of_datasets(X, tmp_path):
     assert_array_equal(open_vectors(tmp_path)[:], X)
 
 
+def test_folders_of_several_datasets(tmp_path):
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train", "test"]}')
+    with pytest.raises(ValueError, match=r"choose one: .*train, .*test"):
+        open_vectors(tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["npy", "parquet"])
 @pytest.mark.parametrize(
     "estimator",

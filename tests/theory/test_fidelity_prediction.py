@@ -226,7 +226,7 @@ def test_what_cannot_be_predicted_is_refused(glosses):
     with pytest.raises(ValueError, match="at least 20 rows"):
         HeterogeneityProfiler().fit(glosses[:10]).predict_fidelity()
     X = glosses[:300] * np.arange(1, 301)[:, None]
-    with pytest.raises(ValueError, match="lengths differ"):
+    with pytest.raises(ValueError, match="norms differ"):
         HeterogeneityProfiler().fit(X).predict_fidelity(metric="euclidean")
     with pytest.raises(ValueError, match="metric"):
         HeterogeneityProfiler().fit(X).predict_fidelity(metric="dot")
@@ -235,7 +235,7 @@ def test_what_cannot_be_predicted_is_refused(glosses):
 @pytest.mark.exhaustive
 def test_unit_rows_rank_alike_by_euclidean_distance(glosses):
     few = HeterogeneityProfiler(random_state=0).fit(glosses[:400, :32])
-    with pytest.raises(ValueError, match="lengths differ"):
+    with pytest.raises(ValueError, match="norms differ"):
         few.predict_fidelity(metric="euclidean")
     X = glosses[:400, :32] / np.linalg.norm(glosses[:400, :32], axis=1)[:, None]
     profiler = HeterogeneityProfiler(random_state=0).fit(X)

@@ -8,10 +8,10 @@ from skbq._utils.timing import timed
 
 def test_confidence_is_printed_with_the_interval():
     estimate = Estimate(0.9531, 0.9409, 0.9642, 0.9)
-    assert str(estimate) == "0.953 [0.941, 0.964] (90 %)"
-    assert f"{estimate:.2f}" == "0.95 [0.94, 0.96] (90 %)"
+    assert str(estimate) == "0.953 [0.941, 0.964] (90%)"
+    assert f"{estimate:.2f}" == "0.95 [0.94, 0.96] (90%)"
     assert f"{estimate}" == str(estimate)
-    assert str(Estimate(1, 0, 2, 0.975)) == "1.000 [0.000, 2.000] (97.5 %)"
+    assert str(Estimate(1, 0, 2, 0.975)) == "1.000 [0.000, 2.000] (97.5%)"
     assert estimate.half_width == pytest.approx(0.01165)
     assert estimate.interval == (0.9409, 0.9642)
 
