@@ -63,6 +63,9 @@ class Skbq:
         index = BinaryNeighbors(quantizer=quantizer, query=query, **parameters)
         self.index = index.fit(rows)
         self.bytes_per_row = self.index.bytes_per_row_
+        start = time.perf_counter()
+        self.index.quantizer_.transform(rows)
+        self.encode_seconds = time.perf_counter() - start
 
     def search(self, queries: np.ndarray, k: int) -> np.ndarray:
         return self.index.kneighbors(queries, k, return_distance=False)
@@ -73,7 +76,9 @@ class Faiss:
         self.index, self.bytes_per_row = index, code.code_size
         self.width = index.d
         self.index.train(self.padded(rows))
+        start = time.perf_counter()
         self.index.add(self.padded(rows))
+        self.encode_seconds = time.perf_counter() - start
 
     def padded(self, x: np.ndarray) -> np.ndarray:
         return np.pad(x, ((0, 0), (0, self.width - x.shape[1])))

@@ -128,7 +128,7 @@ def _add_products(x, values, scales):
 
 
 @kernel
-def encode_rows(rows, layout, rounds, codes, along):
+def encode_rows(rows, layout, rounds, codes, along, squares):
     """Encode rows by the levels that are nearest to a multiple of them.
 
     The code of least angle to a row x is the nearest one to a multiple of x; which one,
@@ -144,8 +144,9 @@ def encode_rows(rows, layout, rounds, codes, along):
         How often a better code is looked for.
     codes : uint8 array (n_rows, width)
         Filled.
-    along : float64 array (n_rows,)
-        Filled with the products of rows and values of their codes.
+    along, squares : float64 arrays (n_rows,)
+        Filled with the products of rows and values of their codes, and with the
+        squared norms of these.
     """
     n_values, n_depths = layout.scales.size, layout.depths.size
     numbers = np.empty(n_values, np.int32)
@@ -176,7 +177,7 @@ def encode_rows(rows, layout, rounds, codes, along):
                     x[:n_deep], values[:n_deep], layout.scales[:n_deep]
                 )
                 product, square = deep[0] + shallow[0], deep[1] + shallow[1]
-        along[r] = product
+        along[r], squares[r] = product, square
         _pack(numbers, layout, codes[r])
 
 
@@ -253,6 +254,65 @@ def fill_tables(queries, coordinates, values, tables):
                         totals[nibble] += y * np.float64(values[line, slot, nibble])
             for nibble in range(16):
                 tables[q, line, nibble] = np.float32(totals[nibble])
+
+
+@kernel
+def count_found(scores, factors, squares, true, limits, k, counts):
+    """Count how many of the rows that estimates put first are true neighbors.
+
+    Queries are the first rows, and no row is a neighbor of itself.
+
+    Parameters
+    ----------
+    scores : float32 array (n_queries, n_rows), read-only
+        Products of queries and the values of codes.
+    factors, squares : float64 arrays (n_rows,), read-only
+        The estimate is ``squares - 2 * factors * scores``; equal ones in order of rows.
+    true : float32 array (n_queries, n_rows), read-only
+        Distances.
+    limits : float64 array (n_queries,), read-only
+        The largest distance of a true neighbor.
+    k : int
+        How many rows are first, fewer than there are.
+    counts : int64 array (n_queries,)
+        Filled.
+    """
+    nearest, rows = np.empty(k), np.empty(k, np.int64)
+    for q in range(scores.shape[0]):
+        nearest[:] = np.inf
+        for r in range(scores.shape[1]):
+            estimate = squares[r] - 2.0 * factors[r] * np.float64(scores[q, r])
+            if r == q or not estimate < nearest[k - 1]:
+                continue
+            place = k - 1
+            while place > 0 and estimate < nearest[place - 1]:
+                nearest[place], rows[place] = nearest[place - 1], rows[place - 1]
+                place -= 1
+            nearest[place], rows[place] = estimate, r
+        counts[q] = 0
+        for place in range(k):
+            counts[q] += np.int64(true[q, rows[place]] <= limits[q])
+
+
+@kernel
+def sum_tables(codes, tables, sums):
+    """Add up what a query's tables hold for the nibbles of codes.
+
+    Parameters
+    ----------
+    codes : uint8 array (n_rows, width), read-only
+    tables : float32 array (n_lines, 16), read-only
+        As ``fill_tables`` fills them for one query.
+    sums : float64 array (n_rows,)
+        Filled: the products of the query and the codes' values.
+    """
+    for r in range(codes.shape[0]):
+        total = 0.0
+        for line in range(tables.shape[0]):
+            byte = np.int64(codes[r, line // 2])
+            nibble = byte & 15 if line % 2 else byte >> 4
+            total += np.float64(tables[line, nibble])
+        sums[r] = total
 
 
 @kernel

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 
 from .._quantization.base import CorrectingEncoder, VectorEncoder
-from .._quantization.correction_range import scaled_range, sum_codes
+from .._quantization.correction_range import Prediction, scaled_range, sum_codes
 from .._quantization.steps import apply_steps, fit_steps, split_quantizer
 from .._utils.parallel import (
     cache_blocks,
@@ -134,6 +134,18 @@ class Encoder:
         if len(blocks) > 1:
             _fill(filling, X, blocks[1:], None, n_jobs)
         return filling.encoded
+
+
+def kind_kept(kind: CorrectionKind, quantizer: BaseEstimator) -> CorrectionKind:
+    """Return the kind that is kept if ``kind`` is wanted: none where codes tell all."""
+    is_none = kind == "short" and getattr(quantizer, "correction_bytes_", None) == 0
+    return "none" if is_none else kind
+
+
+def prediction_of(quantizer: BaseEstimator) -> Prediction | None:
+    """Return what a fitted quantizer's codes say of corrections, if anything."""
+    kept = getattr(quantizer, "_prediction", None)
+    return None if kept is None else Prediction(*kept)
 
 
 def fit_encode(
@@ -378,7 +390,8 @@ class _Filling:
         if self._wanted and not isinstance(encoder.last, CorrectingEncoder):
             check_has_thresholds(encoder.last)
         self._encoder, self._n_rows = encoder, n_rows
-        self._kind, self._like = kind, like
+        self._kind = None if kind is None else kind_kept(kind, encoder.last)
+        self._like = like
         self._unit = unit if like is None else like.unit
         self._codes: CodeArray | None = None
         self._exact: Corrections | None = None
@@ -504,5 +517,6 @@ class _Filling:
     def _coded(self, exact: Corrections, ranges: np.ndarray) -> Corrections:
         kind = self._kind if self._like is None else self._like.kind
         if kind == "none":
-            return exact.without_numbers(ranges, self._encoder.metric)
+            prediction = prediction_of(self._encoder.last)
+            return exact.without_numbers(ranges, self._encoder.metric, prediction)
         return exact.shortened(self._along, ranges, self._encoder.metric)

@@ -160,6 +160,19 @@ def _row_ids(value: object, sizes: Sizes) -> bool:
     )
 
 
+def _is_prediction(value: object, sizes: Sizes) -> bool:
+    """Accept what codes say of corrections: see ``Prediction``."""
+    if not isinstance(value, tuple) or len(value) != 3:
+        return False
+    n_targets = 1 + len(METRICS)
+    rules = (
+        array("f4", "any", check=_finite),
+        array("f8", n_targets, 6, check=_finite),
+        array("f8", 2 + n_targets, 2, check=_quantiles),
+    )
+    return all(rule(part, sizes) for rule, part in zip(rules, value, strict=True))
+
+
 def _are_lists(value: object, sizes: Sizes) -> bool:
     """Accept the arrays of inverted lists: see ``inverted_lists``."""
     if not isinstance(value, tuple) or len(value) != 6:
@@ -189,6 +202,8 @@ class FileClass:
         A rule for each attribute that is not a parameter.
     needed : tuple of str
         Those that a fitted object has always.
+    before : mapping
+        What objects of earlier versions did not have, as they behaved.
     fits : callable
         Whether a fitted object as a whole makes sense.
     """
@@ -196,6 +211,7 @@ class FileClass:
     kind: type[BaseEstimator]
     learned: Mapping[str, Rule] = field(default_factory=dict)
     needed: tuple[str, ...] = ()
+    before: Mapping[str, object] = field(default_factory=dict)
     fits: Callable[[BaseEstimator], bool] = lambda estimator: True
 
 
@@ -249,6 +265,9 @@ def _pca_fits(quantizer: PCAQuantizer) -> bool:
     layout, panels = quantizer.layout_, quantizer._panels
     enough = len(panels) == -(-layout.n_values // panels.shape[2])
     same_width = layout.n_features == quantizer.n_features_in_
+    prediction = quantizer._prediction
+    if prediction is not None and len(prediction[0]) != layout.n_values:
+        return False
     return enough and same_width and quantizer._n_features_out == layout.width
 
 
@@ -280,11 +299,19 @@ CLASSES: dict[str, FileClass] = {
             "mean_": array("f8", "d", check=_finite),
             "explained_variance_": array("f8", "any", check=_positive),
             "exponent_": number(0),
+            "correction_bytes_": lambda value, sizes: value in (0, 3),
+            "correction_strength_": number(0, 1),
+            "_prediction": optional(_is_prediction),
             "layout_": lambda value, sizes: isinstance(value, MixedDepths),
             "_panels": array("f4", "any", "d", 16, check=_finite),
             "_n_features_out": whole(1),
         },
         needed=("n_features_in_", "mean_", "layout_", "_panels", "_n_features_out"),
+        before={
+            "correction_bytes_": 3,
+            "correction_strength_": 1.0,
+            "_prediction": None,
+        },
         fits=_pca_fits,
     ),
     "RandomRotation": FileClass(

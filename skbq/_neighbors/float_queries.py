@@ -22,6 +22,7 @@ from .._kernels.memory import read_only
 from .._kernels.vector_ops import center_floats
 from .._quantization.correction_range import (
     SHARES,
+    Prediction,
     lack_of_unit,
     row_factors,
     row_offsets,
@@ -57,7 +58,8 @@ class Corrections(NamedTuple):
     """What asymmetric search keeps of each row beside its code.
 
     Numbers are "exact", float32; "short", 24 bits for the numbers of the levels that
-    :func:`_levels` makes of ``ranges``; or "none", where all rows share one scale.
+    :func:`_levels` makes of ``ranges``; or "none", where codes of mixed depth predict
+    them, and others share one scale.
     Files of a former version may hold float16.
 
     Attributes
@@ -81,6 +83,8 @@ class Corrections(NamedTuple):
         Of numbers that are not exact: as :func:`learn_range` gives them.
     metric : str
         Of numbers that are not exact.
+    prediction : Prediction or None
+        Where nothing is kept of codes of mixed depth: what they say themselves.
     """
 
     scale: np.ndarray | None
@@ -93,6 +97,7 @@ class Corrections(NamedTuple):
     scale_step: float = 1.0
     ranges: np.ndarray | None = None
     metric: str = "cosine"
+    prediction: Prediction | None = None
 
     @classmethod
     def empty(cls, n_rows: int, metric: str, unit: float = 1.0) -> Self:
@@ -145,11 +150,16 @@ class Corrections(NamedTuple):
         return scale, offset
 
     def _alike(self, codes: CodeArray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the scale that all rows share, and offsets of their codes' lengths.
+        """Return what codes predict, or the scale that all rows share.
 
-        The code's values, times what brings most of them closest to their rows, stand
-        for the rows.
+        In that case offsets are those of the codes' lengths: the code's values, times
+        what brings most of them closest to their rows, stand for the rows.
         """
+        if self.prediction is not None:
+            factors, offsets = self.prediction.of(codes, self.metric)
+            scale = -_FACTORS[self.metric] * self.unit * factors
+            offsets *= self.unit * self.unit
+            return scale.astype(np.float32), offsets.astype(np.float32)
         assert self.ranges is not None
         closest = float(np.median(self.ranges[-1]))
         scale = np.full(len(codes), -_FACTORS[self.metric] * closest, np.float32)
@@ -246,11 +256,23 @@ class Corrections(NamedTuple):
             scale_step=scale_step,
         )
 
-    def without_numbers(self, ranges: np.ndarray, metric: str) -> Self:
+    def without_numbers(
+        self, ranges: np.ndarray, metric: str, prediction: Prediction | None
+    ) -> Self:
         """Return the kind that keeps nothing of a row."""
         return self._replace(
-            scale=None, offset=None, norms=None, ranges=ranges, metric=metric
+            scale=None,
+            offset=None,
+            norms=None,
+            ranges=ranges,
+            metric=metric,
+            prediction=prediction,
         )
+
+    @property
+    def keeps_products_with_center(self) -> bool:
+        """Whether offsets hold <a, c>, that queries may be centered."""
+        return self.kind != "none" or self.prediction is not None
 
     def own_ranges(self, along: np.ndarray, codes: CodeArray) -> np.ndarray:
         """Return ranges of exact numbers, for rows unlike the quantizer's."""

@@ -40,7 +40,7 @@ from .calibration import (
     pack_curve,
     unpack_curve,
 )
-from .encoding import EncodedRows, Encoder, fit_encode
+from .encoding import EncodedRows, Encoder, fit_encode, kind_kept, prediction_of
 from .float_queries import CorrectionKind, Corrections
 from .index_search import IndexSearch
 from .indexed_rows import IndexedRows, check_row_numbers
@@ -1047,6 +1047,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         kept, wanted = self._rows.corrections, self._correction_kind
         if kept is None or wanted is None:
             return
+        _, last = split_quantizer(self.quantizer_)
+        wanted = kind_kept(wanted, last)
         if wanted != ("short" if kept.kind == "float16" else kept.kind):
             raise ValueError(
                 f"corrections={self.corrections!r} was set after fit, which kept "
@@ -1257,19 +1259,20 @@ def _take_rows(codes: CodeArray, attributes: Attributes) -> IndexedRows:
     ranges = attributes.pop("_correction_range", None)
     corrections = None
     if columns is not None:
+        _, last = split_quantizer(attributes["quantizer_"])
         if unit is None and attributes["_metric"] == "cosine":
             # Earlier versions kept -<a, c> for -<x, y>, which is |a|^2 / 2 less
             # (1 - |c|^2) / 2.
-            _, last = split_quantizer(attributes["quantizer_"])
             shift = (1 - np.square(last.thresholds_).sum()) / 2
             columns = columns[0], (columns[1] + shift).astype(np.float32)
         none = Corrections(None, None, None, unit or 1.0, distortion, *rounding)
         none = none._replace(ranges=ranges, metric=attributes["_metric"])
+        if len(columns) == 0:
+            none = none._replace(prediction=prediction_of(last))
         corrections = none.with_columns(list(columns))
         if ranges is None and corrections.kind == "exact":
             attributes["corrections"] = "exact"  # of a version that had no others
         elif ranges is not None:
-            _, last = split_quantizer(attributes["quantizer_"])
             last._correction_range = ranges  # for indexes that share it
     vectors, removed = attributes.pop("_vectors"), attributes.pop("_removed")
     packed = attributes.pop("_lists", None)

@@ -319,7 +319,7 @@ class IndexSearch:
         assert queries.vectors is not None
         kept = self._corrections
         return self.encoder.center(
-            queries.vectors, kept.unit, corrected=kept.kind != "none"
+            queries.vectors, kept.unit, corrected=kept.keeps_products_with_center
         )
 
     def _nearest(

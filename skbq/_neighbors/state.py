@@ -100,6 +100,8 @@ def from_state(state: object, arrays: list[np.ndarray]) -> Any:
     stored = CLASSES[state["class"]]
     estimator = stored.kind.__new__(stored.kind)  # type: ignore[call-overload]
     vars(estimator).update(_defaults(stored.kind))
+    if any(name in state["attributes"] for name in stored.needed):  # it is fitted
+        vars(estimator).update(stored.before)
     vars(estimator).update(
         (name, from_state(value, arrays)) for name, value in state["attributes"].items()
     )

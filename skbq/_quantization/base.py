@@ -72,8 +72,9 @@ def column_medians(X: np.ndarray) -> np.ndarray:
 class EncodedBlock(NamedTuple):
     """Codes of rows, and sums for their corrections.
 
-    ``sums``: float64 (4, n_rows), <a, a>, <q, a>, <a, c> and <x, x> with the mean c,
-    a = x - c and the code's values q.
+    ``sums``: float64 (4, n_rows), <a, a>, <a, a> / f, <a, c> and <x, x> with the mean
+    c, a = x - c and the factor f by which the estimate multiplies products with the
+    code's values q; with that of RaBitQ the second is <q, a>.
     """
 
     codes: CodeArray

@@ -5,13 +5,16 @@ bytes once it is known what they range over. That is learned with the quantizer,
 indexes that share one, such as shards, round alike.
 """
 
+from typing import NamedTuple, Self
+
 import numpy as np
 
 from .._kernels.memory import read_only
+from .._kernels.mixed_depths import fill_tables, sum_tables
 from .._kernels.vector_ops import correct_rows
 from .._utils.typing import METRICS
 from .._utils.validation import float_rows
-from ..codes import CodeArray, code_bytes, squared_lengths
+from ..codes import CodeArray, MixedDepths, code_bytes, squared_lengths
 
 # Shares of the rows at which each number is kept: enough to follow any distribution.
 SHARES = np.linspace(0, 1, 33)
@@ -55,7 +58,7 @@ def sum_codes(
 
 
 def row_factors(sums: np.ndarray) -> np.ndarray:
-    """Return f = <a, a> / <q, a>; 0 where a row is the mean."""
+    """Return f, that of RaBitQ <a, a> / <q, a>; 0 where a row is the mean."""
     square, along, _, _ = sums
     return np.divide(square, along, out=np.zeros(len(square)), where=along > 0)
 
@@ -111,3 +114,108 @@ def scaled_range(ranges: np.ndarray, unit: float) -> np.ndarray:
     """Return ranges for rows that were multiplied by a number first."""
     powers = np.array([1, *[2] * len(METRICS), 1])
     return ranges * unit ** powers[:, np.newaxis]
+
+
+class Prediction(NamedTuple):
+    """What codes of mixed depth alone say of the corrections of their rows.
+
+    Factors and offsets are polynomials of degree two of the squared norm of the code's
+    values q, and of their product with the mean c: it says how long a row is whose norm
+    is known, as under "cosine".
+
+    Attributes
+    ----------
+    direction : ndarray of shape (n_values,), dtype float32
+        c along the coordinates that are kept.
+    coefficients : ndarray of shape (n_targets, 6), dtype float64
+        Of 1, u, v, u^2, uv and v^2, where u and v are <q, q> and <q, c>, from -1 to 1
+        over what was seen. Targets are the factor, and the offset by each metric.
+    limits : ndarray of shape (2 + n_targets, 2), dtype float64
+        Least and largest of <q, q> and <q, c>, then of each target.
+    """
+
+    direction: np.ndarray
+    coefficients: np.ndarray
+    limits: np.ndarray
+
+    @classmethod
+    def learn(
+        cls, direction: np.ndarray, known: np.ndarray, targets: np.ndarray
+    ) -> Self:
+        """Learn targets of rows, float64 (n_targets, n_rows), from <q, q> and <q, c>.
+
+        ``known``, float64 (2, n_rows), holds the two.
+        """
+        both = np.concatenate([known, targets])
+        limits = np.column_stack([both.min(axis=1), both.max(axis=1)])
+        terms = _terms(known, limits[:2])
+        coefficients = np.linalg.lstsq(terms, targets.T, rcond=None)[0].T
+        return cls(direction, np.ascontiguousarray(coefficients), limits)
+
+    def predict(self, known: np.ndarray) -> np.ndarray:
+        """Return targets, float64 (n_targets, n_rows), never beyond what was seen."""
+        # Added in one order, whatever the number of rows.
+        found = np.einsum("tk,rk->tr", self.coefficients, _terms(known, self.limits))
+        low, high = self.limits[2:].T
+        return np.clip(found, low[:, None], high[:, None])
+
+    def of(self, codes: CodeArray, metric: str) -> np.ndarray:
+        """Return factors and offsets of rows, float64 (2, n_rows)."""
+        some = [0, 1 + METRICS.index(metric)]
+        limits = self.limits[[0, 1, *(2 + i for i in some)]]
+        asked = self._replace(coefficients=self.coefficients[some], limits=limits)
+        return asked.predict(known_of_codes(codes, self.direction))
+
+
+def _terms(known: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    low, high = limits[:2, [0]], limits[:2, [1]]
+    middle, half = (low + high) / 2, np.where(high > low, (high - low) / 2, 1.0)
+    u, v = np.clip((known - middle) / half, -1, 1)
+    return np.column_stack([np.ones_like(u), u, v, u * u, u * v, v * v])
+
+
+def known_of_codes(codes: CodeArray, direction: np.ndarray) -> np.ndarray:
+    """Return <q, q> and <q, c> of the values q of codes, float64 (2, n_rows).
+
+    ``direction``, float32 (n_values,), is c along the coordinates that are kept.
+    """
+    layout = codes.layout
+    assert isinstance(layout, MixedDepths)
+    coordinates = read_only(layout.line_coordinates)
+    tables = np.empty((1, len(coordinates), 16), np.float32)
+    query = read_only(direction[np.newaxis])
+    fill_tables(query, coordinates, read_only(layout.line_values), tables)
+    products = np.empty(len(codes))
+    sum_tables(read_only(code_bytes(codes)), read_only(tables[0]), products)
+    return np.array([squared_lengths(codes), products])
+
+
+class CodeProducts(NamedTuple):
+    """What rows and their codes have in common, float64 (n_rows,).
+
+    ``squares``: <a, a>; ``along``: <q, a>; ``code_squares``: <q, q>.
+    """
+
+    squares: np.ndarray
+    along: np.ndarray
+    code_squares: np.ndarray
+
+    def along_for(self, strength: float) -> np.ndarray:
+        """Return <a, a> / f, f between the two factors that make sense of a code.
+
+        ``<q, a> / <q, q>`` brings the code's values closest to the row. What they then
+        lack is across them, and an independent query would meet none of it. RaBitQ's
+        ``<a, a> / <q, a>`` makes the estimate exact for a query that equals the row,
+        which meets all of it. Neighbors are between: they meet a part, which is small
+        where the code keeps what they have in common.
+
+        Parameters
+        ----------
+        strength : float
+            0: the first factor; 1: the second.
+        """
+        squares, along, code_squares = self
+        is_along = along > 0
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            factors = (1 - strength) * along / code_squares + strength * squares / along
+            return np.where(is_along, squares / factors, 0.0)

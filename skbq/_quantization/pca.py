@@ -5,8 +5,8 @@ unequal variances are made as unequal as they can be (principal axes), bits are 
 them (:mod:`.allocation`), and a rotation mixes only coordinates of equally many bits.
 """
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, lru_cache
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -16,22 +16,42 @@ from sklearn.utils.extmath import randomized_svd, svd_flip
 from sklearn.utils.metaestimators import available_if
 
 from .._kernels.memory import read_only
-from .._kernels.mixed_depths import Depths, center_rows, encode_rows
+from .._kernels.mixed_depths import (
+    Depths,
+    center_rows,
+    count_found,
+    encode_rows,
+)
 from .._kernels.projection import PANEL, as_panels, project
 from .._utils.parallel import fixed_blocks, one_blas_thread
 from .._utils.params import check_int, check_option, check_real
-from .._utils.typing import RandomState, VectorsLike
+from .._utils.typing import METRICS, RandomState, VectorsLike
 from .._utils.validation import BLOCK_ROWS, check_vectors, float_rows
-from ..codes import CodeArray, MixedDepths, code_width, with_layout
+from ..codes import (
+    CodeArray,
+    MixedDepths,
+    code_width,
+    with_layout,
+)
 from .allocation import ROUNDING, allocate, normal_levels
 from .base import CorrectingEncoder, EncodedBlock
-from .correction_range import is_looked_at, learn_range
+from .correction_range import (
+    CodeProducts,
+    Prediction,
+    is_looked_at,
+    known_of_codes,
+    learn_range,
+    row_factors,
+    row_offsets,
+)
 from .rotation import RandomRotation
 
 RotationMethod = Literal["haar", "hadamard", "dct"]
 
-# Bytes of the corrections that asymmetric search keeps of a row.
+# Bytes of the corrections that asymmetric search keeps of a row, if any.
 CORRECTION_BYTES = 3
+# Recall that keeping none must add at equal bytes: predicting them takes time.
+_WORTH_PREDICTING = 0.01
 # Rows that the axes are learned from: as many as these products of numbers allow, but
 # at least two for each coordinate.
 _PRODUCTS = 2**36
@@ -50,11 +70,17 @@ _WORK_OF_A_THREAD = 2**26
 # Scale of coordinates that do not vary, as a share of the mean's largest number.
 _STILL = 1e-6
 # What exponent="auto" chooses from, those nearest to 1 first, and on which rows.
-_EXPONENTS = (1.0, 0.75, 1.25, 0.5, 1.5, 0.0)
+_EXPONENTS = (1.0, 0.75, 1.25, 0.5, 1.5, 2.0, 0.0)
 _TRIAL_ROWS = 2**13
 _TRIAL_QUERIES = 500
+# Shorter rows take as many more as cost the same, up to 4 times: their recalls differ
+# less from exponent to exponent than those of so few queries vary.
+_TRIAL_PRODUCTS = 2**18
 _FEWEST_TRIAL_ROWS = 64
 _TRIAL_NEIGHBORS = 10
+# Strengths of the corrections to choose from, see CodeProducts; without a trial the
+# first, which is within .01 of the best one on eight of nine sets of embeddings.
+_STRENGTHS = (0.25, 0.5, 0.0, 0.75)
 
 
 class Axes(NamedTuple):
@@ -85,10 +111,10 @@ class PCAQuantizer(CorrectingEncoder):
         The last byte of a row is filled.
     n_bytes : int, default=None
         Instead of ``bits``: whole bytes of a row in an index with
-        ``query="vectors"``, its corrections (3 bytes) included.
+        ``query="vectors"``, its corrections included.
     exponent : float or "auto", default="auto"
         Bits go to axes by their variance to this power: 1 makes the squared error
-        small, 0 gives all axes the same. "auto" tries some powers from 0 to 1.5 on a
+        small, 0 gives all axes the same. "auto" tries some powers from 0 to 2 on a
         sample of the rows and takes that with the highest recall of the rows'
         neighbors; with fewer than 64 rows, 1.
     max_depth : {1, 2, 4, 8}, default=4
@@ -98,6 +124,11 @@ class PCAQuantizer(CorrectingEncoder):
         :class:`RandomRotation`; None keeps the principal axes as they are.
     random_state : int, RandomState instance or None, default=None
         Seed of the rotation and of the sample that is learned from.
+    correction_bytes : {0, 3} or "auto", default="auto"
+        Bytes of a row's corrections in asymmetric search. With none, they are predicted
+        from the code: where rows are short, as many more bytes of code find more.
+        "auto" tries both at equal bytes, as it tries exponents; with fewer than 64
+        rows, 3.
 
     Attributes
     ----------
@@ -113,6 +144,13 @@ class PCAQuantizer(CorrectingEncoder):
         its mean.
     exponent_ : float
         The power that was used.
+    correction_bytes_ : int
+        Bytes of a row's corrections, 0 or 3.
+    correction_strength_ : float
+        What factor multiplies products of queries and codes, chosen on the rows: at 0
+        that which brings the code's values closest to the row; at 1 that which makes
+        estimates exact for a query that equals the row, as in RaBitQ [3]_; else their
+        mean with this weight.
     levels_ : dict of int to ndarray
         Levels of the coordinates of each depth, in standard deviations.
     layout_ : MixedDepths
@@ -175,6 +213,7 @@ class PCAQuantizer(CorrectingEncoder):
         max_depth: int = 4,
         rotation: RotationMethod | None = "haar",
         random_state: RandomState = None,
+        correction_bytes: int | Literal["auto"] = "auto",
     ) -> None:
         self.bits = bits
         self.n_bytes = n_bytes
@@ -182,6 +221,7 @@ class PCAQuantizer(CorrectingEncoder):
         self.max_depth = max_depth
         self.rotation = rotation
         self.random_state = random_state
+        self.correction_bytes = correction_bytes
 
     def fit(self, X: VectorsLike, y: object = None) -> Self:
         """Learn axes and levels, and how many bits each axis gets.
@@ -199,12 +239,14 @@ class PCAQuantizer(CorrectingEncoder):
         """
         X = check_vectors(self, X, reset=True)
         self._check_parameters()
-        n_bits = self._count_bits(X.shape[1])
+        budget = self._count_bits(X.shape[1])
         random_state = check_random_state(self.random_state)
         # More threads would add in another order.
         with one_blas_thread:
             rows = _sample_rows(X, random_state)
-            self._learn(rows, _find_axes(rows), n_bits, random_state)
+            axes = _find_axes(rows)
+            trial = _Trial(rows, axes, random_state)
+            self._learn(rows, axes, trial, budget, random_state)
         return self
 
     def _check_parameters(self) -> None:
@@ -225,12 +267,20 @@ class PCAQuantizer(CorrectingEncoder):
                 "The 'max_depth' parameter of PCAQuantizer must be 1, 2, 4 or 8, bits "
                 f"that fill whole bytes. Got {self.max_depth!r} instead."
             )
+        given = self.correction_bytes
+        if isinstance(given, str):
+            check_option(given, "correction_bytes", self, ["auto"], "0 or 3")
+        elif check_int(given, "correction_bytes", self, low=0) not in (0, 3):
+            raise ValueError(
+                "The 'correction_bytes' parameter of PCAQuantizer must be 'auto', 0 or "
+                f"{CORRECTION_BYTES}. Got {given!r} instead."
+            )
         if self.rotation is not None:
             options = ["haar", "hadamard", "dct"]
             check_option(self.rotation, "rotation", self, options, "None")
 
-    def _count_bits(self, d: int) -> int:
-        """Return how many bits a row has."""
+    def _count_bits(self, d: int) -> "_Budget":
+        """Return how many bits a code has."""
         most = d * self.max_depth
         if self.n_bytes is None:
             if self.bits * d < 1:
@@ -244,37 +294,42 @@ class PCAQuantizer(CorrectingEncoder):
                     "allows for each coordinate. Pass a larger max_depth, up to 8, or "
                     "fewer bits."
                 )
-            return min(8 * code_width(int(np.ceil(self.bits * d))), most)
+            n_bits = min(8 * code_width(int(np.ceil(self.bits * d))), most)
+            return _Budget(n_bits, n_bits, n_bits - 8 * CORRECTION_BYTES)
         n_bits = 8 * (self.n_bytes - CORRECTION_BYTES)
-        if n_bits < 8:
+        if self.correction_bytes == 0:
+            n_bits += 8 * CORRECTION_BYTES
+        elif n_bits < 8:
             raise ValueError(
                 f"n_bytes={self.n_bytes} leaves nothing for the code, since "
                 f"{CORRECTION_BYTES} bytes of a row are its corrections. Pass at least "
-                f"{CORRECTION_BYTES + 1}."
+                f"{CORRECTION_BYTES + 1}, or correction_bytes=0."
             )
         if n_bits > 8 * code_width(most):
             raise ValueError(
                 f"n_bytes={self.n_bytes} is more than {d} coordinates of max_depth="
                 f"{self.max_depth} bits can fill. Pass at most "
-                f"{code_width(most) + CORRECTION_BYTES}, or a larger max_depth, up to "
-                "8."
+                f"{self.n_bytes - (n_bits // 8 - code_width(most))}, or a larger "
+                "max_depth, up to 8."
             )
-        return n_bits
+        plain = min(8 * self.n_bytes, 8 * code_width(most))
+        return _Budget(n_bits, plain, n_bits)
 
     def _learn(
         self,
         rows: np.ndarray,
         axes: Axes,
-        n_bits: int,
+        trial: "_Trial",
+        budget: "_Budget",
         random_state: np.random.RandomState,
     ) -> None:
-        self._check_rank(axes, n_bits, *rows.shape)
-        exponent = self.exponent
-        if isinstance(exponent, str):
-            trial = _Trial(rows, axes, random_state)
-            exponent = trial.best(n_bits, self.max_depth, self.rotation)
-        depths = allocate(axes.variances, n_bits, exponent, self.max_depth)
-        self.exponent_ = float(exponent)
+        self._check_rank(axes, budget.corrected, *rows.shape)
+        chosen = trial.choose(budget, self)
+        self.exponent_ = chosen.exponent
+        self.correction_bytes_ = chosen.correction_bytes
+        self.correction_strength_ = chosen.strength
+        n_bits = budget.corrected if chosen.correction_bytes else budget.plain
+        depths = allocate(axes.variances, n_bits, self.exponent_, self.max_depth)
         self.mean_ = axes.mean
         self.explained_variance_ = axes.variances
         self.layout_ = _make_layout(axes, depths, self.rotation is not None)
@@ -283,8 +338,18 @@ class PCAQuantizer(CorrectingEncoder):
         rotate = _group_rotations(self.layout_.depths, self.rotation, random_state)
         self._panels = as_panels(rotate(directions))
         some = np.ascontiguousarray(rows[is_looked_at(len(rows))])
-        encoded = self._encode_with_sums(some)
-        self._correction_range = learn_range(encoded.sums, encoded.codes)
+        codes, sums = self._encode_with_sums(some)
+        self._correction_range = learn_range(sums, codes)
+        self._learn_prediction(codes, sums)
+
+    def _learn_prediction(self, codes: CodeArray, sums: np.ndarray) -> None:
+        """Learn what codes say of corrections: of factors, and of offsets by metric."""
+        self._prediction: Prediction | None = None
+        c = self._project(self.mean_.astype(np.float32)[np.newaxis])[0]
+        known = known_of_codes(codes, np.ascontiguousarray(c))
+        targets = [row_factors(sums), *(row_offsets(sums, m) for m in METRICS)]
+        if np.isfinite(np.concatenate([known, targets])).all():
+            self._prediction = Prediction.learn(c, known, np.array(targets))
 
     def _check_rank(self, axes: Axes, n_bits: int, n_rows: int, d: int) -> None:
         """Refuse many more bits than the directions take that the rows vary in."""
@@ -312,7 +377,7 @@ class PCAQuantizer(CorrectingEncoder):
     @property
     def n_bytes_(self) -> int:
         """Bytes of a row in an index with ``query="vectors"``."""
-        return self.layout_.width + CORRECTION_BYTES
+        return self.layout_.width + self.correction_bytes_
 
     @property
     def components_(self) -> np.ndarray:
@@ -326,7 +391,10 @@ class PCAQuantizer(CorrectingEncoder):
     def _encode_with_sums(self, block: np.ndarray) -> EncodedBlock:
         centered, sums = np.empty(block.shape, np.float32), np.empty((4, len(block)))
         center_rows(read_only(block), read_only(self.mean_), centered, sums)
-        codes = _encode_projected(self._project(centered), self.layout_, sums[1])
+        codes, products = _encode_projected(
+            self._project(centered), self.layout_, sums[0]
+        )
+        sums[1] = products.along_for(self.correction_strength_)
         return EncodedBlock(codes, sums)
 
     def _count_threads(self, n_rows: int) -> int:
@@ -493,14 +561,26 @@ def _make_layout(axes: Axes, depths: np.ndarray, rotated: bool) -> MixedDepths:
 
 
 def _encode_projected(
-    z: np.ndarray, layout: MixedDepths, along: np.ndarray
-) -> CodeArray:
-    """Encode rows that were projected; fill ``along`` with their products <q, a>."""
+    z: np.ndarray, layout: MixedDepths, squares: np.ndarray
+) -> tuple[CodeArray, CodeProducts]:
+    """Encode rows of given squared norms that were projected."""
     codes = np.empty((len(z), layout.width), np.uint8)
+    along, code_squares = np.empty(len(z)), np.empty(len(z))
     scales = layout.scales.astype(np.float32)
     arrays = Depths(scales, layout.line_coordinates, *layout.level_arrays)
-    encode_rows(read_only(z), arrays, _ROUNDS, codes, along)
-    return with_layout(codes, layout)
+    encode_rows(read_only(z), arrays, _ROUNDS, codes, along, code_squares)
+    return with_layout(codes, layout), CodeProducts(squares, along, code_squares)
+
+
+class _Budget(NamedTuple):
+    """Bits of a code with corrections beside it, or without.
+
+    ``compared``: with corrections, in as many bytes as without.
+    """
+
+    corrected: int
+    plain: int
+    compared: int
 
 
 class SharedAxes:
@@ -529,13 +609,20 @@ class SharedAxes:
 
     def fit(self, quantizer: PCAQuantizer) -> PCAQuantizer:
         """Fit a quantizer, whose ``random_state`` must be that of these axes."""
-        n_bits = quantizer._count_bits(self._rows.shape[1])
+        quantizer._check_parameters()
+        budget = quantizer._count_bits(self._rows.shape[1])
         random_state = np.random.RandomState(self._random_state)
-        random_state.randint(2**31)  # what drew the rows
+        random_state.randint(2**31, size=2)  # what drew the rows, and those of trials
         quantizer.n_features_in_ = self._rows.shape[1]
         with one_blas_thread:
-            quantizer._learn(self._rows, self._axes, n_bits, random_state)
+            quantizer._learn(self._rows, self._axes, self._trial, budget, random_state)
         return quantizer
+
+    @cached_property
+    def _trial(self) -> "_Trial":
+        random_state = np.random.RandomState(self._random_state)
+        random_state.randint(2**31)  # what drew the rows
+        return _Trial(self._rows, self._axes, random_state)
 
     def best_exponents(
         self, budgets: Iterable[int], max_depth: int, rotation: RotationMethod | None
@@ -592,35 +679,61 @@ class _Trial:
         self._z = (centered / scale).astype(np.float32)
         self._unit = scale
         self._squares = np.square(self._z, dtype=np.float64).sum(axis=1)
+        n_queries = int(np.clip(_TRIAL_PRODUCTS // d, n_queries, 4 * n_queries))
         self._n_queries = min(n_queries, len(numbers) // 4)
         self._k = min(_TRIAL_NEIGHBORS, len(numbers) // 10)
-        self._true = self._distances(self._z, self._z[: self._n_queries], 1.0)
-        self._limits = np.partition(self._true, self._k - 1, axis=1)[:, [self._k - 1]]
+        mean = axes.mean @ axes.directions / scale
+        self._z_and_mean = np.vstack([self._z, mean.astype(np.float32)])
+        scores = self._z[: self._n_queries] @ self._z.T
+        self._true = (self._squares - 2 * scores).astype(np.float32)
+        np.fill_diagonal(self._true, np.inf)
+        farthest = np.partition(self._true, self._k - 1, axis=1)[:, self._k - 1]
+        self._limits = farthest + 1e-6 * self._squares.max()  # but for rounding
 
-    def _distances(
-        self, values: np.ndarray, y: np.ndarray, f: float | np.ndarray
-    ) -> np.ndarray:
-        """Return squared distances less the queries' norms; infinity to itself."""
-        found = self._squares - 2 * f * (y @ values.T).astype(np.float64)
-        np.fill_diagonal(found, np.inf)
-        return found
+    def choose(self, budget: _Budget, quantizer: PCAQuantizer) -> "_Choice":
+        """Choose what a quantizer leaves open, by the highest recall.
 
-    def best(
-        self, n_bits: int, max_depth: int, rotation: RotationMethod | None
-    ) -> float:
-        """Return the exponent with the highest recall; of equal ones that nearest 1."""
+        Of equal exponents that nearest to 1 is taken.
+        """
+        exponent, given = quantizer.exponent, quantizer.correction_bytes
+        exponents = _EXPONENTS if isinstance(exponent, str) else (float(exponent),)
+        n_bytes = CORRECTION_BYTES if given == "auto" else int(given)
         if len(self._z) < _FEWEST_TRIAL_ROWS:
-            return 1.0
-        recalls: dict[bytes, float] = {}
-        chosen, highest = 1.0, -1.0
-        for exponent in _EXPONENTS:
-            depths = allocate(self._axes.variances, n_bits, exponent, max_depth)
-            key = depths.tobytes()
-            if key not in recalls:
-                recalls[key] = self._recall(depths, _fast(rotation))
-            if recalls[key] > highest:
-                chosen, highest = exponent, recalls[key]
-        return chosen
+            return _Choice(exponents[0], _STRENGTHS[0], n_bytes)
+
+        def best(n_bits: int, exponents: Sequence[float], *, predicted: bool) -> _Tried:
+            return self._best(n_bits, exponents, quantizer, predicted=predicted)
+
+        found = best(budget.corrected, exponents, predicted=n_bytes == 0)
+        if given != "auto" or budget.compared < 8:
+            return _Choice(found.exponent, found.strength, n_bytes)
+        compared = found
+        if budget.compared != budget.corrected:
+            compared = best(budget.compared, [found.exponent], predicted=False)
+        without = best(budget.plain, exponents, predicted=True)
+        if without.recall > compared.recall + _WORTH_PREDICTING:
+            return _Choice(without.exponent, without.strength, 0)
+        return _Choice(found.exponent, found.strength, CORRECTION_BYTES)
+
+    def _best(
+        self,
+        n_bits: int,
+        exponents: Sequence[float],
+        quantizer: PCAQuantizer,
+        *,
+        predicted: bool,
+    ) -> "_Tried":
+        """Try exponents; of those of equal recall the first is taken."""
+        tried: dict[bytes, _Tried] = {}
+        for exponent in exponents:
+            variances, max_depth = self._axes.variances, quantizer.max_depth
+            depths = allocate(variances, n_bits, exponent, max_depth)
+            if depths.tobytes() not in tried:
+                recall, strength = self._try(
+                    depths, _fast(quantizer.rotation), predicted=predicted
+                )
+                tried[depths.tobytes()] = _Tried(recall, strength, exponent)
+        return max(tried.values(), key=lambda one: one.recall)
 
     def best_near(
         self, start: float, n_bits: int, max_depth: int, rotation: RotationMethod | None
@@ -628,12 +741,13 @@ class _Trial:
         """Return the exponent that finds most on the way up from ``start``."""
         if len(self._z) < _FEWEST_TRIAL_ROWS:
             return 1.0
+
         exponents = sorted(_EXPONENTS)
 
         @lru_cache
         def recall(place: int) -> float:
             depths = allocate(self._axes.variances, n_bits, exponents[place], max_depth)
-            return self._recall(depths, _fast(rotation))
+            return self._try(depths, _fast(rotation))[0]
 
         here = exponents.index(start)
         while True:
@@ -643,18 +757,67 @@ class _Trial:
                 return exponents[here]
             here = best
 
-    def _recall(self, depths: np.ndarray, method: RotationMethod | None) -> float:
+    def _try(
+        self,
+        depths: np.ndarray,
+        method: RotationMethod | None,
+        *,
+        predicted: bool = False,
+    ) -> tuple[float, float]:
+        """Return the highest recall of all strengths of corrections, and which."""
         axes = self._axes._replace(variances=self._axes.variances / self._unit**2)
         layout = _make_layout(axes, depths, method is not None)
         random_state = np.random.RandomState(self._seed)
         rotate = _group_rotations(layout.depths, method, random_state)
-        z = rotate(self._z[:, : layout.n_values])
-        along = np.empty(len(z))
-        values = _encode_projected(z, layout, along).unpack()
-        squares, zero = self._squares, np.zeros(len(z))
-        f = np.divide(squares, along, out=zero, where=along > 0)
-        found = self._distances(values, z[: self._n_queries], f)
-        near = np.argpartition(found, self._k - 1, axis=1)[:, : self._k]
-        distances = np.take_along_axis(self._true, near, axis=1)
-        room = 1e-6 * self._squares.max()
-        return float((distances <= self._limits + room).mean())
+        turned = rotate(self._z_and_mean[:, : layout.n_values])
+        z, c = turned[:-1], turned[-1]
+        codes, products = _encode_projected(z, layout, self._squares)
+        values = codes.unpack()
+        scores = z[: self._n_queries] @ values.T
+        known = np.array([products.code_squares, values @ c]) if predicted else None
+        best = -1.0, _STRENGTHS[0]
+        for strength in _STRENGTHS:
+            along, zero = products.along_for(strength), np.zeros(len(z))
+            corrections = np.array(
+                [
+                    np.divide(self._squares, along, out=zero, where=along > 0),
+                    self._squares,
+                ]
+            )
+            if known is not None:
+                corrections = Prediction.learn(c, known, corrections).predict(known)
+            recall = self._recall(scores, *corrections)
+            if recall > best[0]:
+                best = recall, strength
+        return best
+
+    def _recall(
+        self, scores: np.ndarray, factors: np.ndarray, squares: np.ndarray
+    ) -> float:
+        counts = np.empty(self._n_queries, np.int64)
+        count_found(
+            read_only(scores),
+            read_only(factors),
+            read_only(squares),
+            read_only(self._true),
+            read_only(self._limits),
+            self._k,
+            counts,
+        )
+        return float(counts.sum() / (self._k * self._n_queries))
+
+
+class _Choice(NamedTuple):
+    """What a trial chose."""
+
+    exponent: float
+    strength: float
+    correction_bytes: int
+
+
+class _Tried(NamedTuple):
+    """The highest recall, and what it was reached with."""
+
+    recall: float
+    strength: float
+    exponent: float

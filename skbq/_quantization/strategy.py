@@ -121,6 +121,8 @@ class Strategy:
                 max_depth=self.max_depth,
                 rotation=self.rotation,
                 random_state=ROTATION_SEED,
+                # As many bytes in all, but of a code that stands alone.
+                correction_bytes="auto" if self.query == "vectors" else 3,
             )
         quantizer = (
             BinaryQuantizer(self.threshold)

@@ -259,6 +259,7 @@ def _new_pca_index(
         max_depth=args.max_depth,
         rotation=rotation,
         random_state=ROTATION_SEED,
+        correction_bytes="auto" if args.query == "vectors" else CORRECTION_BYTES,
     )
     return BinaryNeighbors(
         10,

@@ -380,7 +380,11 @@ def bit_agreement(cosine: ArrayLike) -> float | np.ndarray:
 
 
 def corrected_error(
-    variances: ArrayLike, distortions: ArrayLike, spectrum: ArrayLike
+    variances: ArrayLike,
+    distortions: ArrayLike,
+    spectrum: ArrayLike,
+    *,
+    strength: float = 1.0,
 ) -> float:
     """Variance of the error of corrected estimates among near neighbors.
 
@@ -397,6 +401,8 @@ def corrected_error(
         is not coded at all.
     spectrum : array-like of shape (d,)
         Mean squares of the differences between near neighbors along the axes.
+    strength : float, default=1.0
+        Of the correction, from 0 to 1: equation (7.13), where 1 is (7.7).
 
     Returns
     -------
@@ -405,7 +411,8 @@ def corrected_error(
     Raises
     ------
     ValueError
-        If shapes differ, numbers are negative, or nothing is coded.
+        If shapes differ, numbers are negative, ``strength`` is not from 0 to 1, or
+        nothing is coded.
 
     Examples
     --------
@@ -432,8 +439,9 @@ def corrected_error(
     kept = v @ (1 - lost)
     if not kept > 0:
         raise ValueError("distortions are 1 wherever variances are above 0: no code.")
-    f = v.sum() / kept
-    return float(mu @ (v * lost) + (f - 1) ** 2 * (mu @ (v * (1 - lost))))
+    check_real(strength, "strength", "corrected_error", low=0, high=1)
+    excess = strength * (v.sum() / kept - 1)
+    return float(mu @ (v * lost) + excess**2 * (mu @ (v * (1 - lost))))
 
 
 def kruskal(pearson: ArrayLike) -> np.ndarray:

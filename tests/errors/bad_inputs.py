@@ -36,6 +36,7 @@ from skbq import (
     FidelityDisplay,
     HeterogeneityDisplay,
     HeterogeneityProfiler,
+    PCAQuantizer,
     QuantizationAdvisor,
     RandomRotation,
     RecallDisplay,
@@ -240,6 +241,7 @@ def fitted(name: str) -> Any:
     made = {
         "BinaryQuantizer": BinaryQuantizer,
         "TwoBitQuantizer": TwoBitQuantizer,
+        "PCAQuantizer": lambda: PCAQuantizer(random_state=0),
         "RandomRotation": lambda: RandomRotation(random_state=0),
         "HeterogeneityProfiler": lambda: HeterogeneityProfiler(random_state=0),
         "BinaryNeighbors": lambda: BinaryNeighbors(oversampling=2),
@@ -259,6 +261,7 @@ FITS = {
     "TwoBitQuantizer.partial_fit": lambda X: TwoBitQuantizer(
         magnitude="coordinate", threshold="zero"
     ).partial_fit(X),
+    "PCAQuantizer.fit": lambda X: PCAQuantizer(random_state=0).fit(X),
     "RandomRotation.fit": lambda X: RandomRotation(random_state=0).fit(X),
     "HeterogeneityProfiler.fit": lambda X: HeterogeneityProfiler().fit(X),
     "HeterogeneityProfiler.partial_fit": lambda X: HeterogeneityProfiler().partial_fit(
@@ -272,6 +275,7 @@ FITS = {
 ASKS = {
     "BinaryQuantizer.transform": lambda X: fitted("BinaryQuantizer").transform(X),
     "TwoBitQuantizer.transform": lambda X: fitted("TwoBitQuantizer").transform(X),
+    "PCAQuantizer.transform": lambda X: fitted("PCAQuantizer").transform(X),
     "RandomRotation.transform": lambda X: fitted("RandomRotation").transform(X),
     "RandomRotation.inverse_transform": lambda X: fitted(
         "RandomRotation"
@@ -697,6 +701,9 @@ def quantizer_rows() -> list[Row]:
     def rotation(**parameters: Any) -> Any:
         return RandomRotation(**parameters).fit(good())
 
+    def principal(**parameters: Any) -> Any:
+        return PCAQuantizer(**{"random_state": 0, **parameters}).fit(good())
+
     def wrap(**arguments: Any) -> Any:
         return as_codes(np.zeros((3, 2), np.uint8), **{"n_features": D, **arguments})
 
@@ -709,6 +716,114 @@ def quantizer_rows() -> list[Row]:
     seeds = {"value": ["seed", -1, 2.5]}
     inverse = "BinaryQuantizer.inverse_transform"
     return [
+        *_parameters(
+            "PCAQuantizer",
+            principal,
+            "bits",
+            "a number of at most `max_depth`, or `n_bytes`",
+            type=["1", None, True],
+            value=[0, -1, NAN, 0.01, 5],
+        ),
+        *_parameters(
+            "PCAQuantizer",
+            principal,
+            "n_bytes",
+            "bytes of code and corrections, as many as `max_depth` allows",
+            type=[2.5, "8", True],
+            value=[0, 3, 100],
+        ),
+        Row(
+            "PCAQuantizer",
+            "`bits=2, n_bytes=8`",
+            lambda: principal(bits=2, n_bytes=8),
+            ValueError,
+            "leave one out",
+            "one of the two",
+        ),
+        *_parameters(
+            "PCAQuantizer",
+            principal,
+            "exponent",
+            '"auto" or a number of at least 0',
+            type=[None, True],
+            value=["best", -1, NAN],
+        ),
+        *_parameters(
+            "PCAQuantizer",
+            principal,
+            "max_depth",
+            "1, 2, 4 or 8",
+            type=["4", 2.0],
+            value=[0, 3, 16],
+        ),
+        *_parameters(
+            "PCAQuantizer",
+            principal,
+            "rotation",
+            '"haar", "hadamard", "dct" or None',
+            type=[1],
+            value=["pca"],
+        ),
+        *_parameters(
+            "PCAQuantizer",
+            principal,
+            "correction_bytes",
+            '"auto", 0 or 3',
+            type=[None, 2.5],
+            value=["all", 1, -1],
+        ),
+        *_parameters(
+            "PCAQuantizer", principal, "random_state", seed, "[Ss]eed", **seeds
+        ),
+        Row(
+            "PCAQuantizer",
+            "more bits than the rows have directions",
+            lambda: PCAQuantizer(4).fit(np.repeat(good()[:, :3], 4, axis=1)),
+            ValueError,
+            "vary in 3 of 12 directions.*bits of at most",
+            "the `bits` or `n_bytes` named, or a larger `max_depth`",
+        ),
+        Row(
+            "PCAQuantizer.partial_fit",
+            "vectors",
+            lambda: PCAQuantizer().partial_fit(good()),
+            AttributeError,
+            "no.*partial_fit|has no attribute",
+            "`fit` on a sample, then `transform` chunk by chunk",
+        ),
+        Row(
+            "PCAQuantizer.inverse_transform",
+            "codes of another layout",
+            lambda: fitted("PCAQuantizer").inverse_transform(
+                PCAQuantizer(2, random_state=0).fit_transform(good())
+            ),
+            ValueError,
+            "makes",
+            "codes of the same fitted quantizer",
+        ),
+        Row(
+            "BinaryNeighbors.kneighbors",
+            "codes of another layout",
+            lambda: _flat(fitted("PCAQuantizer").transform(good())).kneighbors(
+                PCAQuantizer(2, random_state=0).fit_transform(good())
+            ),
+            ValueError,
+            "Encode both with the same fitted",
+            "codes of the same fitted quantizer",
+        ),
+        *(
+            Row(
+                "BinaryNeighbors",
+                f"`code_metric={metric!r}` for codes of mixed depth",
+                lambda metric=metric: BinaryNeighbors(
+                    quantizer=PCAQuantizer(random_state=0), code_metric=metric
+                ).fit(good()),
+                ValueError,
+                "compared by 'dot'",
+                '`code_metric="dot"`, or codes of one depth',
+            )
+            for metric in ("hamming", "penalty")
+        ),
         *_parameters(
             "BinaryQuantizer",
             one,
@@ -1219,6 +1334,13 @@ def theory_rows() -> list[Row]:
             lambda: theory.corrected_error([1.0], [1.0], [1.0]),
             "distortions",
             "below 1 somewhere",
+        ),
+        (
+            "corrected_error",
+            "`strength=2`",
+            lambda: theory.corrected_error([1.0], [0.5], [1.0], strength=2),
+            "strength",
+            "a float from 0 to 1",
         ),
         (
             "sign_entropy",

@@ -21,7 +21,12 @@ from test_kernels_lookup import (
 from skbq._kernels import query_tables, simd, tiles
 from skbq._kernels.dispatch import NibbleValues, from_vectors_by_nibble
 from skbq._kernels.memory import read_only
-from skbq._kernels.mixed_depths import square_norms
+from skbq._kernels.mixed_depths import (
+    count_found,
+    fill_tables,
+    square_norms,
+    sum_tables,
+)
 from skbq.codes import MixedDepths
 
 LEVELS = {
@@ -182,3 +187,33 @@ def test_results_do_not_depend_on_the_instructions():
     for name in set(simd.available_instructions()) - {simd.INSTRUCTIONS}:
         expected = expected or digest_of_results()
         assert run_python(source, SKBQ_KERNEL=name) == [name, expected]
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_products_are_sums_of_tables(rng, counts):
+    codes = make(rng, counts, 30)
+    layout, y = codes.layout, rng.standard_normal((1, codes.layout.n_values))
+    tables = np.empty((1, len(layout.line_coordinates), 16), np.float32)
+    arrays = (read_only(layout.line_coordinates), read_only(layout.line_values))
+    fill_tables(read_only(y.astype(np.float32)), *arrays, tables)
+    sums = np.empty(30)
+    sum_tables(read_only(np.asarray(codes)), read_only(tables[0]), sums)
+    assert_allclose(sums, codes.unpack().astype(float) @ y[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_true_neighbors_among_the_first(rng, k):
+    """Small whole numbers, so that estimates and distances tie."""
+    n_queries, n = 7, 40
+    scores = rng.integers(-2, 3, (n_queries, n)).astype(np.float32)
+    factors, squares = (rng.integers(1, 3, n).astype(float) for _ in range(2))
+    true = rng.integers(0, 9, (n_queries, n)).astype(np.float32)
+    limits = rng.integers(1, 6, n_queries).astype(float)
+    counts = np.empty(n_queries, np.int64)
+    given = [read_only(x) for x in (scores, factors, squares, true, limits)]
+    count_found(*given, k, counts)
+    for q in range(n_queries):
+        others = np.delete(np.arange(n), q)
+        estimates = squares - 2 * factors * scores[q]
+        first = others[np.argsort(estimates[others], kind="stable")[:k]]
+        assert counts[q] == (true[q, first] <= limits[q]).sum()

@@ -20,9 +20,10 @@ from skbq._utils.typing import METRICS
 QUANTIZERS = [
     BinaryQuantizer(),
     TwoBitQuantizer(),
-    PCAQuantizer(1, exponent=1, random_state=0),
-    PCAQuantizer(3, exponent=1, random_state=0),
+    PCAQuantizer(1, exponent=1, random_state=0, correction_bytes=3),
+    PCAQuantizer(3, exponent=1, random_state=0, correction_bytes=3),
 ]
+PREDICTED = PCAQuantizer(1, exponent=1, random_state=0, correction_bytes=0)
 
 
 def make_rows(seed, n, heavy=False):
@@ -84,7 +85,7 @@ def test_bounds_need_them():
 
 
 @pytest.mark.parametrize("corrections", [True, False, "exact"])
-@pytest.mark.parametrize("quantizer", [TwoBitQuantizer(), QUANTIZERS[2]])
+@pytest.mark.parametrize("quantizer", [TwoBitQuantizer(), QUANTIZERS[2], PREDICTED])
 def test_shards_of_one_quantizer_are_the_whole(tmp_path, quantizer, corrections):
     """Numbers round alike wherever a row is: added later, or in a file of its own."""
     rows, queries = make_rows(0, 900), make_rows(1, 30)

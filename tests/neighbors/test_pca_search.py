@@ -1,5 +1,6 @@
 """Search of PCAQuantizer's codes, flat and nested: answers, and what is refused."""
 
+import dataclasses
 import pickle
 
 import numpy as np
@@ -45,7 +46,9 @@ def estimates(index, rows, queries):
     c, components = quantizer.mean_, quantizer.components_.astype(float)
     a, b = rows - c, queries - c
     code = index.codes_.unpack().astype(float)
-    f = (a * a).sum(axis=1) / (code * (a @ components.T)).sum(axis=1)
+    along = (code * (a @ components.T)).sum(axis=1)
+    t = quantizer.correction_strength_
+    f = (1 - t) * along / (code * code).sum(axis=1) + t * (a * a).sum(axis=1) / along
     products = f * ((b @ components.T) @ code.T)
     if metric == "inner_product":
         return -products - a @ c - (queries @ c)[:, None]
@@ -56,7 +59,7 @@ def estimates(index, rows, queries):
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
 @pytest.mark.parametrize("bits", [0.5, 1, 3])
 def test_float_queries_find_what_the_formula_says(rows, queries, metric, bits):
-    quantizer = PCAQuantizer(bits, exponent=1, random_state=0)
+    quantizer = PCAQuantizer(bits, exponent=1, random_state=0, correction_bytes=3)
     index = BinaryNeighbors(10, quantizer=quantizer, metric=metric, query="vectors")
     distances, found = index.fit(rows).kneighbors(queries)
     expected = estimates(index, rows, queries)
@@ -184,17 +187,74 @@ def test_what_is_refused(rows):
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
-def test_bytes_of_a_row_are_those_asked_for(rows, metric):
-    quantizer = PCAQuantizer(n_bytes=12, exponent=1, random_state=0)
+@pytest.mark.parametrize("kept", [0, 3, "auto"])
+def test_bytes_of_a_row_are_those_asked_for(rows, metric, kept):
+    quantizer = PCAQuantizer(
+        n_bytes=12, exponent=1, random_state=0, correction_bytes=kept
+    )
     index = BinaryNeighbors(quantizer=quantizer, metric=metric, query="vectors")
     index.fit(rows)
     assert index.bytes_per_row_ == 12 == index.quantizer_.n_bytes_
-    assert index.codes_.shape == (len(rows), 9)
+    fitted = index.quantizer_
+    if kept != "auto":
+        assert fitted.correction_bytes_ == kept
+    assert index.codes_.shape == (len(rows), 12 - fitted.correction_bytes_)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+def test_corrections_that_codes_predict(rows, queries, metric, tmp_path):
+    """Without a byte of them, more is found than where all rows share a scale."""
+    if metric == "cosine":
+        rows = rows + 0.5  # so that <q, c> says much of <a, c>
+    quantizer = PCAQuantizer(n_bytes=8, random_state=0, correction_bytes=0)
+    index = BinaryNeighbors(10, quantizer=quantizer, metric=metric, query="vectors")
+    index.fit(rows)
+    assert index._rows.corrections.kind == "none"
+    found = recall(index, rows, queries, metric)
+    exact = clone(index).set_params(corrections="exact").fit(rows)
+    # Norms say much, which codes know best where all are 1.
+    less = 0.1 if metric == "cosine" else 0.2
+    assert found > recall(exact, rows, queries, metric) - less
+    shared = clone(index).fit(rows)
+    kept = shared._rows.corrections._replace(prediction=None)
+    shared._rows = dataclasses.replace(shared._rows, corrections=kept)
+    # Inner products of queries that are not centered need no offsets.
+    more = 0 if metric == "inner_product" else 0.02
+    assert found > recall(shared, rows, queries, metric) + more
+    # The same from a file, in rows added later, at any scale, and one by one.
+    index.save(tmp_path / "index")
+    parts = clone(index).set_params(quantizer=FrozenEstimator(index.quantizer_))
+    parts.fit(rows[:400]).partial_fit(rows[400:])
+    near = index.kneighbors(queries)
+    for other in (BinaryNeighbors.load(tmp_path / "index"), parts):
+        assert other.bytes_per_row_ == 8
+        for got, expected in zip(other.kneighbors(queries), near, strict=True):
+            assert_array_equal(got, expected)
+    for got, expected in zip(index.kneighbors(queries[5:6]), near, strict=True):
+        assert_array_equal(got[0], expected[5])
+    if metric == "euclidean":
+        small = clone(index).fit(1e-20 * rows).kneighbors(1e-20 * queries)
+        assert np.mean(small[1] == near[1]) > 0.97
+        assert_allclose(small[0], 1e-20 * near[0], rtol=1e-2)
+
+
+def test_auto_spends_short_rows_on_codes():
+    """Where 3 bytes are a quarter of a row, more bytes of code find more."""
+    rng = np.random.default_rng(0)
+    spread = np.linspace(1, 0.6, 96)
+    X = rng.standard_normal((2000, 96)) * spread + 0.1
+    X /= np.linalg.norm(X, axis=1)[:, None]
+    short, long = (
+        PCAQuantizer(n_bytes=n, random_state=0, exponent=1).fit(X) for n in (8, 48)
+    )
+    assert short.correction_bytes_ == 0
+    assert short.layout_.width == 8
+    assert long.n_bytes_ == 48
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1e6])
 def test_short_corrections_at_every_scale(rows, queries, scale):
-    quantizer = PCAQuantizer(1, exponent=1, random_state=0)
+    quantizer = PCAQuantizer(1, exponent=1, random_state=0, correction_bytes=3)
     found = [
         BinaryNeighbors(10, quantizer=quantizer, metric="euclidean", query="vectors")
         .fit(factor * rows)
@@ -206,7 +266,8 @@ def test_short_corrections_at_every_scale(rows, queries, scale):
 
 
 def test_rows_added_later_keep_the_rounding(rows, queries):
-    quantizer = FrozenEstimator(PCAQuantizer(1, random_state=0).fit(rows))
+    quantizer = PCAQuantizer(1, random_state=0, correction_bytes=3).fit(rows)
+    quantizer = FrozenEstimator(quantizer)
     whole = BinaryNeighbors(
         10, quantizer=quantizer, metric="euclidean", query="vectors"
     )

@@ -131,3 +131,30 @@ def test_the_error_of_a_corrected_code_is_orthogonal_and_of_the_size_derived():
     assert error.var() == pytest.approx(spectrum @ square, rel=0.1)
     closed = skbq.theory.corrected_error(variance, distortion, spectrum)
     assert closed == pytest.approx(spectrum @ square)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
+def test_a_weaker_correction_costs_less_along_the_code(strength):
+    """Equations 7.12 and 7.13."""
+    rng = np.random.default_rng(1)
+    d, n = 400, 2000
+    variance = np.arange(1.0, d + 1) ** -0.3
+    spectrum = np.arange(1.0, d + 1) ** -0.5
+    a = rng.standard_normal((n, d)) * np.sqrt(variance)
+    r = np.sqrt(2 / np.pi * variance) * np.sign(a)
+    r[:, 300:] = 0.0
+    distortion = np.where(np.arange(d) < 300, 1 - 2 / np.pi, 1.0)
+    along, squares = np.sum(r * a, axis=1), np.sum(a * a, axis=1)
+    near = along / np.sum(r * r, axis=1)
+    g = (1 - strength) * near + strength * squares / along
+    e = g[:, None] * r - a
+    # What the row itself meets is a part of what its code lacks.
+    lacks = squares - along * near
+    np.testing.assert_allclose(
+        np.sum(e * a, axis=1), -(1 - strength) * lacks, atol=1e-9
+    )
+    delta = rng.standard_normal((n, d)) * np.sqrt(spectrum)
+    closed = skbq.theory.corrected_error(
+        variance, distortion, spectrum, strength=strength
+    )
+    assert np.sum(e * delta, axis=1).var() == pytest.approx(closed, rel=0.1)
