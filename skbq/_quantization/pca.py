@@ -355,13 +355,13 @@ class PCAQuantizer(CorrectingEncoder):
         """Refuse many more bits than the directions take that the rows vary in."""
         most = axes.rank * self.max_depth
         if 0 < axes.rank < d < n_rows and most < (1 - _IDLE) * n_bits:
+            n_bytes = code_width(most - 7) + CORRECTION_BYTES
+            fitting = f"n_bytes of at most {n_bytes}, " * (n_bytes > CORRECTION_BYTES)
             raise ValueError(
                 f"The rows vary in {axes.rank} of {d} directions only (constant or "
                 f"duplicate columns?), which at max_depth={self.max_depth} take "
                 f"{most} bits of the {n_bits} asked for. Pass bits of at most "
-                f"{most / d:.4g}, n_bytes of at most "
-                f"{code_width(most - 7) + CORRECTION_BYTES}, "
-                "or a larger max_depth, up to 8."
+                f"{most / d:.4g}, {fitting}or a larger max_depth, up to 8."
             )
 
     @property

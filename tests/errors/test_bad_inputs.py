@@ -55,6 +55,8 @@ TAKEN = [
     for door in DOORS
     for good in GOOD_VECTORS
     if not door.startswith("QuantizationAdvisor.fit") or good in ("read-only", "bool")
+    # Beside one number of 1e38 the rows vary in one direction only, as it says.
+    if (door, good) != ("PCAQuantizer.fit", "numbers near 1e38")
 ]
 
 
