@@ -298,7 +298,7 @@ class PCAQuantizer(CorrectingEncoder):
             return _Budget(n_bits, n_bits, n_bits - 8 * CORRECTION_BYTES)
         n_bits = 8 * (self.n_bytes - CORRECTION_BYTES)
         if self.correction_bytes == 0:
-            n_bits += 8 * CORRECTION_BYTES
+            n_bits = 8 * self.n_bytes
         elif n_bits < 8:
             raise ValueError(
                 f"n_bytes={self.n_bytes} leaves nothing for the code, since "
@@ -312,7 +312,8 @@ class PCAQuantizer(CorrectingEncoder):
                 f"{self.n_bytes - (n_bits // 8 - code_width(most))}, or a larger "
                 "max_depth, up to 8."
             )
-        plain = min(8 * self.n_bytes, 8 * code_width(most))
+        # Codes that the corrections' bytes would fill up are not compared.
+        plain = 8 * self.n_bytes if self.n_bytes <= code_width(most) else 0
         return _Budget(n_bits, plain, n_bits)
 
     def _learn(
@@ -705,7 +706,9 @@ class _Trial:
             return self._best(n_bits, exponents, quantizer, predicted=predicted)
 
         found = best(budget.corrected, exponents, predicted=n_bytes == 0)
-        if given != "auto" or budget.compared < 8:
+        takes = self._axes.rank * quantizer.max_depth
+        no_room = not 8 <= budget.plain <= takes or budget.compared < 8
+        if given != "auto" or no_room:
             return _Choice(found.exponent, found.strength, n_bytes)
         compared = found
         if budget.compared != budget.corrected:
