@@ -309,7 +309,7 @@ class PCAQuantizer(CorrectingEncoder):
             raise ValueError(
                 f"n_bytes={self.n_bytes} is more than {d} coordinates of max_depth="
                 f"{self.max_depth} bits can fill. Pass at most "
-                f"{self.n_bytes - (n_bits // 8 - code_width(most))}, or a larger "
+                f"{self.n_bytes - code_width(n_bits) + code_width(most)}, or a larger "
                 "max_depth, up to 8."
             )
         # Codes that the corrections' bytes would fill up are not compared.
