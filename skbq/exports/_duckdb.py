@@ -121,7 +121,7 @@ DUCKDB = Engine(
         ),
     ),
     _write,
-    "Run with DuckDB 2.0.1 in skbq's tests (2026-11). "
+    "Program and statements run with DuckDB 2.0.1 in skbq's tests (2026-12). "
     "https://duckdb.org/docs/stable/sql/data_types/bitstring",
     largest=100_000,
     shell="sql",

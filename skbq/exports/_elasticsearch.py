@@ -100,8 +100,9 @@ ELASTICSEARCH = Engine(
     "elasticsearch",
     (_HNSW, _DISK),
     _write,
-    "Key by key against the types of elasticsearch-py 9.5.1 and an older version of "
-    "the page 'Dense vector field type' (2026-11), not on a server. "
+    "Not run on a server. In skbq's tests the types of elasticsearch-py 9.5.1 know "
+    "each key and word, and program and requests run on a stand-in that searches "
+    "exactly (2026-12). Meanings follow the page 'Dense vector field type'. "
     "https://www.elastic.co/docs/reference/elasticsearch/mapping-reference/dense-vector",
     largest=4096,
     smallest=65,

@@ -18,6 +18,11 @@ are prepared before; "engine": it always does; "option": it does so if it is tol
 """
 
 
+def as_measured(strategy: Candidate) -> float | None:
+    """Return the oversampling of a strategy."""
+    return strategy.oversampling
+
+
 @dataclass(frozen=True)
 class Method:
     """One way of an engine to code vectors and to search.
@@ -36,6 +41,9 @@ class Method:
         Metrics of a reranked search.
     reranks : bool
         Whether the engine reranks with the vectors; else the snippet does.
+    oversample : callable
+        Gives the oversampling that the engine needs for what was measured of a
+        strategy: more of it, where codes of its own rank less exactly.
     notes : tuple of str
         What the engine does differently, for the user to know.
     """
@@ -47,6 +55,7 @@ class Method:
     rotate: Who
     metrics: tuple[Metric, ...] = METRICS
     reranks: bool = True
+    oversample: Callable[[Candidate], float | None] = as_measured
     notes: tuple[str, ...] = ()
 
     def runs(self, candidate: Candidate) -> bool:
@@ -99,6 +108,7 @@ class Plan:
     Attributes
     ----------
     strategy : Candidate
+        With the oversampling that the engine needs.
     method : Method
     metric : str
         What the engine is told: "euclidean" for centered unit-norm vectors.
@@ -333,7 +343,9 @@ def make_plan(choice: Choice) -> Plan:
     Centering changes cosines, but no Euclidean distance, which ranks unit-norm vectors
     alike. So an engine that reranks centered vectors is told "euclidean".
     """
-    strategy, method = choice.strategy, choice.method
+    method = choice.method
+    needed = method.oversample(choice.strategy)
+    strategy = replace(choice.strategy, oversampling=needed)
     by_you = ("you", "codes")
     center = strategy.center and method.center in by_you
     rotate = strategy.rotate and method.rotate in by_you

@@ -240,7 +240,7 @@ def make_export(
     engine: Engine, choice: Choice, plan: Plan, snippets: Snippets
 ) -> Export:
     """Put together what was chosen, what was written, and what must be said."""
-    strategy = choice.strategy
+    strategy = plan.strategy
     return Export(
         engine=engine.name,
         strategy=strategy.in_words,

@@ -62,7 +62,7 @@ FAISS = Engine(
     "faiss",
     (_CODES, _RABITQ_METHOD),
     _write,
-    "Run with faiss 1.15.1 in skbq's tests (2026-11). "
+    "Run with faiss 1.15.1 in skbq's tests (2026-12). "
     "https://github.com/facebookresearch/faiss/wiki",
     largest=100_000,
 )

@@ -78,9 +78,10 @@ MILVUS = Engine(
         ),
     ),
     _write,
-    "The program runs with pymilvus 3.0.2 on milvus-lite, which searches exactly. The "
-    "settings follow 'IVF_RABITQ' of Milvus 2.6 and, where it differs, reports of what "
-    "the engine does (2026-11); its source was not read, and no server was run. "
+    "The program runs with pymilvus 3.0.2 on milvus-lite 3.2.2 in skbq's tests, which "
+    "searches exactly. The settings follow 'IVF_RABITQ' of Milvus 2.6 and, where it "
+    "differs, reports of what the engine does (2026-12); its source was not read, and "
+    "no server was run. "
     "https://milvus.io/docs/ivf-rabitq.md",
     largest=32_768,
     notes=(
@@ -88,7 +89,7 @@ MILVUS = Engine(
         "to 4 to 8, never to 1, which is reported to lose most of the recall. Its "
         "documentation calls it rbq_query_bits, which the engine ignores without a "
         "word.",
-        "milvus-lite (a file instead of a server) accepts these settings but searches "
-        "exactly: it shows no loss of recall.",
+        "milvus-lite (a file instead of a server) accepts these settings, logs that it "
+        "does not know the index, and searches exactly: it shows no loss of recall.",
     ),
 )

@@ -97,9 +97,10 @@ MONGODB = Engine(
         ),
     ),
     _write,
-    "Against excerpts of 'Vector Quantization' and '$vectorSearch' of MongoDB Vector "
-    "Search (2026-11), not the whole pages, and the client's calls against pymongo "
-    "4.20.1; not run on a server. "
+    "Not run on a server. In skbq's tests program, with the classes of pymongo 4.20.1, "
+    "and statements, in Node.js, ask a stand-in the same, which searches exactly "
+    "(2026-12). Keys and meanings follow excerpts of 'Vector Quantization' and "
+    "'$vectorSearch'. "
     "https://www.mongodb.com/docs/vector-search/about/vector-quantization/",
     largest=8192,
     shell="js",

@@ -88,8 +88,10 @@ OPENSEARCH = Engine(
         ),
     ),
     _write,
-    "Key by key against the page 'Faiss scalar quantization' of OpenSearch (2026-11), "
-    "not on a server. https://docs.opensearch.org/latest/vector-search/"
+    "Not run on a server. In skbq's tests each key is held against the page 'Faiss "
+    "scalar quantization' of OpenSearch 3.9, and those of queries against the messages "
+    "of opensearch-py 3.2.0; program and requests run on a stand-in that searches "
+    "exactly (2026-12). https://docs.opensearch.org/3.9/vector-search/"
     "optimizing-storage/faiss-scalar-quantization/",
     largest=16_000,
     shell="sh",

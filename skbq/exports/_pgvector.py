@@ -169,7 +169,8 @@ PGVECTOR = Engine(
         ),
     ),
     _write,
-    "Run with pgvector 0.8.5 on PostgreSQL in skbq's tests (2026-11). "
+    "Program and statements, in psql, run with pgvector 0.8.5 on PostgreSQL in skbq's "
+    "tests (2026-12). "
     "https://github.com/pgvector/pgvector",
     largest=16_000,
     shell="sql",

@@ -100,7 +100,8 @@ REDIS = Engine(
         ),
     ),
     _write,
-    "Run with Redis 8.2.3 and redis-py 8.1.0 in skbq's tests (2026-11). "
+    "Program and statements, in redis-cli, run with Redis 8.2.3 and redis-py 8.1.0 in "
+    "skbq's tests (2026-12). "
     "https://redis.io/docs/latest/commands/vadd/",
     largest=32_768,
     shell="redis",

@@ -47,7 +47,8 @@ SENTENCE_TRANSFORMERS = Engine(
         ),
     ),
     _write,
-    "Run with sentence-transformers 6.2.0 in skbq's tests (2026-11). "
+    "Run with sentence-transformers 6.2.0 in skbq's tests: its file that packs and "
+    "searches, without torch (2026-12). "
     "https://sbert.net/docs/package_reference/util/quantization.html",
     largest=100_000,
 )

@@ -76,7 +76,8 @@ def _write(plan: Plan) -> Snippets:
         "id": "0",
         "code": "vec_bit(readfile('row_code.bin'))",
         "embedding": "vec_f32(CAST(readfile('row.json') AS TEXT))",
-        "square": "(SELECT sum(value * value) FROM json_each("
+        # Numbers that are whole have a whole sum, which FLOAT does not take.
+        "square": "(SELECT sum(value * value) + 0.0 FROM json_each("
         "CAST(readfile('row.json') AS TEXT)))",
     }
     python = {
@@ -125,7 +126,8 @@ SQLITE_VEC = Engine(
         ),
     ),
     _write,
-    "Run with sqlite-vec 0.1.9 in skbq's tests (2026-11). "
+    "Program and statements, in the sqlite3 shell, run with sqlite-vec 0.1.9 in skbq's "
+    "tests (2026-12). "
     "https://alexgarcia.xyz/sqlite-vec/guides/binary-quant.html",
     largest=8192,
     shell="sql",

@@ -39,7 +39,7 @@ USEARCH = Engine(
         ),
     ),
     _write,
-    "Run with usearch 2.26.6 in skbq's tests (2026-11). "
+    "Run with usearch 2.26.6 in skbq's tests (2026-12). "
     "https://unum-cloud.github.io/USearch/",
     largest=100_000,
 )

@@ -55,9 +55,19 @@ def document(i):
     fields = {"number": i, "code": {"values": codes[i].view(np.int8).tolist()}}
 $fields    return {"id": str(i), "fields": fields}
 
+failed = []
+
+def check(response, id):
+    if not response.is_successful():
+        failed.append(id)
+
 app.feed_iterable(
-    (document(i) for i in range(len(vectors))), schema="items", namespace="items"
+    (document(i) for i in range(len(vectors))),
+    schema="items",
+    namespace="items",
+    callback=check,
 )
+assert not failed
 
 def search(i):
     body = {
@@ -123,9 +133,9 @@ VESPA = Engine(
         ),
     ),
     _write,
-    "Against excerpts of 'Binarizing vectors' and 'Rank features' of Vespa 8, not the "
-    "whole pages, and the client's calls against pyvespa 1.2.9 (2026-11); not run on a "
-    "server. "
+    "Not run on a server. In skbq's tests pyvespa 1.2.9 writes the same schema, and "
+    "program and requests run on a stand-in that searches exactly (2026-12). Meanings "
+    "follow excerpts of 'Binarizing vectors' and 'Rank features' of Vespa 8. "
     "https://docs.vespa.ai/en/rag/binarizing-vectors.html",
     largest=100_000,
     shell="sh",

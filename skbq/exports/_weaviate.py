@@ -112,9 +112,10 @@ WEAVIATE = Engine(
     "weaviate",
     (_BQ, _RQ),
     _write,
-    "Against the classes of weaviate-client 4.24.1 and excerpts of 'Rotational "
-    "Quantization (RQ)' of Weaviate 1.39 (2026-11), not the whole page; not run on a "
-    "server. "
+    "Not run on a server. In skbq's tests the program builds the classes of "
+    "weaviate-client 4.24.1, which give the configuration that is printed, and the "
+    "requests run on a stand-in that searches exactly (2026-12). Meanings follow "
+    "excerpts of 'Rotational Quantization (RQ)' of Weaviate 1.39. "
     "https://docs.weaviate.io/weaviate/configuration/compression/rq-compression",
     largest=65_535,
     shell="sh",

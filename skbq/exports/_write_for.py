@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._utils.params import check_int, check_option, check_real
 from .._utils.typing import METRICS, Metric
 from ..codes import CodeArray, OneBit, as_codes, describe_codes, is_codes
-from ._candidates import Candidate
+from ._candidates import Candidate, LinearMap
 from ._duckdb import DUCKDB, PARQUET_FILE, write_for_parquet
 from ._duckdb import STORED_FILE as DUCKDB_FILE
 from ._engine import Choice, Engine, Ids, Plan, Snippets, check_limits, make_plan
@@ -41,7 +41,7 @@ _BLOCK_ROWS = 4096
 class _Block(NamedTuple):
     """Some of the rows.
 
-    ``codes`` are plain bytes of shape (n, ceil(d / 8)), ``vectors`` little-endian
+    ``codes`` are plain bytes of shape (n, ceil(n_bits / 8)), ``vectors`` little-endian
     float32 of (n, d), or empty of (n, 0) where none are stored.
     """
 
@@ -57,7 +57,7 @@ class _Stock:
     Attributes
     ----------
     plan : Plan
-    codes : CodeArray of shape (n_samples, ceil(d / 8))
+    codes : CodeArray of shape (n_samples, ceil(n_bits / 8))
     ids : ndarray of shape (n_samples,)
         int64 or str.
     vectors : ndarray of shape (n_samples, d) or None
@@ -205,7 +205,7 @@ def _write_pgvector(stock: _Stock, snippets: Snippets, folder: Path) -> None:
     a vector (dimension, 0, float32) and a bit string (number of bits, bytes), all
     big-endian.
     """
-    d, n_bytes = stock.plan.d, stock.plan.n_bytes
+    d, n_bits, n_bytes = stock.plan.d, stock.plan.n_bits, stock.plan.n_bytes
     kept = stock.vectors is not None
     vector = [("v_size", ">i4"), ("v_d", ">i2"), ("v_0", ">i2"), ("v", ">f4", (d,))]
     code = [("c_size", ">i4"), ("c_bits", ">i4"), ("c", "u1", (n_bytes,))]
@@ -214,7 +214,7 @@ def _write_pgvector(stock: _Stock, snippets: Snippets, folder: Path) -> None:
         file.write(b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0))
         for block in stock.blocks():
             rest = np.zeros(len(block.codes), np.dtype(vector * kept + code))
-            rest["c_size"], rest["c_bits"], rest["c"] = 4 + n_bytes, d, block.codes
+            rest["c_size"], rest["c_bits"], rest["c"] = 4 + n_bytes, n_bits, block.codes
             if kept:
                 rest["v_size"], rest["v_d"], rest["v"] = 4 + 4 * d, d, block.vectors
             for i, row in zip(block.ids, rest, strict=True):
@@ -234,7 +234,7 @@ def _write_redis(stock: _Stock, snippets: Snippets, folder: Path) -> None:
     options = (b"BIN", b"EF", str(BUILD_EF).encode())
     with open(folder / REDIS_FILE, "wb") as file:
         for block in stock.blocks():
-            signs = as_codes(block.codes, n_features=stock.plan.d).unpack()
+            signs = as_codes(block.codes, n_features=stock.plan.n_bits).unpack()
             for i, sign, vector in zip(block.ids, signs, block.vectors, strict=True):
                 name, sign = str(i).encode(), sign.astype("<f4").tobytes()
                 file.write(command(b"VADD", b"items", b"FP32", sign, name, *options))
@@ -298,9 +298,10 @@ def write_for(
         Who reads it.
     folder : path-like
         Made if it is not there. Files of these names in it are written over.
-    codes : CodeArray of shape (n_samples, ceil(d / 8))
+    codes : CodeArray of shape (n_samples, ceil(n_bits / 8))
         One bit for each coordinate: of :class:`~skbq.BinaryQuantizer`, or ``codes_`` of
-        a :class:`~skbq.BinaryNeighbors`.
+        a :class:`~skbq.BinaryNeighbors`; with a ``prepare`` that maps to fewer numbers,
+        one for each of them.
     prepare : Prepare
         Fitted, what encodes queries as these rows were encoded:
         ``Prepare.from_quantizer(index.quantizer_, metric=index.metric)``, or the
@@ -360,7 +361,7 @@ def write_for(
     engine, write_snippets, file, write = _TARGETS[target]
     _check_codes(codes, prepare, target)
     named = _check_ids(ids, len(codes))
-    rows = _check_vectors(vectors, codes, oversampling)
+    rows = _check_vectors(vectors, (len(codes), prepare.n_features_in_), oversampling)
     if oversampling is not None:
         check_real(oversampling, "oversampling", "write_for", low=1)
     check_option(metric, "metric", "write_for", METRICS)
@@ -372,8 +373,9 @@ def write_for(
         query="codes",
         oversampling=oversampling,
         metric=metric,
-        n_features=codes.n_features,
+        n_features=prepare.n_features_in_,
         n_neighbors=n_neighbors,
+        linear_map=prepare.linear_map and LinearMap(*prepare.linear_map),
     )
     check_limits(strategy, engine)
     plan = make_plan(Choice(strategy, engine.methods[0], []))
@@ -430,17 +432,17 @@ def _check_codes(codes: object, prepare: object, target: str) -> None:
             f"{type(prepare).__name__} instead."
         )
     prepare.check_fitted()
-    if prepare.n_features_in_ != codes.n_features:
+    if prepare.n_bits != codes.n_features:
         raise ValueError(
-            f"prepare encodes {prepare.n_features_in_} coordinates, but codes are of "
+            f"prepare encodes {prepare.n_bits} coordinates, but codes are of "
             f"{codes.n_features}. Take the one that encoded these rows."
         )
 
 
 def _check_vectors(
-    vectors: ArrayLike | None, codes: CodeArray, oversampling: float | None
+    vectors: ArrayLike | None, shape: tuple[int, int], oversampling: float | None
 ) -> np.ndarray | None:
-    """Return what has a shape and gives rows by slices, read or not."""
+    """Return what has this shape and gives rows by slices, read or not."""
     if (vectors is None) != (oversampling is None):
         missing = "vectors" if vectors is None else "oversampling"
         raise ValueError(
@@ -452,10 +454,10 @@ def _check_vectors(
     rows: np.ndarray = (
         vectors if hasattr(vectors, "shape") else np.asarray(vectors)  # type: ignore
     )
-    if tuple(rows.shape) != (len(codes), codes.n_features):
+    if tuple(rows.shape) != shape:
         raise ValueError(
-            f"vectors must be of shape {(len(codes), codes.n_features)}, as the codes "
-            f"are. Got {tuple(rows.shape)} instead."
+            f"vectors must be of shape {shape}, as the codes are. Got "
+            f"{tuple(rows.shape)} instead."
         )
     return rows
 

