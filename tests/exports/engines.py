@@ -412,7 +412,9 @@ def _qdrant(folder):
 
         def here(url):
             assert url == "http://localhost:6333"
-            return connect(url=f"http://127.0.0.1:{port}", check_compatibility=False)
+            # The first query waits here until the index is built.
+            options = {"timeout": 300, "check_compatibility": False}
+            return connect(url=f"http://127.0.0.1:{port}", **options)
 
         here.curl = curl_to(port, 6333)
         with mock.patch.object(qdrant_client, "QdrantClient", here):
