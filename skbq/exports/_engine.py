@@ -200,6 +200,8 @@ class Engine:
         Most coordinates that a vector may have.
     smallest : int
         Fewest coordinates that a vector may have.
+    multiple : int
+        What their number must be a multiple of.
     shell : str
         Language of the console statements, "" for a library.
     notes : tuple of str
@@ -212,6 +214,7 @@ class Engine:
     checked: str
     largest: int
     smallest: int = 1
+    multiple: int = 1
     shell: str = ""
     notes: tuple[str, ...] = ()
 
@@ -265,6 +268,12 @@ def check_limits(candidate: Candidate, engine: Engine) -> None:
             f"{engine.name} takes vectors of {engine.smallest:,} to "
             f"{engine.largest:,} coordinates for this. Got {d:,}. Use another engine, "
             "or reduce the vectors first, for instance with PCA."
+        )
+    if d % engine.multiple:
+        raise ValueError(
+            f"{engine.name} takes a multiple of {engine.multiple} coordinates for "
+            f"this. Got {d:,}. Append {-d % engine.multiple} zeros to rows and "
+            "queries, which change no distance."
         )
     known = [m for m in METRICS if any(m in x.metrics for x in engine.methods)]
     if metric not in known:

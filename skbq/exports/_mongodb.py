@@ -103,6 +103,7 @@ MONGODB = Engine(
     "'$vectorSearch'. "
     "https://www.mongodb.com/docs/vector-search/about/vector-quantization/",
     largest=8192,
+    multiple=8,
     shell="js",
     notes=(
         "Bits are signs about 0, of rows and queries alike, and rescoring reads the "

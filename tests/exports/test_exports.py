@@ -592,6 +592,13 @@ def test_dimensions_beyond_the_limit(engine, d):
         export(recommend(n_features=d), engine)
 
 
+def test_dimensions_that_are_no_multiple():
+    expected = r"mongodb takes a multiple of 8.*Got 99\. Append 5 zeros to rows and"
+    with pytest.raises(ValueError, match=expected):
+        export(recommend(n_features=99), "mongodb")
+    assert export(recommend(n_features=104), "mongodb").settings
+
+
 def test_metric_that_an_engine_lacks():
     expected = r"lacks the metric 'inner_product'\. It has \['cosine', 'euclidean'\]"
     with pytest.raises(ValueError, match=expected):

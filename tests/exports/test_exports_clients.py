@@ -161,6 +161,38 @@ def test_opensearch_is_told_what_its_documentation_names():
             assert {*knn["method_parameters"]} == {"ef_search"}
 
 
+# Keys that the pages of the type "vector" and of the stage $vectorSearch name
+# (documentation of MongoDB, read 2026-12), with the values known.
+FIELD_OF_MONGODB = {
+    "type": {"vector"},
+    "path": {"embedding"},
+    "numDimensions": range(8, 8193, 8),  # of which binary quantization takes these
+    "similarity": {"cosine", "euclidean", "dotProduct"},
+    "quantization": {"none", "scalar", "binary"},
+}
+STAGE_OF_MONGODB = {
+    "index": {"embedding_binary"},
+    "path": {"embedding"},
+    "queryVector": {"numbers"},
+    "numCandidates": range(1, 10_001),
+    "limit": range(1, 10_001),
+}
+
+
+def test_mongodb_is_told_what_its_documentation_names():
+    pytest.importorskip("pymongo")
+    for metric in METRICS:
+        for answer in recommended("mongodb", metric):
+            create, _, pipeline = bodies("mongodb", answer)
+            assert create["type"] == "vectorSearch"
+            (field,) = create["definition"]["fields"]
+            is_named(field, FIELD_OF_MONGODB)
+            assert field["quantization"] == "binary"
+            is_named(pipeline[0]["$vectorSearch"], STAGE_OF_MONGODB)
+            search = pipeline[0]["$vectorSearch"]
+            assert search["numCandidates"] >= search["limit"]
+
+
 def is_named(given, documented):
     assert given.keys() <= documented.keys()
     for key, value in given.items():
