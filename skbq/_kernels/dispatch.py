@@ -293,7 +293,8 @@ def tables_between_codes(
     unit, multiples = _common_unit(six, n_features)
     if multiples is None:
         tables, bounds = _rounded_costs(six, bits, _numbers(query_bytes, bits))
-        bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
+        with np.errstate(over="ignore"):  # a bound of minus infinity excludes no row
+            bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
         return BoundedScan(
             rows,
             bits,
