@@ -10,6 +10,7 @@ from make_golden import CASES, FILES, QUANTIZERS, SAVED, make_case, make_file, s
 from numpy.testing import assert_allclose, assert_array_equal
 
 from skbq import BinaryNeighbors
+from skbq._neighbors import file_format
 
 # Numbers that kernels and numpy sum in an order of the processor's: float queries and
 # reranking. Codes and their distances are exact.
@@ -27,7 +28,7 @@ def test_codes_and_distances(name):
     assert made.keys() == stored.keys()
     assert made["codes"] == stored["codes"], CHANGED
     assert made["dtype"] == stored["dtype"]
-    for kind in make_golden.INDEXES:
+    for kind in make_golden.kinds_of(name):
         found, expected = made[kind]["distances"], stored[kind]["distances"]
         if kind in EXACT and "Lloyd" not in name:
             assert_array_equal(found, expected, CHANGED)
@@ -36,9 +37,11 @@ def test_codes_and_distances(name):
         assert_array_equal(made[kind]["rows"], stored[kind]["rows"], CHANGED)
 
 
-@pytest.mark.parametrize(
-    "path", sorted(FILES.glob("*.skbq")), ids=lambda path: path.stem
-)
+def golden_files():
+    return sorted(FILES.glob("*.skbq"))
+
+
+@pytest.mark.parametrize("path", golden_files(), ids=lambda path: path.stem)
 @pytest.mark.parametrize("mmap_mode", [None, "r"])
 def test_stored_files_are_read(path, mmap_mode):
     about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -57,10 +60,15 @@ def test_arrays_are_written_as_they_were(name):
     assert make_golden.arrays_of(content) == stored, CHANGED
 
 
+def test_every_version_of_the_format_has_files():
+    versions = {make_golden.version_of(path.read_bytes()) for path in golden_files()}
+    assert versions == set(range(1, file_format._VERSION + 1))
+
+
 def test_golden_files_are_small():
     files = [path for folder in (CASES, FILES) for path in folder.iterdir()]
-    assert len(files) == len(QUANTIZERS) + 2 * len(list(FILES.glob("*.skbq")))
-    assert sum(path.stat().st_size for path in files) < 100_000
+    assert len(files) == len(QUANTIZERS) + 2 * len(golden_files())
+    assert sum(path.stat().st_size for path in files) < 150_000
 
 
 def test_vectors_are_the_same_everywhere():
