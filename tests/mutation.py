@@ -7,7 +7,8 @@ Mutants are drawn at random: a comparison becomes another, a sign is turned, a n
 grows by one, a condition is negated, a statement is left out. Each runs the tests of
 its target in a forked process, where the changed source stands in for the file; nothing
 is written. A mutant that no test notices *survives*: it is listed with its line, to be
-looked at. Some survivors mean the same as the original.
+looked at. Those that mean the same as the original, or differ in speed alone, stand
+with their reasons in ``equivalent_mutants.toml`` and are not tried.
 """
 
 import argparse
@@ -21,6 +22,8 @@ import random
 import signal
 import sys
 import time
+import tomllib
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +32,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
 # Seconds that the tests of one mutant may take: some mutants never end.
 LIMIT = 300
+# What is imported before the fork cannot be rewritten, which is no fault here.
+OPTIONS = [
+    *("-x", "-q", "-p", "no:cacheprovider"),
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+]
 
 
 @dataclass(frozen=True)
@@ -43,25 +51,46 @@ LAWS = ("laws/test_laws.py", "laws/test_index_states.py")
 TARGETS = {
     "codes": Target(("codes.py",), ("test_codes.py", "laws/test_laws.py")),
     "format": Target(
-        ("_neighbors/file_format.py", "_neighbors/state.py"),
+        (
+            "_neighbors/file_format.py",
+            "_neighbors/file_checks.py",
+            "_neighbors/state.py",
+            "_neighbors/row_ids.py",
+            "_neighbors/vector_files.py",
+            "_sharding/manifest.py",
+        ),
         (
             "neighbors/test_files.py",
+            "sharding/test_sharded.py",
             "faults/test_saving.py",
+            "golden/test_golden.py",
+            "neighbors/test_inverted_lists.py",
+            "neighbors/test_pca_search.py",
+            "cli/test_cli_files.py",
             "laws/test_index_states.py",
         ),
     ),
     "search": Target(
         (
             "_neighbors/brute_force.py",
+            "_neighbors/growable.py",
+            "_neighbors/index.py",
             "_neighbors/index_search.py",
             "_neighbors/indexed_rows.py",
-            "_neighbors/index.py",
+            "_neighbors/inverted_lists.py",
+            "_neighbors/list_search.py",
         ),
         (
             "laws/test_index_states.py",
             "neighbors/test_neighbors.py",
-            *LAWS,
+            "neighbors/test_inverted_lists.py",
+            "laws/test_laws.py",
+            "neighbors/test_search_limits.py",
+            "neighbors/test_index_fit.py",
             "neighbors/test_graph.py",
+            "neighbors/test_corrections.py",
+            "neighbors/test_pca_search.py",
+            "kernels/test_kernels.py",
         ),
     ),
     # Plain Python: set NUMBA_DISABLE_JIT=1. What numba compiles to vector instructions
@@ -69,19 +98,25 @@ TARGETS = {
     "kernels": Target(
         (
             "_kernels/exact_distances.py",
+            "_kernels/hadamard.py",
+            "_kernels/mixed_depths.py",
+            "_kernels/query_tables.py",
             "_kernels/result_heap.py",
             "_kernels/rounded_tables.py",
             "_kernels/vector_ops.py",
-            "_kernels/hadamard.py",
         ),
         (
             "kernels/test_kernels.py",
             "kernels/test_kernels_lookup.py",
+            "kernels/test_kernels_mixed.py",
             "quantization/test_rotation.py",
             *LAWS,
+            "quantization/test_quantizers.py",
+            "neighbors/test_corrections.py",
         ),
     ),
 }
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 
 _COMPARE = {
     ast.Lt: ast.LtE,
@@ -115,24 +150,53 @@ class Mutant:
     """One change of one file."""
 
     file: str
+    function: str
     line: int
     before: str
     after: str
     source: str
+
+    @property
+    def key(self):
+        """What it is called in the list of equivalent ones."""
+        return self.file, self.function, self.before, self.after
+
+    def __str__(self):
+        change = f"{self.before!r} -> {self.after!r}"
+        return f"{self.file}:{self.line}: {self.function}: {change}"
 
 
 def mutants(file: str) -> list[Mutant]:
     """Return all changes of a file, of which each is one small thing."""
     text = (ROOT / "skbq" / file).read_text(encoding="utf-8")
     found = []
-    for path, node in _nodes(ast.parse(text)):
+    whole = ast.parse(text)
+    for path, node in _nodes(whole):
         for changed in _changes(node):
             tree = ast.parse(text)
             _put(tree, path, changed)
             ast.fix_missing_locations(tree)
             pair = ast.unparse(node), ast.unparse(changed)
-            found.append(Mutant(file, node.lineno, *pair, ast.unparse(tree)))
+            place = _function(whole, path), node.lineno
+            found.append(Mutant(file, *place, *pair, ast.unparse(tree)))
     return found
+
+
+def _function(node, path):
+    """Name the function, or the class, that a path leads into."""
+    found = "module"
+    for name, place in path:
+        node = getattr(node, name) if place is None else getattr(node, name)[place]
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found = node.name
+    return found
+
+
+def equivalent() -> set[tuple[str, ...]]:
+    """Return the keys of mutants that mean the same as the original."""
+    listed = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutants"]
+    assert all(one["reason"] for one in listed)
+    return {(o["file"], o["function"], o["before"], o["after"]) for o in listed}
 
 
 def _nodes(tree):
@@ -235,11 +299,12 @@ def survives(mutant: Mutant | None, tests: list[str]) -> bool:
 
             quiet = io.StringIO()
             with redirect_stdout(quiet), redirect_stderr(quiet):
-                status = int(
-                    pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests])
-                )
+                status = int(pytest.main([*OPTIONS, *tests]))
             if mutant is None and status:
-                sys.__stderr__.write(quiet.getvalue())
+                print(quiet.getvalue(), file=sys.__stderr__, flush=True)
+        except BaseException:
+            if mutant is None:
+                traceback.print_exc(file=sys.__stderr__)
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -263,7 +328,8 @@ def main():
     tests = [str(TESTS / test) for test in target.tests]
     if not survives(None, tests):
         raise SystemExit("the tests fail on the code as it is")
-    found = [m for file in target.files for m in mutants(file)]
+    same = equivalent()
+    found = [m for file in target.files for m in mutants(file) if m.key not in same]
     random.Random(args.seed).shuffle(found)
     start, tried, alive = time.monotonic(), 0, []
     for mutant in found:
@@ -272,10 +338,7 @@ def main():
         tried += 1
         if survives(mutant, tests):
             alive.append(mutant)
-            print(
-                f"{mutant.file}:{mutant.line}: {mutant.before!r} -> {mutant.after!r}",
-                flush=True,
-            )
+            print(mutant, flush=True)
     share = 1 - len(alive) / max(tried, 1)
     print(f"{args.target}: {tried} of {len(found)} mutants, {share:.1%} noticed")
 
