@@ -356,7 +356,20 @@ class MixedDepths:
         Returns
         -------
         codes : CodeArray of shape (n_samples, width)
+
+        Raises
+        ------
+        ValueError
+            If they are of another type or shape, or a level is not there.
         """
+        numbers = np.asarray(numbers)
+        if numbers.dtype != np.uint8 or numbers.shape[1:] != (self.n_values,):
+            raise ValueError(
+                f"numbers of levels must be uint8 of shape (n, {self.n_values})."
+                f" Got {numbers.dtype} of shape {numbers.shape} instead."
+            )
+        if (numbers >> (self.depths - 1) > 1).any():
+            raise ValueError("a number of a level is beyond the levels of its depth")
         nibbles = np.zeros((len(numbers), 2 * self.width), np.uint8)
         for slot in range(_MOST_IN_NIBBLE):
             (lines,) = np.nonzero(self.line_coordinates[:, slot] >= 0)
@@ -432,6 +445,11 @@ def _check_depths(depths: ArrayLike) -> np.ndarray:
 
 
 def _check_depth_levels(levels: Mapping[int, ArrayLike], depth: int) -> np.ndarray:
+    if not isinstance(levels, Mapping):
+        raise TypeError(
+            "The 'levels' of MixedDepths must be a mapping of depth to levels. Got "
+            f"{levels!r} instead."
+        )
     of = np.asarray(levels.get(depth, ()), np.float64)
     if of.shape != (2**depth,) or not (
         np.isfinite(of).all() and (np.diff(of) > 0).all()

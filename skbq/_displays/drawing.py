@@ -1,6 +1,6 @@
 """What displays share: colors, axes to draw on, what to say without matplotlib."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sklearn.utils.validation import check_is_fitted
@@ -60,10 +60,22 @@ def require_matplotlib(display: object) -> None:
         ) from None
 
 
+def _check_axes(display: object, axes: Sequence[object]) -> None:
+    from matplotlib.axes import Axes
+
+    for ax in axes:
+        if not isinstance(ax, Axes):
+            raise TypeError(
+                f"{type(display).__name__} draws on Axes of matplotlib. Got "
+                f"{type(ax).__name__} as ax."
+            )
+
+
 def one_axes(display: object, ax: "Axes | None") -> "Axes":
     """Return the axes to draw on, new ones if none are given."""
     require_matplotlib(display)
     if ax is not None:
+        _check_axes(display, [ax])
         return ax
     from matplotlib import pyplot
 
@@ -83,6 +95,8 @@ def side_by_side(
 
     Raises
     ------
+    TypeError
+        If what is given are no axes.
     ValueError
         If several axes are given, but not ``count`` of them.
     """
@@ -105,7 +119,8 @@ def side_by_side(
         ax.set_axis_off()
         grid = place.subgridspec(1, count, wspace=0.35)
         return [figure.add_subplot(grid[0, i]) for i in range(count)]
-    axes = list(ax)
+    axes = list(ax) if isinstance(ax, Iterable) else [ax]
+    _check_axes(display, axes)
     if len(axes) != count:
         raise ValueError(
             f"{type(display).__name__} draws {count} panels. Got {len(axes)} axes: "

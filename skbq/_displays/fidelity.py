@@ -122,9 +122,16 @@ class FidelityDisplay:
 
         Raises
         ------
+        TypeError
+            If the table is no mapping.
         ValueError
             If a column is missing.
         """
+        if not hasattr(table, "__getitem__") or isinstance(table, str):
+            raise TypeError(
+                "FidelityDisplay.from_predictions draws a mapping of columns. Got "
+                f"{type(table).__name__}."
+            )
         needed = (
             "sampled_fidelity",
             "predicted_fidelity",

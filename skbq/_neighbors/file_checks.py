@@ -413,7 +413,8 @@ def check_index(
     }
     _check_rules(learned, INDEX, sizes, name)
     coded = isinstance(learned.get("_corrections"), tuple)
-    if coded != ("_correction_range" in learned):
+    # Files without a unit are older than short corrections.
+    if coded != ("_correction_range" in learned) or (coded and "_unit" not in learned):
         raise DamagedError("short corrections are not what they must be")
     if ("_lists" in learned) != ("_curve" in learned):
         raise DamagedError(f"parts of a {name} do not belong together")

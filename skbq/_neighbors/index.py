@@ -374,6 +374,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         """
         self._check_ready()
         self._lists_or_refuse("calibrate")
+        if X is None:
+            raise TypeError("calibrate needs queries as X. Got None instead.")
         queries = self._check_queries(X)
         assert queries is not None
         self._measure_probes(queries)

@@ -287,7 +287,25 @@ class TwoBitQuantizer(Quantizer):
         return live
 
     def _encode(self, block: np.ndarray) -> CodeArray:
-        positive = self._above(block)
+        return pack_codes(self._above(block), self._strong(block), self.levels_)
+
+    def _strong(self, block: np.ndarray) -> np.ndarray:
+        """Tell which coordinates are far from their thresholds.
+
+        A float64 row whose values are float32 ones is measured as such, so that equal
+        values have equal codes whatever their type.
+        """
+        if block.dtype != np.float64:
+            return self._far(block)
+        with np.errstate(over="ignore"):
+            single = block.astype(np.float32)
+        equal = (single == block).all(axis=1)
+        strong = np.empty(block.shape, bool)
+        strong[equal] = self._far(single[equal])
+        strong[~equal] = self._far(block[~equal])
+        return strong
+
+    def _far(self, block: np.ndarray) -> np.ndarray:
         deviation = block - self.thresholds_.astype(block.dtype)
         size = np.abs(deviation, out=deviation)
         if self.magnitude_thresholds_ is None:
@@ -297,7 +315,7 @@ class TwoBitQuantizer(Quantizer):
             limit *= block.dtype.type(self._row_factor)
         else:
             limit = self.magnitude_thresholds_.astype(block.dtype)
-        return pack_codes(positive, size > limit, self.levels_)
+        return size > limit
 
     def _can_learn_in_chunks(self) -> bool:
         moving = _is(self.threshold, "mean") and self.magnitude != "row"

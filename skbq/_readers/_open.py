@@ -88,6 +88,15 @@ def open_vectors(
     """
     if isinstance(paths, str | os.PathLike):
         paths = [paths]
+    if not isinstance(paths, Sequence) or not all(
+        isinstance(path, str | os.PathLike) for path in paths
+    ):
+        raise TypeError(
+            "paths must be a path, or a list of paths: files, folders or patterns. Got "
+            f"{type(paths).__name__} instead."
+        )
+    if not paths:
+        raise ValueError("paths must name at least one file. Got an empty list.")
     names = [name for path in paths for name in list_files(os.fspath(path))]
     parts = [_reader(name)(name, column, ids) for name in names]
     _check_alike(parts)

@@ -201,7 +201,7 @@ def plan_capacity(
     if oversampling is not None:
         check_real(oversampling, "oversampling", name, low=1)
     share = 1.0 if probed_share is None else probed_share
-    check_real(share, "probed_share", name, low=0, high=1)
+    check_real(share, "probed_share", name, low=0, high=1, closed_low=False)
     code_bytes = _code_bytes(n_features, bits, code)
     correction_bytes = 0
     if query == "vectors":
@@ -215,7 +215,7 @@ def plan_capacity(
     vectors_gb = n_rows * kept_bytes / _GB
     scanned_gb = index_gb * share
     machine_scan = n_cores * scan_gb_per_second
-    n_machines = ceil(index_gb / memory_gb)
+    n_machines = max(1, ceil(index_gb / memory_gb))  # of memory without bounds
     if latency_ms is not None:
         in_time = latency_ms / 1e3 * machine_scan
         n_machines = max(n_machines, ceil(scanned_gb / in_time))
@@ -244,16 +244,11 @@ def plan_capacity(
 
 def _check_positive(value: float, parameter: str) -> None:
     if value != inf:
-        check_real(value, parameter, "plan_capacity", low=0)
-    if value <= 0:
-        raise ValueError(
-            f"The '{parameter}' parameter of plan_capacity must be more than 0. "
-            f"Got {value!r} instead."
-        )
+        check_real(value, parameter, "plan_capacity", low=0, closed_low=False)
 
 
 def _code_bytes(n_features: int, bits: float, code: str) -> int:
-    check_real(bits, "bits", "plan_capacity", low=0)
+    check_real(bits, "bits", "plan_capacity", low=0, closed_low=False)
     if code == "pca":
         return max(1, ceil(bits * n_features / 8))
     if bits not in (1, 2):

@@ -21,7 +21,7 @@ from .._neighbors.indexed_rows import IndexedRows, check_row_numbers, refuse_rem
 from .._neighbors.merge import merge_files
 from .._neighbors.row_ids import ids_of
 from .._neighbors.state import to_state
-from .._utils.params import check_int, check_option
+from .._utils.params import check_bool, check_int, check_option
 from .._utils.stored_rows import StoredRows, release_rows, whole_array
 from .._utils.typing import (
     JSON,
@@ -480,9 +480,22 @@ class ShardedNeighbors(ShardedIndex):
         Returns
         -------
         ids : list of int or str
+
+        Raises
+        ------
+        TypeError
+            If rows are no whole numbers.
+        ValueError
+            If a row is not there.
         """
         check_is_fitted(self)
-        numbers = np.asarray(list(rows), np.int64)
+        numbers = check_row_numbers(list(rows))
+        beyond = numbers[(numbers < 0) | (numbers >= len(self._rows))]
+        if beyond.size:
+            raise ValueError(
+                f"Rows {beyond[:5].tolist()} are not there: the index has rows 0 to "
+                f"{len(self._rows) - 1}."
+            )
         firsts = np.array(self._manifest.first_rows)
         shards = np.searchsorted(firsts, numbers, "right") - 1
         found: list[int | str] = []
@@ -511,6 +524,7 @@ class ShardedNeighbors(ShardedIndex):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_option(self.vectors, "vectors", self, ["copy", "refer"])
+        check_bool(self.resume, "resume", self)
 
     def _prepare_folder(self) -> Path:
         if self.folder is None:

@@ -95,10 +95,11 @@ def mean_estimate(
     deviation = float(values.std(ddof=1))
     if deviation == 0 and np.isfinite(highest - lowest):
         low, high = _wilson_interval((mean - lowest) / (highest - lowest), n, z)
+        # Rounding may lead beyond the bounds by a last digit.
         return Estimate(
             mean,
-            min(lowest + low * (highest - lowest), mean),
-            max(lowest + high * (highest - lowest), mean),
+            min(max(lowest + low * (highest - lowest), lowest), mean),
+            max(min(lowest + high * (highest - lowest), highest), mean),
             confidence,
         )
     half_width = z * deviation / n**0.5

@@ -81,6 +81,18 @@ def check_real(
     raise ValueError(text) if is_real else TypeError(text)
 
 
+def check_bool(value: object, name: str, owner: object) -> bool:
+    """Return ``value`` if it is True or False.
+
+    Raises
+    ------
+    TypeError
+    """
+    if isinstance(value, _BOOLS):
+        return bool(value)
+    raise TypeError(_refuse(value, name, owner, "True or False"))
+
+
 def check_n_jobs(value: object, owner: object) -> None:
     """Refuse a number of threads that is neither None nor an int other than 0.
 

@@ -46,6 +46,11 @@ class DaskEngine:
 
     def __init__(self, client: "Client | None" = None) -> None:
         self._dask = need_dask()
+        if client is not None and not hasattr(client, "as_current"):
+            raise TypeError(
+                "client must be a distributed.Client, or None for dask's own default. "
+                f"Got {type(client).__name__} instead."
+            )
         self._client = client
 
     def call(self, function: Callable[..., object], *args: object) -> Promise:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
@@ -127,7 +127,7 @@ class Prepare:
         -------
         self : Prepare
         """
-        mean = np.asarray(mean, dtype=np.float64)
+        mean = _finite(mean, "mean", np.float64)
         if mean.ndim != 1:
             raise ValueError(f"mean must have one axis. Got {mean.ndim} instead.")
         rotation, self.n_features_in_ = np.zeros((0, 0)), len(mean)
@@ -211,7 +211,7 @@ class Prepare:
             With ``linear_map``, of as many columns as that has.
         """
         self.check_fitted()
-        rows = np.asarray(X, dtype=np.float32)
+        rows = _finite(X, "X")
         if rows.ndim not in (1, 2) or rows.shape[-1] != self.n_features_in_:
             raise ValueError(
                 f"X must be of shape (n_samples, {self.n_features_in_}) or "
@@ -295,8 +295,34 @@ def _flat_steps(steps: TransformerMixin | Pipeline) -> list[TransformerMixin]:
     return [inner for step in steps for inner in _flat_steps(step)]
 
 
+def _finite(
+    values: ArrayLike, name: str, dtype: DTypeLike = np.float32
+) -> NDArray[np.floating]:
+    """Return floats, refusing what an engine would take for numbers, or not at all.
+
+    Raises
+    ------
+    TypeError
+        If the values are complex, or None.
+    ValueError
+        If one is NaN or infinite.
+    """
+    if values is None or np.iscomplexobj(values):
+        what = "None" if values is None else "complex numbers"
+        raise TypeError(f"{name} must be an array of real numbers. Got {what} instead.")
+    numbers = np.asarray(values, dtype=dtype)
+    if numbers.ndim and not np.isfinite(numbers).all():
+        rows = np.atleast_2d(numbers)
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        raise ValueError(
+            f"{name} holds NaN or infinity, row {bad[:5].tolist()}. Drop these rows, "
+            "or fill them in."
+        )
+    return numbers
+
+
 def _float_rows(X: ArrayLike) -> NDArray[np.float32]:
-    rows = np.asarray(X, dtype=np.float32)
+    rows = _finite(X, "X")
     if rows.ndim != 2 or not len(rows):
         raise ValueError(
             f"X must be of shape (n_samples, n_features). Got {rows.shape} instead."

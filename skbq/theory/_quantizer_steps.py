@@ -45,7 +45,20 @@ class QuantizerSteps:
 def quantizer_steps(
     quantizer: StepQuantizer, mean: np.ndarray, scale: np.ndarray
 ) -> QuantizerSteps:
-    """Ask a quantizer for its steps, refusing what is no code of one or two bits."""
+    """Ask a quantizer for its steps, refusing what is no code of one or two bits.
+
+    Raises
+    ------
+    TypeError
+        If it has no step function.
+    ValueError
+        If that is none of one or two bits.
+    """
+    if not hasattr(quantizer, "step_function"):
+        raise TypeError(
+            "quantizer must be a BinaryQuantizer or a TwoBitQuantizer, or have a "
+            f"step_function as these do. Got {type(quantizer).__name__} instead."
+        )
     thresholds, levels = quantizer.step_function(mean, scale)
     thresholds = np.asarray(thresholds, dtype=np.float64)
     levels = np.asarray(levels, dtype=np.float64)

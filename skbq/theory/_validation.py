@@ -48,6 +48,14 @@ def check_covariance(covariance: ArrayLike) -> np.ndarray:
     return check_moments(np.zeros(len(covariance)), covariance).covariance
 
 
+def check_cosine(cosine: ArrayLike) -> np.ndarray:
+    """Return cosines as float64, refusing what is none; rounding may lead beyond 1."""
+    cosine = _real(cosine, "cosine")
+    if not (np.abs(cosine) <= 1 + _ROUNDING).all():
+        raise ValueError("cosine must hold numbers from -1 to 1.")
+    return cosine
+
+
 def _real(values: ArrayLike | None, name: str) -> np.ndarray:
     """Return float64, refusing complex numbers, of which half would be lost."""
     if values is None or np.iscomplexobj(values):

@@ -434,3 +434,19 @@ class TestDeadCoordinates:
             hits = [len(set(a) & set(b)) for a, b in zip(exact, rows, strict=True)]
             recalls.append(np.mean(hits) / 10)
         assert recalls[1] == recalls[0] == recalls[2]
+
+
+@pytest.mark.parametrize("magnitude", ["row", "coordinate"])
+def test_codes_of_equal_values_of_any_float_type(magnitude):
+    """Magnitudes at the very border, where the type that is computed in decides."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        X = (rng.integers(-3, 4, (200, 22)) / 2 + 0.25).astype(np.float16)
+        quantizer = TwoBitQuantizer(magnitude=magnitude).fit(X[:7].astype(np.float32))
+        expected = quantizer.transform(X)
+        for dtype in (np.float32, np.float64):
+            assert_array_equal(quantizer.transform(X.astype(dtype)), expected)
+        # Rows that float32 does not hold change nothing for those beside them.
+        mixed = X.astype(np.float64)
+        mixed[::2] += 1e-9
+        assert_array_equal(quantizer.transform(mixed)[1::2], expected[1::2])

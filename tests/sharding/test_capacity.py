@@ -74,7 +74,7 @@ def test_formulas():
     [
         ({"n_rows": 0}, "n_rows"),
         ({"bits": 3}, "'bits' parameter.*code='pca'"),
-        ({"memory_gb": 0}, "'memory_gb' parameter.*more than 0"),
+        ({"memory_gb": 0}, "'memory_gb' parameter.*range .0, inf"),
         ({"latency_ms": -1}, "latency_ms"),
         ({"oversampling": 0.5}, "oversampling"),
         ({"probed_share": 1.5}, "probed_share"),

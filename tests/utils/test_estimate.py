@@ -55,6 +55,14 @@ def test_interval_stays_within_the_bounds():
     assert mean_estimate([1.0, 1.0, 0.9], 0.99).high > 1
 
 
+def test_interval_of_equal_values_stays_within_the_bounds():
+    """To the last digit, for any number of values and of neighbors."""
+    for n in range(2, 60):
+        for hits in range(11):
+            estimate = mean_estimate(np.full(n, hits / 10), 0.95, bounds=(0.0, 1.0))
+            assert 0 <= estimate.low <= estimate.value <= estimate.high <= 1
+
+
 def test_timed_repeats_and_returns_the_result():
     calls = []
     seconds, result = timed(lambda: calls.append(1) or len(calls), at_least=0.01)

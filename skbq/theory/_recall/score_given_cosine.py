@@ -27,7 +27,7 @@ from .._step_functions import (
     orthant_covariance,
     step_mean,
 )
-from .._validation import check_moments
+from .._validation import check_cosine, check_moments
 
 # Moments are computed at 33 angles arcsin(c), over which mean and standard deviation
 # are smooth, and interpolated linearly: within 0.1 % of the range of the mean, and
@@ -128,7 +128,7 @@ def score_given_cosine(
     array([ 0. , 21.3, 45.6])
     """
     mean, covariance = check_moments(mean, covariance)
-    cosine = np.asarray(cosine, dtype=float)
+    cosine = check_cosine(cosine)
     check_option(query, "query", "score_given_cosine", list(_MODELS))
     pair = _PairModel.of(quantizer, mean, covariance)
     largest = np.arcsin(_LARGEST_COSINE)
@@ -201,7 +201,7 @@ def model_scores(
     """
     check_option(query, "query", "model_scores", ["codes", "corrected"])
     check_int(random_state, "random_state", "model_scores", low=0)
-    cosines = np.asarray(cosines, dtype=float)
+    cosines = check_cosine(cosines)
     scores = score_given_cosine(quantizer, mean, covariance, cosines, query=query)
     # A stream of its own: data are often generated from the same small seeds.
     noise = np.random.default_rng([random_state, 1]).standard_normal(cosines.shape)
