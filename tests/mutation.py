@@ -36,6 +36,8 @@ LIMIT = 300
 OPTIONS = [
     *("-x", "-q", "-p", "no:cacheprovider"),
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+    # Plain Python integers of numpy overflow aloud where compiled ones wrap.
+    *("-W", "ignore:overflow encountered:RuntimeWarning"),
 ]
 
 

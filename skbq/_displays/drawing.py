@@ -119,11 +119,13 @@ def side_by_side(
         ax.set_axis_off()
         grid = place.subgridspec(1, count, wspace=0.35)
         return [figure.add_subplot(grid[0, i]) for i in range(count)]
-    axes = list(ax) if isinstance(ax, Iterable) else [ax]
-    _check_axes(display, axes)
+    if not isinstance(ax, Iterable):
+        _check_axes(display, [ax])
+    axes = list(ax)
     if len(axes) != count:
         raise ValueError(
             f"{type(display).__name__} draws {count} panels. Got {len(axes)} axes: "
             f"pass {count}, one, or None."
         )
+    _check_axes(display, axes)
     return axes
