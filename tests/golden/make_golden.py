@@ -90,7 +90,12 @@ OF_PLANES = {"hamming", "penalty", "dot"}
 LISTS = {"algorithm": "ivf", "n_lists": 3, "n_probes": 2, "random_state": 0}
 # Files that are read, but not compared with what is written: principal axes have the
 # last digits of the machine's LAPACK, levels of short corrections those of its log.
-READ_ONLY = {"principal axes", "short corrections", "lists of principal axes"}
+READ_ONLY = {
+    "principal axes",
+    "principal axes, weakened corrections",
+    "short corrections",
+    "lists of principal axes",
+}
 # What is saved: a plain index, one of all kinds of arrays, one of steps, and lists.
 SAVED = {
     "plain": lambda: BinaryNeighbors(metric="euclidean"),
@@ -108,6 +113,11 @@ SAVED = {
     ),
     "principal axes": lambda: BinaryNeighbors(
         quantizer=PCAQuantizer(2.0, rotation=None, random_state=0), query="vectors"
+    ),
+    "principal axes, weakened corrections": lambda: BinaryNeighbors(
+        quantizer=PCAQuantizer(2.0, exponent=1, rotation="dct", random_state=0),
+        query="vectors",
+        metric="euclidean",
     ),
     "lists": lambda: BinaryNeighbors(quantizer=BinaryQuantizer("median"), **LISTS),
     "lists, vectors": lambda: BinaryNeighbors(oversampling=2, **LISTS),
