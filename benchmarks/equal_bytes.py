@@ -1,7 +1,7 @@
 """PCAQuantizer against other codes of the same bytes a row, all bytes counted.
 
     python benchmarks/equal_bytes.py [SET.npz ...] [--bits 1 2] [--rows 10000]
-        [--keep FOLDER] [--out TABLE.md]
+        [--queries 500] [--keep FOLDER] [--out TABLE.md]
 
 Needs ``pip install '.[bench]'``; rabitqlib and turbovec are compared where they are
 installed. A set holds the arrays ``base`` and ``queries``; the shipped embeddings come
@@ -198,22 +198,35 @@ def measure(make: Callable, rows, queries, true) -> Found:
     return Found(code.bytes_per_row, learn, encode, done - made, recall)
 
 
-def compare(rows, queries, bits: float) -> dict[str, Found]:
-    """Measure all codes, and ours at the bytes of each."""
+def compare(rows, queries, bits: float, kept: Path | None) -> dict[str, Found]:
+    """Measure all codes, and ours at the bytes of each; go on from what is kept."""
     rows, queries = unit(rows), unit(queries)
     true = similarities(queries, rows, "cosine")
-    found: dict[str, Found] = {}
-    for name, make in {**others(bits, rows.shape[1]), **older(bits)}.items():
+    found = load(kept) if kept and kept.exists() else {}
+
+    def add(name: str, make: Callable) -> None:
+        if name in found:
+            return
         found[name] = measure(make, rows, queries, true)
         print(f"  {name}: {found[name].recall.mean():.3f}", flush=True)
+        if kept:
+            plain = {n: (*of[:4], of[4].tolist()) for n, of in found.items()}
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(plain))
+
+    for name, make in {**others(bits, rows.shape[1]), **older(bits)}.items():
+        add(name, make)
     sizes = {of.n_bytes for of in found.values()}
     before = {of.n_bytes for name, of in found.items() if name.startswith("skbq")}
     for n_bytes in sorted({min(sizes), max(sizes), *before}):
         if n_bytes > 3:
-            ours = measure(lambda r, b=n_bytes: principal(r, b), rows, queries, true)
-            found[f"PCAQuantizer, {n_bytes} bytes"] = ours
-            print(f"  ours, {n_bytes}: {ours.recall.mean():.3f}", flush=True)
+            add(f"PCAQuantizer, {n_bytes} bytes", lambda r, b=n_bytes: principal(r, b))
     return found
+
+
+def load(kept: Path) -> dict[str, Found]:
+    stored = json.loads(kept.read_text())
+    return {name: Found(*of[:4], np.array(of[4])) for name, of in stored.items()}
 
 
 def ours_of(found: dict[str, Found], n_bytes: int) -> Found | None:
@@ -317,7 +330,11 @@ def report(names: list[str], done: dict) -> str:
         "paired, query by query, with intervals at 95 %. Our codes before were those "
         "with corrections of 8 bytes. PCAQuantizer has `max_depth=8`.",
         "",
+        "<!-- summary -->",
+        "",
         *summary(done),
+        "<!-- end -->",
+        "",
     ]
     for (name, bits), found in done.items():
         lines += [f"## {name}, {bits:g} bits for each coordinate", ""]
@@ -330,6 +347,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", type=Path, metavar="SET.npz")
     parser.add_argument("--bits", nargs="+", type=float, default=[1, 2])
     parser.add_argument("--rows", type=int, default=10_000, help="rows at most")
+    parser.add_argument("--queries", type=int, default=500, help="queries at most")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, help="write the tables there")
     arguments = parser.parse_args()
@@ -342,16 +360,8 @@ def main() -> None:
         for bits in arguments.bits:
             whole = int(bits) if bits >= 1 else bits
             kept = arguments.keep and arguments.keep / f"{name}-{bits:g}.json"
-            if kept and kept.exists():
-                stored = json.loads(kept.read_text())
-                found = {n: Found(*of[:4], np.array(of[4])) for n, of in stored.items()}
-            else:
-                print(name, bits, flush=True)
-                found = compare(rows, queries, whole)
-                if kept:
-                    kept.parent.mkdir(parents=True, exist_ok=True)
-                    plain = {n: (*of[:4], of[4].tolist()) for n, of in found.items()}
-                    kept.write_text(json.dumps(plain))
+            print(name, bits, flush=True)
+            found = compare(rows, queries[: arguments.queries], whole, kept)
             done[name, bits] = found
             if arguments.out:
                 arguments.out.write_text(report(names, done))

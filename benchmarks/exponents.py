@@ -1,13 +1,14 @@
 """Exponents of PCAQuantizer: "auto" against fixed ones, predicted against measured.
 
     python benchmarks/exponents.py [SET.npz ...] [--bits 1 2] [--rows 10000]
-        [--out TABLE.md] [--keep RESULTS.json] [--figure PICTURE.png]
+        [--out TABLE.md] [--keep RESULTS.json]
 
 A set holds the arrays ``base`` and ``queries``; the shipped embeddings come first.
 Cosine, asymmetric search, recall@10 of the code alone, in as many bytes in all as the
-bits take. Both schools are drawn beside: as many bits for each coordinate, as the axes
-are and after a random rotation, in their bytes with corrections of 3. The prediction
+bits take. Both schools are measured beside: as many bits for each coordinate, as the
+axes are and after a random rotation, with corrections of 3 bytes on top. The prediction
 minimizes equation (7.13), with the spectrum of differences of the rows' neighbors.
+``docs/figures/exponents.py`` draws what ``--keep`` keeps.
 """
 
 import argparse
@@ -143,56 +144,8 @@ def report(names: list[str], done: dict[str, dict]) -> str:
         "fixed exponent was chosen on the same queries, which favors it.",
         "",
     ]
-    return "\n".join([*lines, *table(done), ""])
-
-
-def draw(done: dict[str, dict], path: Path) -> None:
-    """Draw recall against exponent, one panel for each set."""
-    import matplotlib.pyplot as plt
-
-    names = list(dict.fromkeys(key.rsplit(" ", 1)[0] for key in done))
-    n_columns = 3
-    n_lines = -(-len(names) // n_columns)
-    figure, panels = plt.subplots(
-        n_lines, n_columns, figsize=(10, 2.7 * n_lines), squeeze=False, sharex=True
-    )
-    for panel in panels.ravel()[len(names) :]:
-        panel.set_axis_off()
-    for panel, name in zip(panels.ravel(), names, strict=False):
-        for key, of in done.items():
-            if key.rsplit(" ", 1)[0] != name:
-                continue
-            bits = key.rsplit(" ", 1)[1]
-            color = {"1": "C0", "2": "C1"}.get(bits, "C2")
-            recalls = [of["recalls"][str(e)] for e in EXPONENTS]
-            panel.plot(
-                EXPONENTS, recalls, "o-", color=color, ms=3, label=f"{bits} bits"
-            )
-            low = min(recalls)
-            panel.axvline(of["predicted"], color=color, ls=":", lw=1)
-            panel.plot(of["chosen"], of["auto"], "*", color=color, ms=11, mec="k")
-            for school, marker in (("axes", "s"), ("rotated", "D")):
-                if school in of["schools"]:
-                    recall, _ = of["schools"][school]
-                    panel.plot(2.25, recall, marker, color=color, mfc="none", ms=6)
-                    low = min(low, recall)
-        panel.set_title(name, fontsize=9)
-        panel.set_xlim(-0.1, 2.4)
-    for panel in panels[:, 0]:
-        panel.set_ylabel("recall@10")
-    for panel in panels[-1]:
-        panel.set_xlabel("exponent p")
-    handles = [
-        plt.Line2D([], [], color="C0", marker="o", ms=3, label="1 bit"),
-        plt.Line2D([], [], color="C1", marker="o", ms=3, label="2 bits"),
-        plt.Line2D([], [], color="k", marker="*", ls="", ms=9, label='"auto"'),
-        plt.Line2D([], [], color="k", ls=":", label="predicted best"),
-        plt.Line2D([], [], color="k", marker="s", mfc="none", ls="", label="axes kept"),
-        plt.Line2D([], [], color="k", marker="D", mfc="none", ls="", label="rotated"),
-    ]
-    figure.legend(handles=handles, loc="lower center", ncols=6, frameon=False)
-    figure.tight_layout(rect=(0, 0.04, 1, 1))
-    figure.savefig(path, dpi=110)
+    lines += ["<!-- table -->", "", *table(done), "", "<!-- end -->", ""]
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -202,7 +155,6 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000, help="rows at most")
     parser.add_argument("--out", type=Path, help="write the table there")
     parser.add_argument("--keep", type=Path, help="results, taken where they are there")
-    parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
     kept = arguments.keep
     done = json.loads(kept.read_text()) if kept and kept.exists() else {}
@@ -224,8 +176,6 @@ def main() -> None:
         arguments.out.write_text(text)
     else:
         print(text)
-    if arguments.figure:
-        draw(done, arguments.figure)
 
 
 if __name__ == "__main__":

@@ -124,9 +124,10 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         and needs ``query="vectors"``. None keeps no vectors.
     corrections : bool or "exact", default=True
         What ``query="vectors"`` keeps of each row beside its code, to correct the
-        estimate. True: two numbers in 3 bytes, whose rounding does not change recall.
-        "exact": the same in float32. False: nothing, so that estimates are those of the
-        codes alone, which find fewer neighbors.
+        estimate. True: two numbers in 3 bytes, whose rounding does not change recall;
+        of a PCAQuantizer in ``correction_bytes_``. "exact": the same in float32. False:
+        nothing, so that estimates are those of the codes alone, which find fewer
+        neighbors; a PCAQuantizer's are corrected by what its codes predict.
     n_jobs : int, default=None
         Number of threads over queries, as in scikit-learn.
     algorithm : {"brute", "ivf", "auto"}, default="brute"
@@ -166,9 +167,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         estimate with its interval for each. ``print`` shows it as a table.
     bytes_per_row_ : int
         Memory for each row: its code and, with ``query="vectors"``, 3 bytes of
-        corrections. Under "inner_product" codes of one or two bits have 2 bytes more
-        for the error bound. With ``corrections="exact"`` 8 bytes, or 12. Of rows in
-        lists also their share of these.
+        corrections, of a PCAQuantizer perhaps none. Under "inner_product" codes of one
+        or two bits have 2 bytes more for the error bound. With ``corrections="exact"``
+        8 bytes, or 12. Of rows in lists also their share of these.
     vector_bytes_per_row_ : int
         Memory for each row of the vectors kept for reranking; 0 if none are.
     n_samples_fit_ : int

@@ -76,6 +76,8 @@ _TRIAL_QUERIES = 500
 # Shorter rows take as many more as cost the same, up to 4 times: their recalls differ
 # less from exponent to exponent than those of so few queries vary.
 _TRIAL_PRODUCTS = 2**18
+# Products of numbers that turn trial rows to their axes, which bounds rows of d > 2048.
+_TRIAL_TURNED = 2**35
 _FEWEST_TRIAL_ROWS = 64
 _TRIAL_NEIGHBORS = 10
 # Strengths of the corrections to choose from, see CodeProducts; without a trial the
@@ -672,7 +674,7 @@ class _Trial:
         self._axes, self._seed = axes, random_state.randint(2**31)
         rng = np.random.default_rng(self._seed)
         d = rows.shape[1]
-        most = max(_FEWEST_TRIAL_ROWS, min(most_rows, _PRODUCTS // (d * d)))
+        most = max(_FEWEST_TRIAL_ROWS, min(most_rows, _TRIAL_TURNED // (d * d)))
         numbers = rng.permutation(len(rows))[:most]
         centered = (rows[numbers] - axes.mean).astype(np.float32)
         centered = centered @ axes.directions.astype(np.float32)

@@ -161,8 +161,8 @@ def plan_capacity(
     With N rows of d coordinates, b bits, M machines of C cores, and all bytes per row:
 
     - code: ``ceil(d / 8) * b`` for 1 and 2 bits, ``ceil(b d / 8)`` for principal axes;
-    - corrections of asymmetric search: 3; under "inner_product" 5, but for principal
-      axes;
+    - corrections of asymmetric search: 3, of principal axes at most; under
+      "inner_product" 5, but for principal axes;
     - lists: 8, the number of the row;
     - ``index = N (code + corrections + lists)``, ``disk = copies (index + N vector)``;
     - ``M = ceil(index / memory)``, or ``ceil(index share / (latency C scan))`` if that
