@@ -119,7 +119,7 @@ class PCAQuantizer(CorrectingEncoder):
         small, 0 gives all axes the same. "auto" tries some powers from 0 to 2 on a
         sample of the rows and takes that with the highest recall of the rows'
         neighbors; with fewer than 64 rows, 1.
-    max_depth : {1, 2, 4, 8}, default=4
+    max_depth : {1, 2, 4, 8}, default=8
         Most bits of a coordinate.
     rotation : {"haar", "hadamard", "dct"} or None, default="haar"
         How coordinates of equally many bits are rotated, as in
@@ -212,7 +212,7 @@ class PCAQuantizer(CorrectingEncoder):
         *,
         n_bytes: int | None = None,
         exponent: float | Literal["auto"] = "auto",
-        max_depth: int = 4,
+        max_depth: int = 8,
         rotation: RotationMethod | None = "haar",
         random_state: RandomState = None,
         correction_bytes: int | Literal["auto"] = "auto",
@@ -293,8 +293,7 @@ class PCAQuantizer(CorrectingEncoder):
             if self.bits > self.max_depth:
                 raise ValueError(
                     f"bits={self.bits!r} is more than max_depth={self.max_depth} "
-                    "allows for each coordinate. Pass a larger max_depth, up to 8, or "
-                    "fewer bits."
+                    f"allows for each coordinate. Pass fewer bits{self._or_deeper}."
                 )
             n_bits = min(8 * code_width(int(np.ceil(self.bits * d))), most)
             return _Budget(n_bits, n_bits, n_bits - 8 * CORRECTION_BYTES)
@@ -311,8 +310,8 @@ class PCAQuantizer(CorrectingEncoder):
             raise ValueError(
                 f"n_bytes={self.n_bytes} is more than {d} coordinates of max_depth="
                 f"{self.max_depth} bits can fill. Pass at most "
-                f"{self.n_bytes - code_width(n_bits) + code_width(most)}, or a larger "
-                "max_depth, up to 8."
+                f"{self.n_bytes - code_width(n_bits) + code_width(most)}"
+                f"{self._or_deeper}."
             )
         # Codes that the corrections' bytes would fill up are not compared.
         plain = 8 * self.n_bytes if self.n_bytes <= code_width(most) else 0
@@ -359,13 +358,18 @@ class PCAQuantizer(CorrectingEncoder):
         most = axes.rank * self.max_depth
         if 0 < axes.rank < d < n_rows and most < (1 - _IDLE) * n_bits:
             n_bytes = code_width(most - 7) + CORRECTION_BYTES
-            fitting = f"n_bytes of at most {n_bytes}, " * (n_bytes > CORRECTION_BYTES)
+            fitting = f", n_bytes of at most {n_bytes}" * (n_bytes > CORRECTION_BYTES)
             raise ValueError(
                 f"The rows vary in {axes.rank} of {d} directions only (constant or "
                 f"duplicate columns?), which at max_depth={self.max_depth} take "
                 f"{most} bits of the {n_bits} asked for. Pass bits of at most "
-                f"{most / d:.4g}, {fitting}or a larger max_depth, up to 8."
+                f"{most / d:.4g}{fitting}{self._or_deeper}."
             )
+
+    @property
+    def _or_deeper(self) -> str:
+        """What else a message can advise where bits are too many."""
+        return ", or a larger max_depth, up to 8" * (self.max_depth < 8)
 
     @property
     def depths_(self) -> np.ndarray:

@@ -722,7 +722,7 @@ def quantizer_rows() -> list[Row]:
             "bits",
             "a number of at most `max_depth`, or `n_bytes`",
             type=["1", None, True],
-            value=[0, -1, NAN, 0.01, 5],
+            value=[0, -1, NAN, 0.01, 9],
         ),
         *_parameters(
             "PCAQuantizer",

@@ -375,10 +375,20 @@ def test_predictions_are_least_squares_within_what_was_seen(rng):
 REFUSED = {
     "no bits": ({"bits": 0}, ValueError, r"in the range \(0"),
     "less than a bit": ({"bits": 0.01}, ValueError, "at least 1 / 24"),
-    "too many bits": ({"bits": 5}, ValueError, "larger max_depth, up to 8"),
+    "too many bits": (
+        {"bits": 5, "max_depth": 4},
+        ValueError,
+        "larger max_depth, up to 8",
+    ),
     "text": ({"bits": "1"}, TypeError, "a float"),
     "n_bytes": ({"n_bytes": 3}, ValueError, "at least 4"),
-    "many bytes": ({"n_bytes": 17}, ValueError, "at most 15, or a larger max_depth"),
+    "many bytes": (
+        {"n_bytes": 17, "max_depth": 4},
+        ValueError,
+        "at most 15, or a larger",
+    ),
+    "bits beyond all": ({"bits": 9}, ValueError, r"Pass fewer bits\.$"),
+    "bytes beyond all": ({"n_bytes": 28}, ValueError, r"Pass at most 27\.$"),
     "half a byte": ({"n_bytes": 8.5}, TypeError, "an int"),
     "both": ({"bits": 2, "n_bytes": 12}, ValueError, "leave one out"),
     "exponent": ({"exponent": "best"}, ValueError, r"\['auto'\] or a float"),
@@ -404,7 +414,7 @@ def test_more_bits_than_the_rows_have_directions(rng):
     with pytest.raises(
         ValueError, match="vary in 6 of 24 directions.*bits of at most 1"
     ):
-        PCAQuantizer(2).fit(X)
+        PCAQuantizer(2, max_depth=4).fit(X)
     assert PCAQuantizer(1).fit(X).layout_.bits == 1
 
 
