@@ -141,9 +141,9 @@ def report(names: list[str], done: dict[str, dict]) -> str:
     lines += [*describe_run(names, SEED), ""]
     lines += [
         f"Recall by exponent at `max_depth={DEPTH}`, the best fixed one in bold. With "
-        "a fixed exponent too, the strength of corrections and their bytes are chosen on the rows. "
-        "Differences are paired, query by query, with intervals at 95 %; the best "
-        "fixed exponent was chosen on the same queries, which favors it.",
+        "a fixed exponent too, the strength of corrections and their bytes are chosen "
+        "on the rows. Differences are paired, query by query, with intervals at 95 %; "
+        "the best fixed exponent was chosen on the same queries, which favors it.",
         "",
     ]
     lines += ["<!-- table -->", "", *table(done), "", "<!-- end -->", ""]

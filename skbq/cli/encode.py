@@ -74,8 +74,8 @@ def add(commands: Commands) -> None:
         "--max-depth",
         type=int,
         choices=[1, 2, 4, 8],
-        default=4,
-        help="PCA codes: most bits that an axis gets (default: 4)",
+        default=8,
+        help="PCA codes: most bits that an axis gets (default: 8)",
     )
     cut = "what coordinates are compared with (default: mean)"
     encode.add_argument(
