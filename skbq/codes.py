@@ -748,7 +748,6 @@ def fill_bytes(counts: Mapping[int, int], n_bytes: int, n_axes: int) -> np.ndarr
 
     if of.get(2, 0) % 2 and sum(map(n_nibbles, of)) > 2 * n_bytes:
         of[2] -= 1
-        of[1] += 1
     deeper = [depth for depth in DEPTHS if depth > 1 and depth in of]
     left = 2 * n_bytes - sum(map(n_nibbles, deeper))
     of[1] = min(4 * left, n_axes - sum(of[depth] for depth in deeper))

@@ -1,4 +1,5 @@
 import copy
+import itertools
 import pickle
 
 import joblib
@@ -7,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from skbq import CodeArray, as_codes
-from skbq.codes import MixedDepths, is_codes, pack_codes, squared_lengths
+from skbq.codes import MixedDepths, fill_bytes, is_codes, pack_codes, squared_lengths
 
 
 def make(rng, bits, n=20, d=13, levels=(1.0, 3.0)):
@@ -399,3 +400,44 @@ def test_printed_codes_of_mixed_depth(rng):
     layout = MixedDepths(4, [2, 1, 1], {2: [-3, -1, 1, 3], 1: [-1, 1]})
     codes = as_codes(np.array([[0b1100_0100]], np.uint8), layout=layout)
     assert "1 of 2 bits, 2 of 1 bit, of 4 coordinates" in repr(codes)
+
+
+@pytest.mark.parametrize("levels", [None, (1.0, 3.0), (0.5, 2.0), (0.0, 1.0)])
+def test_squared_lengths_are_those_of_the_values(rng, levels):
+    codes = make(rng, 1 if levels is None else 2, d=21, levels=levels)
+    expected = np.square(codes.unpack(), dtype=float).sum(axis=1)
+    assert_array_equal(squared_lengths(codes), expected)
+    assert len(set(expected)) > 1 or levels is None
+
+
+def test_bytes_are_filled():
+    """For all small numbers of coordinates of each depth, by counting slots."""
+    for eight, four, two, one in itertools.product(range(2), range(3), range(4), [3]):
+        given = {8: eight, 4: four, 2: two, 1: one}
+        given = {depth: count for depth, count in given.items() if count or depth < 3}
+
+        def nibbles(two, one, given=given):
+            pairs = -(-two // 2)
+            return 2 * given.get(8, 0) + given.get(4, 0) + pairs + -(-one // 4)
+
+        n_bytes = max(1, (2 * eight + four) // 2 + 1)
+        kept = two - (two % 2 and nibbles(two, one) > 2 * n_bytes)
+        left = 2 * n_bytes - nibbles(kept, 0)
+        if left < 0:
+            continue
+        for n_axes in (eight + four + two, eight + four + two + 3, 60):
+            ones = min(4 * left, n_axes - eight - four - kept)
+            expected = [8] * eight + [4] * four + [2] * kept + [1] * ones
+            expected += [0] * (n_axes - len(expected))
+            assert fill_bytes(given, n_bytes, n_axes).tolist() == expected
+
+
+def test_numbers_of_levels_that_are_not_there(rng):
+    layout = MixedDepths(4, [4, 1], {4: np.arange(16.0), 1: [-1, 1]})
+    assert layout.pack(np.array([[15, 1]], np.uint8)).unpack().tolist() == [[15, 1]]
+    for bad in ([[16, 1]], [[3, 2]]):
+        with pytest.raises(ValueError, match="beyond the levels"):
+            layout.pack(np.array(bad, np.uint8))
+    for bad in (np.zeros((1, 3), np.uint8), np.zeros((1, 2)), np.zeros(2, np.uint8)):
+        with pytest.raises(ValueError, match="must be uint8 of shape"):
+            layout.pack(bad)

@@ -1,6 +1,7 @@
 """Saving and loading: whole, unaltered, without pickle."""
 
 import copy
+import dataclasses
 import json
 import os
 import pickle
@@ -28,6 +29,9 @@ from skbq import (
     BinaryQuantizer,
     TwoBitQuantizer,
 )
+from skbq._neighbors.file_checks import coordinates, number, whole
+from skbq._neighbors.file_format import _array_at, read_file, write_file
+from skbq._neighbors.vector_files import VectorFile
 
 
 @pytest.fixture
@@ -524,3 +528,66 @@ def test_a_length_that_is_made_up_takes_no_memory(path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 2**20
+
+
+@pytest.mark.parametrize("n_arrays", [0, 1, 2, 30])
+def test_headers_have_room_for_the_places_of_arrays(path, n_arrays):
+    arrays = [np.arange(5 * i) for i in range(n_arrays)]
+    write_file(path, {"a": 1}, arrays)
+    state, found = read_file(path)
+    assert state == {"a": 1}
+    assert [array.tolist() for array in found] == [array.tolist() for array in arrays]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dtype": "<c8"},
+        {"dtype": ">i8"},
+        {"offset": 64},
+        {"offset": 128},
+        {"shape": [-4]},
+        {"shape": [True]},
+        {"shape": [2.0]},
+    ],
+    ids=str,
+)
+def test_places_of_arrays_are_checked(change):
+    """Each by itself: the type, the place and the shape."""
+    entry = {"dtype": "<i8", "shape": [4], "offset": 192, "crc32": 0}
+    whole = np.zeros(512, np.uint8)
+    assert _array_at(whole, entry, 150).tolist() == [0] * 4
+    assert _array_at(whole, {**entry, **change}, 150) is None
+
+
+def test_rules_of_attributes():
+    """Their limits, which a file made by this class seldom meets."""
+    sizes = {"d": 4}
+    assert [whole(1, 3)(n, sizes) for n in (0, 1, 3, 4)] == [False, True, True, False]
+    assert not whole(0)(True, sizes)
+    assert [number(0, 1)(x, sizes) for x in (-0.1, 0, 1, 1.1, np.nan, "1")] == [
+        *(False, True, True, False, False, False)
+    ]
+    for right in ([0], [0, 3], [1, 2, 3]):
+        assert coordinates(np.array(right), sizes)
+    for wrong in ([], [0, 0], [2, 1], [-1, 2], [3, 4]):
+        assert not coordinates(np.array(wrong, np.int64), sizes)
+
+
+def test_vectors_in_another_file_lie_inside_of_it(tmp_path, X):
+    path = tmp_path / "vectors.npy"
+    np.save(path, X[:1])  # one row is enough
+    vectors = np.load(path, mmap_mode="r")
+    file = VectorFile.of(vectors)
+    assert_array_equal(file.open(verify=True), X[:1])
+    for change in (
+        {"offset": file.offset + 1},
+        {"offset": -1},
+        {"shape": (0, 20)},
+        {"shape": (2, 20)},
+        {"strides": (-80, 4)},
+    ):
+        with pytest.raises(ValueError, match="has changed since"):
+            dataclasses.replace(file, **change).open(verify=False)
+    single = VectorFile.of(vectors[:, :1])
+    assert_array_equal(single.open(verify=True), X[:1, :1])
