@@ -195,10 +195,11 @@ def table(rows):
             f"| {row['set']} | {row['metric']} | {row['strategy']} "
             f"| {row['promised']} | {row['measured']:.3f} |"
         )
-    sets = "; ".join(f"{name}: {words}" for name, words in SETS.items())
+    known = [name for name in SETS if any(row["set"] == name for row in rows)]
+    sets = "; ".join(f"{name}: {SETS[name]}" for name in known)
     yield (
         f"\nRecall@10 of 250 queries, 500 of C. {sets}. Measured by `python "
-        "benchmarks/exports.py A B C`.\n"
+        f"benchmarks/exports.py {' '.join(known)}`.\n"
     )
 
 
@@ -222,9 +223,11 @@ def every(rows):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*SETS, "every"])
+    parser.add_argument("parts", nargs="*", metavar="{A,B,C,every}")
     parser.add_argument("--engine", action="append", choices=[*RUNNABLE])
     args = parser.parse_args()
+    if unknown := {*args.parts} - {*SETS, "every"}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
     engines = args.engine or [*RUNNABLE]
     warnings.simplefilter("ignore")
     for part in args.parts:
