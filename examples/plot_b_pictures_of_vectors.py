@@ -31,7 +31,7 @@ plt.show()
 # and means are far from zero, bits are wasted: rotate, and center.
 
 steep = make_gaussian(
-    2000, 32, spectrum=0.9, heterogeneity=1.0, mean=0.5, random_state=0
+    1000, 24, spectrum=0.9, heterogeneity=1.0, mean=0.5, random_state=0
 )
 steep_profiler = HeterogeneityProfiler(random_state=0).fit(steep)
 HeterogeneityDisplay.from_estimator(steep_profiler)

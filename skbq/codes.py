@@ -18,11 +18,13 @@ Mixed depths
 Bits that belong to no coordinate (padding) are 0.
 """
 
+import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -481,6 +483,18 @@ def _check_scales(scales: ArrayLike | None, n_values: int) -> np.ndarray:
     return array
 
 
+_TAKEN_FOR_NUMBERS = (
+    "Packed codes are taken for numbers here, each of which holds several coordinates. "
+    "Put a skbq.CodeUnpacker() before the estimator, or pass codes.unpack(). If you "
+    "mean the bytes themselves, pass numpy.asarray(codes)."
+)
+
+
+def _called_by(name: str) -> bool:
+    """Tell whether the function that looks for an attribute has this name."""
+    return sys._getframe(2).f_code.co_name == name
+
+
 class CodeArray(np.ndarray):
     """Codes of vectors as a numpy array that knows what its bits mean.
 
@@ -489,8 +503,8 @@ class CodeArray(np.ndarray):
     columns or the values (``astype``, arithmetic, bitwise operations, column slices,
     ``numpy`` functions such as :func:`numpy.concatenate`) gives a plain array.
 
-    Estimators of other libraries would take the bytes for numbers, without a word: put
-    a :class:`CodeUnpacker` before them.
+    Estimators of scikit-learn would take the bytes for numbers, which a warning says:
+    put a :class:`CodeUnpacker` before them.
 
     Attributes
     ----------
@@ -621,6 +635,18 @@ class CodeArray(np.ndarray):
         if magnitudes is not None:
             strong = _unpack_plane(magnitudes, self.n_features).view(bool)
         return _unpack_plane(self.signs, self.n_features).view(bool), strong
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            # numpy hands a plain view to whoever asks for an array, and tells nobody.
+            # check_array, the door of scikit-learn's estimators, looks whether X has
+            # this attribute of pandas; so does indexing by rows, which is fine.
+            if name == "iloc" and is_codes(self) and _called_by("check_array"):
+                warnings.warn(_TAKEN_FOR_NUMBERS, UserWarning, stacklevel=4)
+            raise AttributeError(
+                f"codes have no attribute {name!r}", name=name, obj=self
+            )
 
     # What follows makes sure that an array which is no longer codes is a plain one.
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from .._utils.params import check_option
 from .._utils.stored_rows import Part, StoredRows
+from .._utils.typing import METRICS, Metric
 from . import _arrays, _tables
+from ._invalid import find_invalid
 
 Reader = Callable[[str, str | None, str | None], Part]
 
@@ -40,6 +43,8 @@ def open_vectors(
     *,
     column: str | None = None,
     ids: str | None = None,
+    skip_invalid: bool = False,
+    metric: Metric = "cosine",
 ) -> StoredRows:
     """Open vectors in files, to be read block by block.
 
@@ -55,6 +60,12 @@ def open_vectors(
         The column, array or data set that holds the vectors; None means the only one.
     ids : str, default=None
         A column of identifiers, one for each row and none twice.
+    skip_invalid : bool, default=False
+        Whether to read all rows at once and leave out those that estimators refuse:
+        rows with NaN or infinity, and, where ``metric`` is "cosine", rows of zeros.
+        ``row_numbers`` and ``ids`` of the result say which rows are left.
+    metric : {"cosine", "euclidean", "inner_product"}, default="cosine"
+        What rows will be compared by; it matters to ``skip_invalid`` alone.
 
     Returns
     -------
@@ -64,9 +75,11 @@ def open_vectors(
 
     Raises
     ------
+    TypeError
+        If an option is of a wrong type.
     ValueError
         If a file is of no known kind, is damaged, has no such column, or differs from
-        the others in width or type.
+        the others in width or type, or if no row can be used.
     OSError
         If a file is not there or cannot be read.
     ImportError
@@ -97,10 +110,22 @@ def open_vectors(
         )
     if not paths:
         raise ValueError("paths must name at least one file. Got an empty list.")
+    check_option(metric, "metric", "open_vectors", METRICS)
+    if not isinstance(skip_invalid, bool):
+        raise TypeError(
+            "The 'skip_invalid' parameter of open_vectors must be a bool. Got "
+            f"{skip_invalid!r} instead."
+        )
     names = [name for path in paths for name in list_files(os.fspath(path))]
     parts = [_reader(name)(name, column, ids) for name in names]
     _check_alike(parts)
-    return StoredRows(parts)
+    rows = StoredRows(parts)
+    if not skip_invalid:
+        return rows
+    invalid = find_invalid(rows, zeros=metric != "cosine").all
+    if len(invalid) == len(rows):
+        raise ValueError(f"{names[0]}: no row can be used")
+    return rows.without(invalid) if invalid.size else rows
 
 
 def _reader(path: str) -> Reader:

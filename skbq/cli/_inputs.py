@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._readers import open_vectors
-from .._utils.parallel import row_blocks
+from .._readers import find_invalid, open_vectors
 from .._utils.stored_rows import StoredRows
 from .._utils.validation import looks_packed
 from ._terminal import Bar, InputError, checked, clear_progress
@@ -86,14 +85,15 @@ def load_vectors(
     """
     rows = checked(open_vectors, paths, column=column, ids=ids)
     name = rows.where(0)[0]
-    invalid = _invalid_rows(rows, name, zeros)
-    for bad, what in invalid:
+    bar = Bar(f"reading {name}:", len(rows))
+    invalid = checked(find_invalid, rows, zeros=zeros, on_block=bar.add)
+    for bad, what in zip(invalid, (_NOT_FINITE, _ZEROS), strict=True):
         if bad.size and not skip_invalid:
             raise InputError(
                 f"{rows.name_rows(bad)} {what[bad.size > 1]}; leave such rows out: "
                 "--skip-invalid"
             )
-    out = np.unique(np.concatenate([bad for bad, _ in invalid]))
+    out = invalid.all
     if out.size == len(rows):
         raise InputError(f"{name}: no row can be used")
     if out.size:
@@ -115,18 +115,3 @@ def note(text: str) -> None:
 
 _NOT_FINITE = ("holds NaN or infinity", "hold NaN or infinity")
 _ZEROS = ("is all zeros, which have no direction", "are all zeros without a direction")
-
-
-def _invalid_rows(
-    rows: StoredRows, name: str, zeros: bool
-) -> list[tuple[np.ndarray, tuple[str, str]]]:
-    """Return the rows that cannot be used, with what to say of one and of several."""
-    bar = Bar(f"reading {name}:", len(rows))
-    infinite, empty = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for part in row_blocks(len(rows), rows.shape[1] * 8, shares=8):
-        block = checked(rows.__getitem__, part)
-        infinite.append(part.start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
-        if not zeros:
-            empty.append(part.start + np.flatnonzero(~block.any(axis=1)))
-        bar.add(part.stop - part.start)
-    return [(np.concatenate(infinite), _NOT_FINITE), (np.concatenate(empty), _ZEROS)]

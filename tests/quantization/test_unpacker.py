@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from skbq import BinaryQuantizer, CodeUnpacker, PCAQuantizer, TwoBitQuantizer
@@ -44,7 +46,8 @@ def test_a_classifier_sees_coordinates_not_bytes(X):
         BinaryQuantizer("zero"), CodeUnpacker(), LogisticRegression()
     )
     assert unpacked.fit(X, labels).score(X, labels) == 1
-    assert packed.fit(X, labels).score(X, labels) < 0.8
+    with pytest.warns(UserWarning, match="Packed codes"):
+        assert packed.fit(X, labels).score(X, labels) < 0.8
 
 
 def test_frames(X):
@@ -64,3 +67,14 @@ def test_forgets_what_came_before(X):
     assert unpacker.fit(codes).transform(codes).shape == X.shape
     assert not hasattr(unpacker, "feature_names_in_")
     assert unpacker.fit(X).layout_ is None
+
+
+def test_packed_codes_are_warned_of(X):
+    """Estimators of scikit-learn would take the bytes for coordinates."""
+    for quantizer in (BinaryQuantizer(), TwoBitQuantizer()):
+        codes = quantizer.fit(X).transform(X)
+        with pytest.warns(UserWarning, match=r"Packed codes .*CodeUnpacker"):
+            PCA(1).fit(codes)
+        PCA(1).fit(np.asarray(codes))  # who writes this means the bytes
+        train_test_split(codes, random_state=0)  # rows of codes are codes
+        assert not hasattr(codes, "iloc")

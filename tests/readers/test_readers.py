@@ -237,6 +237,26 @@ def test_what_cannot_be_read(tmp_path, write, options, message):
         open_vectors(tmp_path, **options)[:]
 
 
+@pytest.mark.parametrize("kind", ["npy", "parquet"])
+def test_invalid_rows_are_left_out(X, tmp_path, kind):
+    X[3, 1], X[20, 0], X[7] = np.nan, -np.inf, 0
+    path = tmp_path / f"rows.{kind}"
+    WRITERS[path.name](X, path)
+    for metric, left_out in (("cosine", [3, 7, 20]), ("euclidean", [3, 20])):
+        rows = open_vectors(path, skip_invalid=True, metric=metric)
+        kept = np.setdiff1d(np.arange(30), left_out)
+        assert_array_equal(rows.row_numbers, kept)
+        assert_array_equal(rows[:], X[kept])
+        BinaryNeighbors(metric=metric, quantizer=BinaryQuantizer()).fit(rows)
+    np.save(tmp_path / "none.npy", np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="no row can be used"):
+        open_vectors(tmp_path / "none.npy", skip_invalid=True)
+    with pytest.raises(TypeError, match="skip_invalid"):
+        open_vectors(path, skip_invalid="yes")
+    with pytest.raises(ValueError, match="metric"):
+        open_vectors(path, metric="l2")
+
+
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.npy"):
         open_vectors(tmp_path / "gone.npy")
