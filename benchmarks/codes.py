@@ -248,7 +248,7 @@ def restore(x: np.ndarray, bits: int, weight: float = 0.1) -> np.ndarray:
 
 
 class SentenceTransformers:
-    """Its semantic_search_faiss with "ubinary": coded queries, then a second look.
+    """Its semantic_search_faiss with "ubinary": symmetric search, then a second look.
 
     The candidates (``rescore_multiplier`` for each neighbor) are sorted by the float
     query's product with their bits, which needs no vectors.
@@ -303,7 +303,7 @@ def our_codes(bits: int) -> Codes:
         for query, kind in (("codes", "coded"), ("vectors", "float"))
         for name, quantizer in quantizers.items()
     }
-    # Of as many bytes as the others' float queries, which keep 8 of corrections.
+    # Of as many bytes as the others' asymmetric search, which keep 8 of corrections.
     codes["skbq PCAQuantizer, asymmetric search"] = lambda rows: Skbq(
         rows,
         PCAQuantizer(n_bytes=-(-bits * rows.shape[1] // 8) + 8, random_state=SEED),

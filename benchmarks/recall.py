@@ -5,7 +5,7 @@
 An .npz file holds arrays ``base`` and ``queries``; of an .npy file 500 random rows
 become queries. Without any, the shipped embeddings are used. ``--generated`` adds
 generated sets, searched at 20,000, 100,000 and ``--largest`` rows. Similarity is the
-cosine; codes are centered, of 1 and 2 bits, for coded and corrected float queries.
+cosine; codes are centered, of 1 and 2 bits, for symmetric and asymmetric search.
 
 Form b predicts from the similarities and scores of 200 queries to 5,000 sampled rows.
 Form a sees no scores: it draws them from the Gaussian local law. Both are compared with
@@ -85,7 +85,7 @@ def all_similarities(base, queries):
 
 
 def all_scores(base, queries, quantizer):
-    """Scores for coded queries and for corrected float queries, by kind of query."""
+    """Scores of symmetric and of corrected asymmetric search, by kind of query."""
     quantizer = quantizer.fit(base)
     center = base.mean(axis=0)
     away = queries - center

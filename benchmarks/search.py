@@ -14,9 +14,9 @@ recall@k is against exact search by cosine. In every round each method searches 
 queries once, in turn: a batch in one call, or 16 queries one by one. Methods that are
 far slower than the rest get a sixteenth of them. The ratio of queries per second is
 taken within a round, against faiss IndexBinaryFlat for codes and against faiss
-IndexRaBitQFastScan of the same bits for float queries; its median, smallest and largest
-value are given. Bytes are those for each row, vectors for reranking included. Peak
-memory is what the largest search adds while it runs, by Linux' high-water mark.
+IndexRaBitQFastScan of the same bits for asymmetric search; its median, smallest and
+largest value are given. Bytes are those for each row, vectors for reranking included.
+Peak memory is what the largest search adds while it runs, by Linux' high-water mark.
 """
 
 import argparse

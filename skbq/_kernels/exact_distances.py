@@ -40,8 +40,8 @@ class Queries(NamedTuple):
     """What the exact distance of a row is computed from.
 
     Either float queries: ``values``, float32 (n_queries, 8 * columns of codes), zero
-    beyond the coordinates, with ``levels``, float64 (2,), the values of a weak and of
-    a strong coordinate (1 bit: the first counts), and ``least``, float64 (n_queries,),
+    beyond the coordinates, with ``levels``, float64 (2,), the values of a low and of
+    a high magnitude (1 bit: the first counts), and ``least``, float64 (n_queries,),
     which smaller distances become. Or, where ``values`` has no rows, codes of two
     bits: ``codes``, uint8 (n_queries, width), with ``costs``, float64 (6,), as
     ``_count_distance`` takes them. ``n_features``: number of coordinates.
@@ -157,8 +157,8 @@ _BIT_COUNTS = np.array([byte.bit_count() for byte in range(256)], np.int64)
 def _count_distance(codes, row, bits, query, costs, n_features):
     """Distance of codes from counts of coordinates, in float64.
 
-    ``costs`` are of coordinates where the signs agree and the magnitudes are weak and
-    weak, weak and strong, strong and strong; then where the signs differ. Counts times
+    ``costs`` are of coordinates where the signs agree and the magnitudes are low and
+    low, low and high, high and high; then where the signs differ. Counts times
     costs are added in this order, so that equal counts give equal distances.
     """
     total = 0.0

@@ -2,18 +2,18 @@
 
 A *plane* is one bit of many rows in a vector register: 512 rows with AVX-512, 256 with
 AVX2. The number of bits in which rows differ from a query is the sum of d planes, each
-turned over where the query's bit is 1. Three planes of one weight are added by a full
+complemented where the query's bit is 1. Three planes of one weight are added by a full
 adder, which leaves their parity at that weight and their majority at twice the weight
 (carry-save addition; Muła, Kurz and Lemire, "Faster population counts using AVX2
 instructions", Computer Journal 61, 2018). What makes it fast for many queries is that
 most of this does not depend on the query:
 
-1. The parity of three planes that the query turns over is the parity of the planes
-   themselves, turned over or not: the same plane for all queries. Parities are added
-   in threes again, until one is left. So a query adds up majorities only.
+1. The parity of three planes that the query complements is the parity of the planes
+   themselves, complemented or not: the same plane for all queries. Parities are added
+   in triples again, until one is left. So a query adds up majorities only.
 2. The majority of three planes depends on three bits of the query: all eight are made
-   once for a tile of rows. There are about d / 2 threes, parities included, and a query
-   picks one plane of each, by a *pattern* of its bits.
+   once for a tile of rows. There are about d / 2 triples, parities included, and a
+   query picks one plane of each, by a *pattern* of its bits.
 3. The picked planes are summed by full adders, and the sum, whose bits are planes too,
    is compared with the query's k-th distance for all rows at once.
 
@@ -67,7 +67,7 @@ _ROWS_AHEAD = 128
 
 @kernel
 def _count_patterns(n_bits):
-    """Return the number of threes that a query of so many bits picks planes of."""
+    """Return the number of triples that a query of so many bits picks planes of."""
     total = 0
     while n_bits > 2:
         total += n_bits // 3
@@ -77,7 +77,7 @@ def _count_patterns(n_bits):
 
 @kernel
 def _fold_queries(codes, patterns, parities):
-    """Fold the bits of queries in threes, and their parities in threes again.
+    """Fold the bits of queries in triples, and their parities in triples again.
 
     One or two bits that are left over follow the parities of the others.
 
@@ -153,7 +153,7 @@ def _cut_planes(codes, first, count, tile, planes):
 def _make_majorities(planes, n_bits, table):
     """Fill the table with the eight majorities of every three planes.
 
-    The parities of threes take the place of the planes, until one is left, in the
+    The parities of triples take the place of the planes, until one is left, in the
     first place.
     """
     count, place = n_bits, 0

@@ -32,7 +32,7 @@ class FidelityReport:
     ----------
     fidelity : Estimate
         Spearman correlation of code score and true similarity over the pairs drawn,
-        with its 95 % interval over other draws of rows and queries; its three numbers
+        with its 95% interval over other draws of rows and queries; its three numbers
         are also ``measured``, ``low`` and ``high``.
     predicted : float
         Fidelity of normal rows with the moments of these; NaN without a prediction.
