@@ -12,6 +12,7 @@ import copy
 import datetime
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ from skbq import (
     plan_capacity,
     theory,
 )
+from skbq.codes import MixedDepths
 
 D = 12
 
@@ -1897,6 +1899,161 @@ def display_rows() -> list[Row]:
     ]
 
 
+def late_rows() -> list[Row]:
+    """Rows of what stands between rooms: lists, preparation, scores given cosines."""
+    mean, covariance, quantizer = np.zeros(4), np.eye(4), BinaryQuantizer()
+    moments = quantizer, mean, covariance
+    layout = MixedDepths(4, [4, 1], {4: np.arange(16.0), 1: [-1, 1]})
+
+    def listed() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # few rows
+            lists = {"algorithm": "ivf", "n_lists": 3, "random_state": 0}
+            return BinaryNeighbors(**lists).fit(good())
+
+    def ids_of(rows: Any) -> Any:
+        with TemporaryDirectory() as folder:
+            return ShardedNeighbors(folder=f"{folder}/i").fit(good()).ids_of(rows)
+
+    def prepare(X: Any) -> Any:
+        return exports.Prepare(center=True).fit(good()).codes(X)
+
+    numbers = "real numbers, all finite"
+    cosines = "numbers from -1 to 1"
+    steps = "`BinaryQuantizer`, `TwoBitQuantizer` or what has their `step_function`"
+    shape = "uint8 numbers of levels, (n, n_values)"
+    wide = np.ones((2, D + 1), np.float32)
+    inside = "numbers of rows that are there"
+    listed_rows: list[tuple[str, str, Callable[[], Any], Any, str, str]] = [
+        (
+            "BinaryNeighbors.calibrate",
+            "None",
+            lambda: listed().calibrate(None),
+            TypeError,
+            "needs queries",
+            "queries as they will come",
+        ),
+        (
+            "BinaryNeighbors.calibrate",
+            "another width",
+            lambda: listed().calibrate(wide),
+            ValueError,
+            "features",
+            "queries as wide as the rows",
+        ),
+        (
+            "BinaryNeighbors.calibrate",
+            "an index without lists",
+            lambda: fitted("BinaryNeighbors").calibrate(good()),
+            AttributeError,
+            "algorithm='ivf'",
+            "`algorithm='ivf'`, and fit",
+        ),
+        *(
+            ("ShardedNeighbors.ids_of", f"`{rows}`", call, error, message, inside)
+            for rows, call, error, message in [
+                ("[40]", lambda: ids_of([40]), ValueError, "not there"),
+                ("[-1]", lambda: ids_of([-1]), ValueError, "not there"),
+                ("[2.5]", lambda: ids_of([2.5]), TypeError, "row numbers"),
+            ]
+        ),
+        *(
+            ("exports.Prepare.fit", given, call, error, message, numbers)
+            for given, call, error, message in [
+                ("None", lambda: exports.Prepare().fit(None), TypeError, "None"),
+                ("1-d", lambda: exports.Prepare().fit(good()[0]), ValueError, "shape"),
+                (
+                    "NaN",
+                    lambda: exports.Prepare().fit(changed(NAN)),
+                    ValueError,
+                    r"NaN.*\[3\]",
+                ),
+            ]
+        ),
+        *(
+            ("exports.Prepare.codes", given, call, error, message, numbers)
+            for given, call, error, message in [
+                ("infinity", lambda: prepare(changed(INF)), ValueError, "infinity"),
+                ("complex", lambda: prepare(good() * 1j), TypeError, "complex"),
+                ("another width", lambda: prepare(wide), ValueError, "shape"),
+            ]
+        ),
+        *(
+            ("codes.MixedDepths.pack", given, call, ValueError, message, shape)
+            for given, call, message in [
+                ("floats", lambda: layout.pack(np.zeros((1, 2))), "uint8"),
+                (
+                    "a level too high",
+                    lambda: layout.pack(np.uint8([[16, 1]])),
+                    "levels",
+                ),
+            ]
+        ),
+        *(
+            (f"theory.{name}", "no quantizer", call, TypeError, "quantizer", steps)
+            for name, call in [
+                ("isotropic_fidelity", lambda: theory.isotropic_fidelity(None)),
+                (
+                    "simulated_fidelity",
+                    lambda: theory.simulated_fidelity(3, mean, covariance),
+                ),
+            ]
+        ),
+        *(
+            (f"theory.{name}", given, call, ValueError, "cosine", cosines)
+            for name, given, call in [
+                ("model_scores", "2", lambda: theory.model_scores(*moments, [2.0])),
+                ("model_scores", "NaN", lambda: theory.model_scores(*moments, [NAN])),
+                (
+                    "score_given_cosine",
+                    "2",
+                    lambda: theory.score_given_cosine(*moments, [2.0]),
+                ),
+                (
+                    "score_given_cosine",
+                    "NaN",
+                    lambda: theory.score_given_cosine(*moments, [NAN]),
+                ),
+            ]
+        ),
+        (
+            "theory.scaling_law",
+            "`rho_0=NaN`",
+            lambda: theory.scaling_law(1.0, 0.2, 0.1, rho_0=NAN, strength=0.1),
+            ValueError,
+            "rho_0",
+            "a finite number",
+        ),
+        (
+            "theory.spearman_from_pearson",
+            "one similarity",
+            lambda: theory.spearman_from_pearson(0.5, [1.0]),
+            ValueError,
+            "at least 10",
+            "10 similarities or more",
+        ),
+    ]
+    rows = [Row(*row) for row in listed_rows]
+    return [
+        *rows,
+        *_parameters(
+            "ShardedNeighbors",
+            lambda resume: ShardedNeighbors(folder="no", resume=resume).fit(good()),
+            "resume",
+            "True or False",
+            type=["yes", None],
+        ),
+        *_parameters(
+            "open_vectors",
+            lambda paths: open_vectors(paths),
+            "paths",
+            "a path, or a list of them",
+            type=[3, None],
+            value=[[]],
+        ),
+    ]
+
+
 ROWS = [
     *index_rows(),
     *quantizer_rows(),
@@ -1904,6 +2061,7 @@ ROWS = [
     *display_rows(),
     *theory_rows(),
     *sharded_rows(),
+    *late_rows(),
 ]
 
 

@@ -1,6 +1,7 @@
 """One test for each row of the contract of bad input."""
 
 import copy
+import inspect
 import re
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from bad_inputs import (
     WRONG_WIDTH,
 )
 
+import skbq
+import skbq.exports
+import skbq.metrics
+import skbq.theory
 from skbq.cli import main
 
 DOCS = Path(__file__).parents[2] / "docs" / "errors_table.md"
@@ -75,6 +80,17 @@ def test_bad_argument(row):
     with pytest.raises(row.error) as caught:
         row.call()
     assert re.search(row.message, str(caught.value), re.S)
+
+
+def test_every_public_function_has_a_row():
+    named = {row.function for row in ROWS}
+    for room in (skbq, skbq.datasets, skbq.exports, skbq.metrics, skbq.theory):
+        prefix = room.__name__.removeprefix("skbq").removeprefix(".")
+        for name in room.__all__:
+            if inspect.isfunction(getattr(room, name)):
+                full = f"{prefix}.{name}".removeprefix(".")
+                # One function takes nothing.
+                assert full in named or full == "datasets.load_wordnet_minilm", full
 
 
 @pytest.fixture(scope="module")
