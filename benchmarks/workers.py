@@ -21,7 +21,6 @@ from distributed import Client, LocalCluster, wait
 from skbq import BinaryQuantizer, RandomRotation, distributed
 
 D = 256
-ROUNDS = 3
 
 
 def timed(function, runs):
@@ -62,9 +61,9 @@ def seconds(n_workers, n_rows, n_queries, runs):
         }
 
 
-def measure(n_rows, n_queries, runs):
+def measure(n_rows, n_queries, rounds, runs):
     times = {step: {1: [], 2: []} for step in ("encode", "search")}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for n_workers in (1, 2):
             for step, found in seconds(n_workers, n_rows, n_queries, runs).items():
                 times[step][n_workers] += found
@@ -75,7 +74,8 @@ def as_table(report):
     lines = [
         f"{report['rows']:,} x {D} float32, {report['queries']:,} queries, on "
         f"{report['processors']} processors (load average {report['load_before']:.1f} "
-        f"before); seconds, the median and the range of {report['runs']} runs.",
+        f"before, {report['load_after']:.1f} after); seconds, the median and the range "
+        f"of {report['runs']} runs.",
         "",
         "| | 1 worker | 2 workers | gain |",
         "|---|---|---|---|",
@@ -91,19 +91,21 @@ def as_table(report):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", type=int, default=800_000)
+    parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--queries", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=2, help="with new workers")
     parser.add_argument("--runs", type=int, default=3, help="of each round")
     parser.add_argument("--out", type=Path, help="written with endings .json and .md")
     args = parser.parse_args()
     load = os.getloadavg()[0]
-    times = measure(args.rows, args.queries, args.runs)
+    times = measure(args.rows, args.queries, args.rounds, args.runs)
     report = {
         "rows": args.rows,
         "queries": args.queries,
         "processors": os.cpu_count(),
         "load_before": load,
-        "runs": ROUNDS * args.runs,
+        "load_after": os.getloadavg()[0],
+        "runs": args.rounds * args.runs,
         "seconds": times,
         "gain": {
             step: float(np.median(found[1]) / np.median(found[2]))
