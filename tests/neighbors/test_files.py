@@ -591,3 +591,13 @@ def test_vectors_in_another_file_lie_inside_of_it(tmp_path, X):
             dataclasses.replace(file, **change).open(verify=False)
     single = VectorFile.of(vectors[:, :1])
     assert_array_equal(single.open(verify=True), X[:1, :1])
+
+
+def test_short_corrections_without_their_unit(X, path):
+    """Only files that are older than short corrections have none."""
+    BinaryNeighbors(query="vectors").fit(X).save(path)
+    header, arrays = taken_apart(path)
+    del header["state"]["attributes"]["_unit"]
+    put_together(path, header, arrays)
+    with pytest.raises(ValueError, match="short corrections are not what they must"):
+        BinaryNeighbors.load(path)
