@@ -317,14 +317,16 @@ def mean_gains(done: dict[tuple[str, float], dict[str, Found]]) -> list[str]:
     return lines
 
 
-def report(names: list[str], done: dict) -> str:
+def report(names: list[str], done: dict[tuple[str, float], dict[str, Found]]) -> str:
+    n_queries = max(len(of.recall) for found in done.values() for of in found.values())
     lines = ["# Codes of equal bytes, ours beside others", "", str(__doc__).strip(), ""]
     lines += [*describe_run(names, SEED), ""]
     lines += [
-        f"PQ and OPQ learn from {PQ_ROWS:,} rows in {PQ_ITERATIONS} iterations, OPQ in "
-        f"{OPQ_ROUNDS} rounds. RaBitQ and scalar quantizers get a random rotation "
-        "first. Seconds are of one run on a machine that did other work; those of "
-        "rabitqlib and turbovec to learn hold encoding, and a second index for the "
+        f"{n_queries} queries of each set. PQ and OPQ learn from {PQ_ROWS:,} rows in "
+        f"{PQ_ITERATIONS} iterations, OPQ in {OPQ_ROUNDS} rounds. RaBitQ and "
+        "scalar quantizers get a random rotation first. Seconds are of one run on a "
+        "machine that did other work; those of rabitqlib and turbovec to learn hold "
+        "encoding, and a second index for the "
         "count of bytes. Bytes are "
         "those of a row; codebooks and rotations are not counted. Differences are "
         "paired, query by query, with intervals at 95 %. Our codes before were those "

@@ -311,10 +311,11 @@ def test_files_of_codes_and_their_version(rows, tmp_path):
 
 
 def test_files_whose_layout_is_another(rows, tmp_path):
-    index = BinaryNeighbors(quantizer=PCAQuantizer(1, random_state=0)).fit(rows)
+    quantizer = PCAQuantizer(1, exponent=1, correction_bytes=3, random_state=0)
+    index = BinaryNeighbors(quantizer=quantizer).fit(rows)
     layout = index.codes_.layout
     layout.scales[0] *= 2
-    index.quantizer_.layout_ = PCAQuantizer(1, random_state=0).fit(rows * 2).layout_
+    index.quantizer_.layout_ = clone(quantizer).fit(rows * 2).layout_
     index.save(tmp_path / "index.skbq")
     with pytest.raises(ValueError, match="codes are not those of the quantizer"):
         BinaryNeighbors.load(tmp_path / "index.skbq")
