@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import check_equal, rotated
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 import skbq
@@ -77,15 +78,19 @@ def test_answers_equal_those_of_one_machine(client, X, lazy, queries, name):
     assert index.bytes_per_row_ == one.bytes_per_row_
 
 
-def test_codes(client, X, lazy, queries):
-    quantizer = TwoBitQuantizer().fit(X)
+@pytest.mark.parametrize("quantizer", [BinaryQuantizer(), TwoBitQuantizer()])
+def test_codes(client, X, lazy, queries, quantizer):
+    quantizer = clone(quantizer).fit(X)
+    dtype = quantizer.transform(X[:1]).dtype
     codes = lazy.rechunk({1: -1}).map_blocks(
-        quantizer.transform, dtype=np.uint16, chunks=(lazy.chunks[0], (3,))
+        quantizer.transform, dtype=dtype, chunks=(lazy.chunks[0], (3,))
     )
     index = distributed.BinaryNeighbors().fit(codes)
     one = BinaryNeighbors().fit(quantizer.transform(X))
-    check_equal(index, one, quantizer.transform(queries))
-    plain = codes.map_blocks(np.asarray, dtype=np.uint16)
+    asked = quantizer.transform(queries)
+    check_equal(index, one, asked)
+    check_equal(index, one, asked, mask=np.arange(len(X)) % 5 > 2)
+    plain = codes.map_blocks(np.asarray, dtype=dtype)
     with pytest.raises(ValueError, match="as_codes"):
         distributed.BinaryNeighbors().fit(plain)
 
