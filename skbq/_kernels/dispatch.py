@@ -33,14 +33,21 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .exact_distances import Bounds, Queries
-from .inverted_lists import ListedRows, Pairs, scan_lists_bounded, scan_lists_exact
-from .memory import aligned_copy, read_only
+from .exact_distances import Bounds, Queries, fill_terms
+from .inverted_lists import (
+    ListedRows,
+    Probed,
+    fill_lines,
+    scan_lists_bounded,
+    scan_lists_exact,
+)
+from .memory import aligned_copy, aligned_empty, read_only
 from .mixed_depths import fill_tables
 from .popcount import scan_planes, scan_words
 from .query_tables import number_lines, tables_of_nibbles, tables_of_values
 from .result_heap import Allowed, Found
 from .rounded_tables import REACH, ROUNDED_GROUP, empty_tables, round_tables
+from .simd import BLOCK
 from .table_lookup import scan_bounded, scan_exact
 from .tiles import CYCLE_BYTES, ENTRIES, LINES, NIBBLES, count_lines
 
@@ -117,14 +124,14 @@ class ListScan(Scan, Protocol):
     """A scan that also searches inverted lists."""
 
     def run_lists(
-        self, listed: ListedRows, pairs: Pairs, allowed: Allowed, found: Found
+        self, listed: ListedRows, probed: Probed, allowed: Allowed, found: Found
     ) -> None:
         """Search the lists that queries probe.
 
         Parameters
         ----------
         listed : ListedRows
-        pairs : Pairs
+        probed : Probed
         allowed : Allowed
             By the numbers of rows.
         found : Found
@@ -174,7 +181,7 @@ class TableScan:
         scan_exact(codes, self.bits, self.tables, which, self._group, allowed, found)
 
     def run_lists(
-        self, listed: ListedRows, pairs: Pairs, allowed: Allowed, found: Found
+        self, listed: ListedRows, probed: Probed, allowed: Allowed, found: Found
     ) -> None:
         """Search the lists that queries probe."""
         scan_lists_exact(
@@ -184,7 +191,7 @@ class TableScan:
             self.which,
             self._group,
             listed,
-            pairs,
+            probed,
             allowed,
             found,
         )
@@ -223,7 +230,7 @@ class BoundedScan:
         )
 
     def run_lists(
-        self, listed: ListedRows, pairs: Pairs, allowed: Allowed, found: Found
+        self, listed: ListedRows, probed: Probed, allowed: Allowed, found: Found
     ) -> None:
         """Search the lists that queries probe."""
         scan_lists_bounded(
@@ -234,7 +241,7 @@ class BoundedScan:
             self.bounds,
             self.queries,
             listed,
-            pairs,
+            probed,
             allowed,
             found,
         )
@@ -301,9 +308,8 @@ def tables_between_codes(
             tables,
             Bounds(bounds, _NO_FLOATS, _NO_FLOATS, 1),
             Queries(
-                _NO_VALUES,
-                _NO_LEVELS,
-                _NO_COSTS,
+                _NO_TERMS,
+                _NO_LEAST,
                 query_bytes,
                 np.array(six),
                 n_features,
@@ -367,12 +373,14 @@ def from_vectors(
     order = _line_order(padded.shape[1], bits)
     tables, bounds = empty_tables(len(padded), len(order))
     tables_of_values(padded, entries, order, tables, bounds)
+    terms = np.empty((len(padded), codes.shape[1], 8 * bits))
+    fill_terms(padded, pair, terms)
     return BoundedScan(
         rows,
         bits,
         tables.reshape(-1, ENTRIES),
         Bounds(bounds, read_only(offset), read_only(scale), sign),
-        Queries(padded, pair, least, _NO_CODES, _NO_COSTS, values.shape[1]),
+        Queries(terms, least, _NO_CODES, _NO_COSTS, values.shape[1]),
     )
 
 
@@ -415,9 +423,7 @@ def from_vectors_by_nibble(
         NIBBLES,
         tables.reshape(-1, ENTRIES),
         Bounds(bounds, read_only(offset), read_only(scale), sign),
-        Queries(
-            _NO_VALUES, _NO_LEVELS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact
-        ),
+        Queries(_NO_TERMS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact),
     )
 
 
@@ -438,6 +444,32 @@ def _most_common_sign(scale: np.ndarray) -> int:
 # Bytes, lines and tables.
 
 
+def lines_of_lists(codes: np.ndarray, listed: ListedRows, bits: int) -> ListedRows:
+    """Turn codes that are stored list after list into the lines that scans take.
+
+    Parameters
+    ----------
+    codes : array of shape (n_rows, n_columns)
+        Packed codes.
+    listed : ListedRows
+        In place.
+    bits : int
+        Of a coordinate; ``NIBBLES`` for codes of mixed depths.
+
+    Returns
+    -------
+    listed : ListedRows
+        With lines.
+    """
+    rows = _as_bytes(codes)
+    sizes = -(-np.diff(listed.starts) // BLOCK)
+    blocks = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    lines = aligned_empty((int(blocks[-1]), count_lines(rows.shape[1], bits), BLOCK))
+    lines[...] = 0
+    fill_lines(rows, bits, listed.starts, blocks, lines)
+    return listed._replace(lines=lines, blocks=read_only(blocks))
+
+
 def _as_bytes(codes: np.ndarray) -> np.ndarray:
     """View codes as bytes: of two bits, signs and magnitudes in turn."""
     plain = np.ascontiguousarray(np.asarray(codes)).view(np.uint8)
@@ -452,8 +484,8 @@ def _as_words(rows: np.ndarray) -> np.ndarray | None:
 
 
 _NO_FLOATS = read_only(np.empty(0, np.float32))
-_NO_VALUES = np.empty((0, 0), np.float32)
-_NO_LEVELS = np.empty(0)
+_NO_TERMS = np.empty((0, 0, 0))
+_NO_LEAST = np.empty(0)
 _NO_CODES = read_only(np.empty((0, 0), np.uint8))
 _NO_COSTS = np.empty(0)
 

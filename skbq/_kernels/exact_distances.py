@@ -13,9 +13,7 @@ from .simd import (
     INSTRUCTIONS,
     add_floats,
     pointer,
-    splat,
     sum_of_eight,
-    vector,
     zero_doubles,
 )
 
@@ -39,19 +37,19 @@ class Bounds(NamedTuple):
 class Queries(NamedTuple):
     """What the exact distance of a row is computed from.
 
-    Either float queries: ``values``, float32 (n_queries, 8 * columns of codes), zero
-    beyond the coordinates, with ``levels``, float64 (2,), the values of a low and of
-    a high magnitude (1 bit: the first counts), and ``least``, float64 (n_queries,),
-    which smaller distances become. Or, where ``values`` has no rows, codes of two
-    bits: ``codes``, uint8 (n_queries, width), with ``costs``, float64 (6,), as
-    ``_count_distance`` takes them. ``n_features``: number of coordinates.
+    Either float queries: ``terms``, float64 (n_queries, bytes, 8 * bits), what each
+    coordinate of a byte adds to the product where its sign is plus: of two bits those
+    of low magnitudes, then those of high ones; the last coordinate of the byte is the
+    first, as its bit is the lowest. ``least``, float64 (n_queries,): what smaller
+    distances become. Or, where ``terms`` has no rows, codes of two bits: ``codes``,
+    uint8 (n_queries, width), with ``costs``, float64 (6,), as ``_count_distance`` takes
+    them. ``n_features``: number of coordinates.
 
     Or, where ``tables`` has rows, float queries of mixed depths, with ``least``:
     float32 (n_queries, 2 * width, 16), what each nibble adds to the product.
     """
 
-    values: np.ndarray
-    levels: np.ndarray
+    terms: np.ndarray
     least: np.ndarray
     codes: np.ndarray
     costs: np.ndarray
@@ -59,93 +57,102 @@ class Queries(NamedTuple):
     tables: np.ndarray = np.empty((0, 0, 0), np.float32)
 
 
-@intrinsic
-def _add_products(typing, sums, signs, strong, values, offset, low, high):
-    """Add eight float32 values, times plus or minus a level, to eight sums.
+@kernel
+def fill_terms(values, levels, terms):
+    """Fill the terms of float queries: values times the levels of magnitudes.
 
-    ``signs`` and ``strong`` are bytes of bits, that of the first value the highest;
-    where ``strong`` is None, all levels are low.
+    Parameters
+    ----------
+    values : float32 array (n_queries, 8 * bytes)
+        Zero beyond the coordinates.
+    levels : float64 array (2,)
+        Values of a low and of a high magnitude; of one bit the first counts.
+    terms : float64 array (n_queries, bytes, 8 * bits)
+        Filled.
+    """
+    for q in range(terms.shape[0]):
+        for b in range(terms.shape[1]):
+            for j in range(terms.shape[2]):
+                x = np.float64(values[q, 8 * b + 7 - (j & 7)])
+                terms[q, b, j] = x * levels[j >> 3]
+
+
+@intrinsic
+def _add_terms(typing, sums, signs, strong, terms, offset):
+    """Add eight terms, or what is left of zero less them, to eight sums.
+
+    ``signs`` and ``strong`` are bytes of bits; where ``strong`` is None, there are no
+    terms of high magnitudes. ``offset`` is in bytes.
     """
     is_one_bit = isinstance(strong, types.NoneType)
 
     def emit(context, builder, signature, args):
-        sums, signs, strong, values, offset, low, high = args
-        lanes, kind = vector(64, 8), ir.VectorType(ir.FloatType(), 8)
+        sums, signs, strong, terms, offset = args
+        bits = ir.VectorType(ir.IntType(1), 8)
 
-        def splat_byte(byte):
-            return splat(builder, builder.zext(byte, ir.IntType(64)), 8)
+        def load_terms(where):
+            kind = sums.type
+            place = pointer(context, builder, signature.args[3], terms, where, kind)
+            return builder.load(place, align=8, typ=kind)
 
-        level = splat(builder, low, 8)
+        added = load_terms(offset)
         if not is_one_bit:
-            bits = ir.Constant(lanes, [128 >> j for j in range(8)])
-            is_high = builder.icmp_unsigned(
-                "!=", builder.and_(splat_byte(strong), bits), ir.Constant(lanes, None)
-            )
-            level = builder.select(is_high, splat(builder, high, 8), level)
-        place = pointer(context, builder, signature.args[3], values, offset, kind)
-        loaded = builder.fpext(builder.load(place, align=4, typ=kind), sums.type)
-        product = builder.fmul(loaded, level)
-        # A sign bit of 0 means minus: bring its complement to the top of the float.
-        shifts = ir.Constant(lanes, [56 + j for j in range(8)])
-        negative = builder.shl(splat_byte(builder.not_(signs)), shifts)
-        negative = builder.and_(negative, ir.Constant(lanes, [1 << 63] * 8))
-        product = builder.xor(builder.bitcast(product, lanes), negative)
-        return builder.fadd(sums, builder.bitcast(product, sums.type))
+            high = load_terms(builder.add(offset, offset.type(64)))
+            added = builder.select(builder.bitcast(strong, bits), high, added)
+        # A sign bit of 0 means minus.
+        plus = builder.bitcast(signs, bits)
+        added = builder.select(plus, added, builder.fneg(added))
+        return builder.fadd(sums, added)
 
-    real = types.float64
-    return (
-        DOUBLES(DOUBLES, types.uint8, strong, values, types.int64, real, real),
-        emit,
-    )
+    return DOUBLES(DOUBLES, types.uint8, strong, terms, types.int64), emit
 
 
 @kernel
-def _product_plain(codes, row, bits, values, q, levels):
+def _product_plain(codes, row, bits, terms, q):
     """Product of float query q with the values of a row, in float64.
 
     Coordinate i is added to the (i modulo 32)th of 32 sums s, in order. Then t_j is
     (s_j + s_j+8) + (s_j+16 + s_j+24), and the product is
     ((t0 + t1) + (t2 + t3)) + ((t4 + t5) + (t6 + t7)). Whatever keeps to this order
-    gives the same last bit.
+    gives the same last bit; sums of eight may stand in the opposite order.
     """
     s = np.zeros(32)
     for b in range(codes.shape[1] // bits):
         signs = codes[row, bits * b]
         strong = codes[row, 2 * b + 1] if bits == 2 else np.uint8(0)
         for j in range(8):
-            x = values[q, 8 * b + j] * levels[(strong >> (7 - j)) & 1]
-            s[8 * (b % 4) + j] += x if (signs >> (7 - j)) & 1 else -x
+            x = terms[q, b, 8 * ((strong >> j) & 1) + j]
+            s[8 * (b % 4) + j] += x if (signs >> j) & 1 else -x
     t = (s[:8] + s[8:16]) + (s[16:24] + s[24:])
     return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
 
 
 @inlined
-def _add_byte(sums, codes, row, bits, values, q, b, levels):
-    place = (q * values.shape[1] + 8 * b) * 4
-    low, high = levels[0], levels[1]
+def _add_byte(sums, codes, row, bits, terms, q, b):
+    place = (q * terms.shape[1] + b) * terms.shape[2] * 8
     if bits == 2:
         signs, strong = codes[row, 2 * b], codes[row, 2 * b + 1]
-        return _add_products(sums, signs, strong, values, place, low, high)
-    return _add_products(sums, codes[row, b], None, values, place, low, high)
+        return _add_terms(sums, signs, strong, terms, place)
+    return _add_terms(sums, codes[row, b], None, terms, place)
 
 
 @inlined
-def _product_vector(codes, row, bits, values, q, levels):
+def _product_vector(codes, row, bits, terms, q):
     """Do the same with the sums in four vectors."""
     s0 = s1 = s2 = s3 = zero_doubles()
     n_bytes = codes.shape[1] // bits
     for b in range(0, n_bytes - 3, 4):
-        s0 = _add_byte(s0, codes, row, bits, values, q, b, levels)
-        s1 = _add_byte(s1, codes, row, bits, values, q, b + 1, levels)
-        s2 = _add_byte(s2, codes, row, bits, values, q, b + 2, levels)
-        s3 = _add_byte(s3, codes, row, bits, values, q, b + 3, levels)
+        s0 = _add_byte(s0, codes, row, bits, terms, q, b)
+        s1 = _add_byte(s1, codes, row, bits, terms, q, b + 1)
+        s2 = _add_byte(s2, codes, row, bits, terms, q, b + 2)
+        s3 = _add_byte(s3, codes, row, bits, terms, q, b + 3)
     b = n_bytes // 4 * 4
     if b < n_bytes:
-        s0 = _add_byte(s0, codes, row, bits, values, q, b, levels)
+        s0 = _add_byte(s0, codes, row, bits, terms, q, b)
     if b + 1 < n_bytes:
-        s1 = _add_byte(s1, codes, row, bits, values, q, b + 1, levels)
+        s1 = _add_byte(s1, codes, row, bits, terms, q, b + 1)
     if b + 2 < n_bytes:
-        s2 = _add_byte(s2, codes, row, bits, values, q, b + 2, levels)
+        s2 = _add_byte(s2, codes, row, bits, terms, q, b + 2)
     return sum_of_eight(add_floats(add_floats(s0, s1), add_floats(s2, s3)))
 
 
@@ -208,11 +215,11 @@ def row_distance(codes, row, bits, q, bounds, queries):
             np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
         )
         return max(distance, queries.least[q])
-    if queries.values.shape[0] == 0:
+    if queries.terms.shape[0] == 0:
         return _count_distance(
             codes, row, bits, queries.codes[q], queries.costs, queries.n_features
         )
-    product = _product(codes, row, bits, queries.values, q, queries.levels)
+    product = _product(codes, row, bits, queries.terms, q)
     distance = np.float64(bounds.offset[row]) + np.float64(bounds.scale[row]) * product
     return max(distance, queries.least[q])
 
@@ -227,10 +234,10 @@ def row_distances(codes, rows, n, bits, q, bounds, queries, out):
         tables = queries.tables
         for i in range(n):
             out[i] = _product_of_nibbles(codes, rows[i], tables, q)
-    elif queries.values.shape[0] > 0:
-        values, levels = queries.values, queries.levels
+    elif queries.terms.shape[0] > 0:
+        terms = queries.terms
         for i in range(n):
-            out[i] = _product(codes, rows[i], bits, values, q, levels)
+            out[i] = _product(codes, rows[i], bits, terms, q)
     else:
         query, costs, n_features = queries.codes[q], queries.costs, queries.n_features
         for i in range(n):

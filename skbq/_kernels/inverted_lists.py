@@ -1,9 +1,4 @@
-"""Inverted lists of codes: the lists that queries probe, and scans of their rows.
-
-All that says which list a row or a query belongs to is a whole number: the values of
-codes, and centroids that are rounded to bytes. So sums are exact, and lists are the
-same for any order of additions, any number of threads and any machine.
-"""
+"""Scans of inverted lists: each list for the queries that probe it."""
 
 from typing import NamedTuple
 
@@ -11,9 +6,11 @@ import numpy as np
 
 from .exact_distances import row_distances
 from .jit import inlined, kernel
+from .list_ranking import is_before
 from .result_heap import sift_down
 from .simd import BLOCK, list_rows
 from .table_lookup import (
+    ROWS_FOR_LIMIT,
     count_tile_rows,
     inside,
     load_scales,
@@ -30,260 +27,83 @@ from .tiles import count_lines, load_tile
 _TOGETHER = 16
 
 
-class ListTree(NamedTuple):
-    """Centroids of lists, and of groups of lists that lie near each other.
-
-    ``parents``: int8 (n_parents, n_values). ``children``: int64 (n_parents + 1,):
-    the lists ``children[p]`` to ``children[p + 1]`` are those of parent p.
-    ``centroids``: int8 (n_lists, n_values). ``parent_squares`` and ``squares``, int64:
-    squared norms of both. ``scale``: centroids are so many times means of values.
-    """
-
-    parents: np.ndarray
-    parent_squares: np.ndarray
-    children: np.ndarray
-    centroids: np.ndarray
-    squares: np.ndarray
-    scale: int
-
-
 class ListedRows(NamedTuple):
     """Rows list after list.
 
     Those of list i are at ``starts[i]`` to ``starts[i + 1]``, int64 (n_lists + 1,).
     ``rows``, uint32: their numbers, ascending in a list. ``in_place``: whether codes
     stand in this order; else the number of a row says where its code is.
+
+    ``lines``, uint8 (n_blocks, n_lines, BLOCK): the codes turned into lines, as those
+    of a tile; each list starts with a block of its own, that of list i with
+    ``blocks[i]``, int64 (n_lists + 1,). Both are empty where lines are not kept, and
+    are made at each scan.
     """
 
     starts: np.ndarray
     rows: np.ndarray
     in_place: bool
+    lines: np.ndarray
+    blocks: np.ndarray
 
 
-class Pairs(NamedTuple):
-    """Queries by the list that they probe: ``starts[i]`` to ``starts[i + 1]``."""
+class Probed(NamedTuple):
+    """The lists that queries probe: of query q, ``lists[q, first[q]:stop[q]]``.
 
-    starts: np.ndarray
-    queries: np.ndarray
+    ``lists``: int32 (n_queries, n), each list once in a row. ``first``, ``stop``: int64
+    (n_queries,).
+    """
 
-
-# Centroids.
-
-
-@inlined
-def _distance(values, i, centroids, squares, c, scale):
-    """Squared distance of values to a centroid, less what depends on values alone."""
-    product = np.int32(0)
-    for j in range(values.shape[1]):
-        product += np.int32(values[i, j]) * np.int32(centroids[c, j])
-    return squares[c] - 2 * scale * np.int64(product)
+    lists: np.ndarray
+    first: np.ndarray
+    stop: np.ndarray
 
 
 @kernel
-def nearest_centroid(values, centroids, squares, scale, out):
-    """Find the nearest centroid of each row; of equally near ones the first.
+def fill_lines(codes, bits, starts, blocks, lines):
+    """Turn the codes of listed rows, which stand in their order, into lines.
 
     Parameters
     ----------
-    values : int16 array (n_rows, n_values)
-    centroids : int8 array (n_centroids, n_values)
-    squares : int64 array (n_centroids,)
-    scale : int
-    out : int64 array (n_rows,)
-        Filled.
+    codes : uint8 array (n_rows, width), read-only
+    bits : int
+    starts, blocks, lines : as in ``ListedRows``
+        ``lines``: zeros; filled.
     """
-    for i in range(values.shape[0]):
-        best, least = 0, np.int64(2**62)
-        for c in range(centroids.shape[0]):
-            distance = _distance(values, i, centroids, squares, c, scale)
-            if distance < least:
-                best, least = c, distance
-        out[i] = best
+    for number in range(starts.size - 1):
+        count = starts[number + 1] - starts[number]
+        if count > 0:
+            tile = lines[blocks[number] : blocks[number + 1]]
+            load_tile(codes, starts[number], count, bits, tile)
 
 
 @kernel
-def sum_values(values, numbers, sums, counts):
-    """Add up the values of the rows of each list; arrays of int64, changed."""
-    for i in range(values.shape[0]):
-        counts[numbers[i]] += 1
-        for j in range(values.shape[1]):
-            sums[numbers[i], j] += values[i, j]
-
-
-@inlined
-def _is_before(distance, number, other_distance, other):
-    return distance < other_distance or (distance == other_distance and number < other)
-
-
-@inlined
-def _insert(distances, numbers, size, distance, number):
-    """Keep the nearest in order of (distance, number)."""
-    at = size
-    if size == distances.size:
-        at = size - 1
-        if size == 0 or not _is_before(distance, number, distances[at], numbers[at]):
-            return size
-    size = at + 1
-    while at > 0 and _is_before(distance, number, distances[at - 1], numbers[at - 1]):
-        distances[at], numbers[at] = distances[at - 1], numbers[at - 1]
-        at -= 1
-    distances[at], numbers[at] = distance, number
-    return size
-
-
-@inlined
-def _nearest_parents(values, i, tree, distances, numbers):
-    """Fill the nearest parents in ascending order; return how many there are."""
-    size = 0
-    for p in range(tree.parents.shape[0]):
-        distance = _distance(
-            values, i, tree.parents, tree.parent_squares, p, tree.scale
-        )
-        size = _insert(distances, numbers, size, distance, p)
-    return size
-
-
-@kernel
-def assign_rows(values, tree, near, out):
-    """Find the list of each row: the nearest one of its nearest parents.
-
-    Where the ``near`` nearest parents have no list, it is that of the next parent.
-
-    Parameters
-    ----------
-    values : int16 array (n_rows, n_values)
-    tree : ListTree
-    near : int
-    out : int64 array (n_rows,)
-        Filled.
-    """
-    n_parents = tree.parents.shape[0]
-    distances, numbers = np.empty(n_parents, np.int64), np.empty(n_parents, np.int64)
-    for i in range(values.shape[0]):
-        few = min(near, n_parents)
-        best = _nearest_of(values, i, tree, near, distances[:few], numbers[:few])
-        if best < 0:
-            best = _nearest_of(values, i, tree, near, distances, numbers)
-        out[i] = best
-
-
-@inlined
-def _nearest_of(values, i, tree, near, distances, numbers):
-    """Return the nearest list of the nearest parents, -1 where they have none."""
-    best, least = -1, np.int64(2**62)
-    for place in range(_nearest_parents(values, i, tree, distances, numbers)):
-        if place >= near and best >= 0:
-            break
-        p = numbers[place]
-        for c in range(tree.children[p], tree.children[p + 1]):
-            distance = _distance(values, i, tree.centroids, tree.squares, c, tree.scale)
-            if _is_before(distance, c, least, best):
-                best, least = c, distance
-    return best
-
-
-@kernel
-def rank_lists(values, tree, near, group, sizes, budget, out, counts):
-    """Give the lists of each query in the order in which they are probed.
-
-    First comes the list that ``assign_rows`` gives. Then, of each ``group`` parents in
-    turn, the nearest first, come their lists, the nearest first. So what comes early
-    does not depend on how many lists are wanted.
-
-    Parameters
-    ----------
-    values : int16 array (n_queries, n_values)
-    tree : ListTree
-    near : int
-        At most ``group``.
-    group : int
-    sizes : int64 array (n_lists,)
-        Rows of each list.
-    budget : int
-        Lists end with that by which so many rows are in them.
-    out : int32 array (n_queries, n_wanted)
-        Filled with at most so many lists.
-    counts : int64 array (n_queries,)
-        Filled with the number of lists.
-    """
-    n_parents, n_wanted = tree.parents.shape[0], out.shape[1]
-    parent_distances = np.empty(n_parents, np.int64)
-    parents = np.empty(n_parents, np.int64)
-    all_distances, all_numbers = (
-        np.empty(n_wanted, np.int64),
-        np.empty(n_wanted, np.int64),
-    )
-    for i in range(values.shape[0]):
-        _nearest_parents(values, i, tree, parent_distances, parents)
-        filled = n_rows = 0
-        own, least = -1, np.int64(2**62)
-        for start in range(0, n_parents, group):
-            distances, numbers = all_distances[filled:], all_numbers[filled:]
-            size, had_own = 0, own >= 0
-            for place in range(start, min(start + group, n_parents)):
-                p = parents[place]
-                may_be_own = not had_own and (place < near or own < 0)
-                for c in range(tree.children[p], tree.children[p + 1]):
-                    distance = _distance(
-                        values, i, tree.centroids, tree.squares, c, tree.scale
-                    )
-                    if may_be_own and _is_before(distance, c, least, own):
-                        own, least = c, distance
-                    size = _insert(distances, numbers, size, distance, c)
-            if not had_own and own >= 0:
-                _move_to_front(numbers, size, own)
-            for place in range(size):
-                if n_rows >= budget:
-                    break
-                out[i, filled] = numbers[place]
-                n_rows += sizes[numbers[place]]
-                filled += 1
-            if filled == n_wanted or n_rows >= budget:
-                break
-        counts[i] = filled
-
-
-@inlined
-def _move_to_front(numbers, size, own):
-    at = 0
-    while at < size - 1 and numbers[at] != own:
-        at += 1
-    while at > 0:
-        numbers[at] = numbers[at - 1]
-        at -= 1
-    numbers[0] = own
-
-
-@kernel
-def pair_by_list(lists, first, stop, starts, queries):
+def _pair_by_list(probed, first, n_lists):
     """Sort pairs of a list and a query by list, then by query.
 
-    Parameters
-    ----------
-    lists : int32 array (n_queries, n)
-        Of query q, the lists ``first[q]`` to ``stop[q]`` count.
-    first, stop : int64 arrays (n_queries,)
-    starts : int64 array (n_lists + 1,), zeros
-        Filled.
+    Of query q, the lists ``first[q]`` to ``probed.stop[q]`` count.
+
+    Returns
+    -------
+    starts : int64 array (n_lists + 1,)
     queries : int64 array (n_pairs,)
-        Filled.
+        Those of list i are at ``starts[i]`` to ``starts[i + 1]``.
     """
+    lists, stop = probed.lists, probed.stop
+    starts = np.zeros(n_lists + 1, np.int64)
     for q in range(lists.shape[0]):
         for i in range(first[q], stop[q]):
             starts[lists[q, i] + 1] += 1
-    for number in range(starts.size - 1):
+    for number in range(n_lists):
         starts[number + 1] += starts[number]
+    queries = np.empty(starts[n_lists], np.int64)
+    places = starts[:n_lists].copy()
     for q in range(lists.shape[0]):
         for i in range(first[q], stop[q]):
             number = lists[q, i]
-            queries[starts[number]] = q
-            starts[number] += 1
-    for number in range(starts.size - 1, 0, -1):
-        starts[number] = starts[number - 1]
-    starts[0] = 0
-
-
-# Scans.
+            queries[places[number]] = q
+            places[number] += 1
+    return starts, queries
 
 
 @kernel
@@ -299,7 +119,7 @@ def _take_in_any_order(near, rows, n, q, allowed, found):
     size, masked, count = found.starts[q + 1] - first, mask.size > 0, found.counts[q]
     for i in range(n):
         distance, row = near[i], rows[i]
-        if not _is_before(distance, row, distances[first], kept[first]):
+        if not is_before(distance, row, distances[first], kept[first]):
             continue
         if row == left_out or (masked and mask[row] == 0):
             continue
@@ -311,57 +131,81 @@ def _take_in_any_order(near, rows, n, q, allowed, found):
 
 @kernel
 def _longest(starts):
-    longest = 0
+    longest = 1
     for number in range(starts.size - 1):
         longest = max(longest, starts[number + 1] - starts[number])
     return longest
 
 
 @inlined
-def _load(codes, listed, first, count, bits, gathered, tile):
-    """Fill a tile with rows of a list; return where their codes start, or -1."""
+def _make_room(codes, listed, n_lines, step):
+    """Return a tile, and room for codes to be gathered, where they are needed."""
+    gathered = np.empty((0 if listed.in_place else step, codes.shape[1]), np.uint8)
+    return make_tile(0 if listed.lines.shape[0] > 0 else step, n_lines), gathered
+
+
+@inlined
+def _lines_of(codes, listed, number, first, count, bits, gathered, tile):
+    """Return the lines of rows of a list, a multiple of BLOCK behind its first."""
+    n_blocks = (count + BLOCK - 1) // BLOCK
+    if listed.lines.shape[0] > 0:
+        block = listed.blocks[number] + (first - listed.starts[number]) // BLOCK
+        return listed.lines[block : block + n_blocks]
+    tile = tile[:n_blocks]
     if listed.in_place:
         load_tile(codes, first, count, bits, tile)
-        return
+        return tile
     for r in range(count):
         for b in range(codes.shape[1]):
             gathered[r, b] = codes[listed.rows[first + r], b]
     load_tile(gathered, 0, count, bits, tile)
+    return tile
 
 
 @kernel
-def scan_lists_exact(codes, bits, tables, which, group, listed, pairs, allowed, found):
+def scan_lists_exact(codes, bits, tables, which, group, listed, probed, allowed, found):
     """Find rows of the lists that queries probe, as ``scan_exact`` does.
+
+    The nearest list of each query goes first, so that the others have a limit.
 
     Parameters
     ----------
     codes, bits, tables, which, group : as in ``scan_exact``
     listed : ListedRows
-    pairs : Pairs
+    probed : Probed
     allowed : Allowed
         By the numbers of rows.
     found : Found
         Changed; what is kept is left as heaps, which other scans may add to.
     """
-    n_lines = count_lines(codes.shape[1], bits)
-    step = count_tile_rows(max(1, _longest(listed.starts)), n_lines)
-    tile = make_tile(step, n_lines)
-    gathered = np.empty((0 if listed.in_place else step, codes.shape[1]), np.uint8)
+    later = np.minimum(probed.first + 1, probed.stop)
+    nearest = Probed(probed.lists, probed.first, later)
+    _scan_exact(codes, bits, tables, which, group, listed, nearest, allowed, found)
+    others = Probed(probed.lists, later, probed.stop)
+    _scan_exact(codes, bits, tables, which, group, listed, others, allowed, found)
+
+
+@kernel
+def _scan_exact(codes, bits, tables, which, group, listed, probed, allowed, found):
+    n_lines, n_lists = count_lines(codes.shape[1], bits), listed.starts.size - 1
+    step = count_tile_rows(_longest(listed.starts), n_lines)
+    tile, gathered = _make_room(codes, listed, n_lines, step)
     sums = np.zeros((4, step), np.int32)
     places, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
-    for number in range(listed.starts.size - 1):
-        begin, end = pairs.starts[number], pairs.starts[number + 1]
+    starts, queries = _pair_by_list(probed, probed.first, n_lists)
+    for number in range(n_lists):
+        begin, end = starts[number], starts[number + 1]
         if begin == end:
             continue
         for first in range(listed.starts[number], listed.starts[number + 1], step):
             count = min(step, listed.starts[number + 1] - first)
-            _load(codes, listed, first, count, bits, gathered, tile)
+            lines = _lines_of(codes, listed, number, first, count, bits, gathered, tile)
             for i in range(begin, end, 4):
                 stop = min(i + 4, end)
-                sum_some(tile, tables, which, pairs.queries, i, stop, group, sums)
+                sum_some(lines, tables, which, queries, i, stop, group, sums)
                 for one in range(i, stop):
                     _take_sums(
-                        sums, one - i, count, first, pairs.queries[one], listed, places,
+                        sums, one - i, count, first, queries[one], listed, places,
                         near, allowed, found,
                     )  # fmt: skip
 
@@ -407,63 +251,200 @@ def _load_scales_of(bounds, listed, first, count, offset, size):
 
 @kernel
 def scan_lists_bounded(
-    codes, bits, tables, group, bounds, queries, listed, pairs, allowed, found
+    codes, bits, tables, group, bounds, queries, listed, probed, allowed, found
 ):
     """Find rows of the lists that queries probe, as ``scan_bounded`` does.
 
     Parameters
     ----------
     codes, bits, tables, group, bounds, queries : as in ``scan_bounded``
-    listed, pairs, allowed, found : as in ``scan_lists_exact``
+    listed, probed, allowed, found : as in ``scan_lists_exact``
     """
-    n_lines = count_lines(codes.shape[1], bits)
-    step = count_tile_rows(max(1, _longest(listed.starts)), n_lines)
-    tile = make_tile(step, n_lines)
-    gathered = np.empty((0 if listed.in_place else step, codes.shape[1]), np.uint8)
+    n_lines, n_lists = count_lines(codes.shape[1], bits), listed.starts.size - 1
+    longest = _longest(listed.starts)
+    step = count_tile_rows(longest, n_lines)
+    tile, gathered = _make_room(codes, listed, n_lines, step)
+    later = _scan_nearest(
+        codes, bits, tables, group, bounds, queries, listed, probed, allowed, found,
+        longest, step, tile, gathered,
+    )  # fmt: skip
     sums = np.zeros((4, step), np.int32)
-    places, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
     offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
-    for number in range(listed.starts.size - 1):
-        begin, end = pairs.starts[number], pairs.starts[number + 1]
+    # Arrays have names of their own: see ``take_all``. Rows of different lists wait for
+    # others of their query, since calls count references too.
+    steps, limits, capacity = bounds.queries, found.limits, _TOGETHER + BLOCK
+    places, waiting = np.empty(later.size * capacity, np.int64), later * 0
+    near = np.empty(capacity)
+    starts, numbers = _pair_by_list(probed, later, n_lists)
+    for number in range(n_lists):
+        begin, end = starts[number], starts[number + 1]
         if begin == end:
             continue
         for first in range(listed.starts[number], listed.starts[number + 1], step):
             count = min(step, listed.starts[number + 1] - first)
-            _load(codes, listed, first, count, bits, gathered, tile)
+            lines = _lines_of(codes, listed, number, first, count, bits, gathered, tile)
             room = _load_scales_of(bounds, listed, first, count, offset, size)
             for i in range(begin, end, 4):
                 stop = min(i + 4, end)
-                sum_some(tile, tables, None, pairs.queries, i, stop, group, sums)
+                sum_some(lines, tables, None, numbers, i, stop, group, sums)
                 for one in range(i, stop):
-                    _take_bounded(
-                        sums, one - i, offset, size, room, count, first,
-                        pairs.queries[one], codes, bits, bounds, queries, listed,
-                        places, near, allowed, found,
-                    )  # fmt: skip
+                    q = numbers[one]
+                    bound, n = (steps[q, 0], steps[q, 1]), waiting[q]
+                    for start in range(0, count, BLOCK):
+                        limit = padded_limit(limits[q], room)
+                        mask = mask_near(
+                            sums, one - i, start, offset, size, bound, limit
+                        )
+                        if mask == 0:
+                            continue
+                        mask = inside(mask, count - start)
+                        n = list_rows(mask, first + start, places, q * capacity + n)
+                        n -= q * capacity
+                        if n >= _TOGETHER:
+                            _take_near(
+                                places[q * capacity :], n, q, codes, bits, bounds,
+                                queries, listed, near, allowed, found,
+                            )  # fmt: skip
+                            n = 0
+                    waiting[q] = n
+    for q in range(waiting.size):
+        if waiting[q] > 0:
+            _take_near(
+                places[q * capacity :], waiting[q], q, codes, bits, bounds, queries,
+                listed, near, allowed, found,
+            )  # fmt: skip
 
 
-@inlined
-def _take_bounded(
-    sums, i, offset, size, room, count, first, q, codes, bits, bounds, queries, listed,
-    places, near, allowed, found,
+@kernel
+def _scan_nearest(
+    codes, bits, tables, group, bounds, queries, listed, probed, allowed, found,
+    longest, step, tile, gathered,
 ):  # fmt: skip
-    """Take the rows of a tile that may be near by their lower bounds."""
-    bound, n = (bounds.queries[q, 0], bounds.queries[q, 1]), 0
-    for start in range(0, count, BLOCK):
-        limit = padded_limit(found.limits[q], room)
-        mask = mask_near(sums, i, start, offset, size, bound, limit)
-        if mask == 0:
+    """Search the nearest lists of each query, for a limit that the others have.
+
+    Their rows are a few times those that are wanted. Of all of these the ones with the
+    least lower bounds are evaluated first, so that few others need to be. Queries that
+    have a limit, by other rows, are passed over.
+
+    Returns
+    -------
+    later : int64 array (n_queries,)
+        Which of the lists probed comes next.
+    """
+    later = probed.first.copy()
+    n_queries = later.size
+    most = 0
+    for q in range(n_queries):
+        most = max(most, found.starts[q + 1] - found.starts[q])
+    enough = most * ROWS_FOR_LIMIT
+    n_blocks = 2 * (enough // BLOCK + 1)
+    capacity = n_blocks + longest // BLOCK + 1
+    bases, counts = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
+    taken = np.empty(capacity, np.uint64)
+    sums = np.zeros((1, capacity * BLOCK), np.int32)
+    offset = np.zeros(capacity * BLOCK, np.float32)
+    size = np.zeros(capacity * BLOCK, np.float32)
+    lows, best = np.empty(most), np.empty(most, np.int64)
+    places = np.empty(max(most, _TOGETHER + BLOCK), np.int64)
+    near = np.empty(places.size)
+    only = np.zeros(1, np.int64)
+    for q in range(n_queries):
+        if found.limits[q] < np.inf:
             continue
-        n = list_rows(inside(mask, count - start), first + start, places, n)
-        if n >= _TOGETHER:
+        k = found.starts[q + 1] - found.starts[q]
+        filled = n_rows = 0
+        room = 0.0
+        only[0] = q
+        while later[q] < probed.stop[q] and n_rows < enough and filled < n_blocks:
+            number = probed.lists[q, later[q]]
+            later[q] += 1
+            for first in range(listed.starts[number], listed.starts[number + 1], step):
+                count = min(step, listed.starts[number + 1] - first)
+                lines = _lines_of(
+                    codes, listed, number, first, count, bits, gathered, tile
+                )
+                at = filled * BLOCK
+                end = at + lines.shape[0] * BLOCK
+                some = sums.ravel()[at:end].reshape((1, end - at))
+                sum_some(lines, tables, None, only, 0, 1, group, some)
+                reach = _load_scales_of(
+                    bounds, listed, first, count, offset[at:], size[at:]
+                )
+                room = max(room, reach)
+                for start in range(0, count, BLOCK):
+                    bases[filled], taken[filled] = first + start, 0
+                    counts[filled] = min(BLOCK, count - start)
+                    filled += 1
+                n_rows += count
+        bound = (bounds.queries[q, 0], bounds.queries[q, 1])
+        n = _least_bounds(
+            sums, offset, size, bound, bases, counts, filled, listed, q, allowed,
+            lows[:k], best[:k],
+        )  # fmt: skip
+        if n == k:
+            for at in range(k):
+                block, r = best[at] // BLOCK, best[at] % BLOCK
+                taken[block] |= np.uint64(1) << np.uint64(r)
+                places[at] = bases[block] + r
+            _take_near(
+                places, k, q, codes, bits, bounds, queries, listed, near, allowed, found
+            )
+        n = 0
+        for block in range(filled):
+            limit = padded_limit(found.limits[q], room)
+            mask = mask_near(sums, 0, block * BLOCK, offset, size, bound, limit)
+            mask = inside(mask, counts[block]) & ~taken[block]
+            if mask == 0:
+                continue
+            n = list_rows(mask, bases[block], places, n)
+            if n >= _TOGETHER:
+                _take_near(
+                    places, n, q, codes, bits, bounds, queries, listed, near, allowed,
+                    found,
+                )  # fmt: skip
+                n = 0
+        if n > 0:
             _take_near(
                 places, n, q, codes, bits, bounds, queries, listed, near, allowed, found
             )
-            n = 0
-    if n > 0:
-        _take_near(
-            places, n, q, codes, bits, bounds, queries, listed, near, allowed, found
-        )
+    return later
+
+
+@kernel
+def _least_bounds(
+    sums, offset, size, bound, bases, counts, n_blocks, listed, q, allowed, lows, best
+):  # fmt: skip
+    """Find the rows with the least lower bounds, as many as ``lows`` has room for.
+
+    ``best`` is filled with where they are in the blocks.
+
+    Returns
+    -------
+    n : int
+        How many there are of those that count.
+    """
+    k, n, step, base = lows.size, 0, bound[0], bound[1]
+    lows[:], best[:] = np.inf, -1
+    left_out, mask_of, rows = allowed.left_out[q], allowed.mask, listed.rows
+    masked = mask_of.size > 0
+    some = np.empty(BLOCK, np.int64)
+    for block in range(n_blocks):
+        limit = np.float32(lows[0])
+        mask = mask_near(sums, 0, block * BLOCK, offset, size, bound, limit)
+        for at in range(list_rows(inside(mask, counts[block]), 0, some, 0)):
+            place = block * BLOCK + some[at]
+            low = offset[place] + size[place] * (
+                step * np.float32(sums[0, place]) + base
+            )
+            if n == k and low >= lows[0]:
+                continue
+            row = np.int64(rows[bases[block] + some[at]])
+            if row == left_out or (masked and mask_of[row] == 0):
+                continue
+            lows[0], best[0] = low, place
+            sift_down(lows, best, 0, k)
+            n = min(n + 1, k)
+    return n
 
 
 @kernel

@@ -1,5 +1,6 @@
 """How arrays are handed to kernels."""
 
+import mmap
 from math import prod
 
 import numpy as np
@@ -16,6 +17,16 @@ def read_only(array: np.ndarray) -> np.ndarray:
     view = plain.view()
     view.flags.writeable = False
     return view
+
+
+def is_mapped(array: np.ndarray) -> bool:
+    """Tell whether an array lies in a file that is mapped into memory."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap):
+            return True
+        base = base.base
+    return isinstance(getattr(base, "obj", base), mmap.mmap)
 
 
 def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:

@@ -75,6 +75,8 @@ def _reads_half_floats() -> bool:
 INSTRUCTIONS = choose_instructions(FORCED)
 HAS_AVX512 = INSTRUCTIONS.startswith("avx512")
 HAS_HALF_FLOATS = _reads_half_floats()
+# Sums of products of bytes in one instruction.
+HAS_BYTE_PRODUCTS = HAS_AVX512 and "+avx512vnni" in _enabled_features()
 
 
 @kernel

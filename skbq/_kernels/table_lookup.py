@@ -62,7 +62,7 @@ _LARGEST_SUM = 2**31 - 1
 # Rows that may be near are looked at so many at a time and a few more.
 _TOGETHER = 16
 # With fewer rows in the first tile for each neighbor, no limit is sought beforehand.
-_ROWS_FOR_LIMIT = 4
+ROWS_FOR_LIMIT = 4
 # The look-up instructions: LLVM's name, and the bytes of a register.
 _LOOKUPS = {
     "avx512vbmi": ("llvm.x86.avx512.permvar.qi.512", 64),
@@ -590,7 +590,7 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
             for one in range(q, stop):
                 bound = (bounds.queries[one, 0], bounds.queries[one, 1])
                 k = found.starts[one + 1] - found.starts[one]
-                if first == 0 and not found.keep_all and count >= _ROWS_FOR_LIMIT * k:
+                if first == 0 and not found.keep_all and count >= ROWS_FOR_LIMIT * k:
                     reach = _first_limit(
                         sums, one - q, count, offset, size, bound, k, one, codes, bits,
                         bounds, queries, allowed,

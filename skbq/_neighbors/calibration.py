@@ -64,7 +64,7 @@ def measure_curve(lists: Lists, values: np.ndarray, rows: np.ndarray) -> ProbeCu
     Parameters
     ----------
     lists : Lists
-    values : int16 array of shape (n_queries, n_values)
+    values : int8 array of shape (n_queries, n_values)
         Those of the queries' codes.
     rows : int64 array of shape (n_queries, n_neighbors)
         The nearest rows of each query among all; -1: fewer than so many count.

@@ -347,7 +347,14 @@ class IndexSearch:
             codes = self._encode(queries) if stage.codes is None else stage.codes
             values = whole_values(codes)
         return nearest_in_lists(
-            comparison, values, lists, self.probes, depth, eligible, n_jobs=n_jobs
+            comparison,
+            values,
+            lists,
+            self.rows.listed,
+            self.probes,
+            depth,
+            eligible,
+            n_jobs=n_jobs,
         )
 
     def _finish(self, found: Neighbors, constants: np.ndarray | None) -> Neighbors:

@@ -7,6 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._kernels.inverted_lists import ListedRows
+from .._kernels.memory import is_mapped
 from ..codes import CodeArray, with_layout
 from .brute_force import scale_directions
 from .encoding import EncodedRows
@@ -194,6 +196,18 @@ class IndexedRows:
         """Scales and offsets of the estimate, as float32."""
         assert self.corrections is not None
         return self.corrections.decoded(self.codes)
+
+    @cached_property
+    def listed(self) -> list[ListedRows]:
+        """The rows in lists as scans take them.
+
+        Of codes in memory also their lines, which a scan would make again for each list
+        that it reads; a memory map is to be read where lists are probed, and no further.
+        """
+        assert self.lists is not None
+        if is_mapped(self.codes):
+            return self.lists.segments
+        return self.lists.segments_with_lines(self.codes)
 
     @cached_property
     def direction_scales(self) -> np.ndarray:

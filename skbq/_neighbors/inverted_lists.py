@@ -8,14 +8,15 @@ the same bytes for any number of threads and any machine.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from .._kernels.inverted_lists import (
-    ListedRows,
+from .._kernels.dispatch import lines_of_lists
+from .._kernels.inverted_lists import ListedRows
+from .._kernels.list_ranking import (
     ListTree,
     assign_rows,
     nearest_centroid,
@@ -23,6 +24,7 @@ from .._kernels.inverted_lists import (
     sum_values,
 )
 from .._kernels.memory import read_only
+from .._kernels.tiles import NIBBLES
 from .._utils.parallel import fixed_blocks, map_slices
 from ..codes import CodeArray, MixedDepths
 
@@ -45,11 +47,8 @@ _LONG = 2.0
 _SPLITTING_ROUNDS = 2
 # A row is in the nearest list of so many parents.
 NEAR_PARENTS = 4
-# Parents whose lists are ranked together are one part of so many. A tenth of the
-# neighbors is in lists of parents that are not among the nearest eighth: of 40,000 rows
-# of resampled MiniLM vectors, 95% were in 48 lists of 611 where it was a half, in more
-# than 112 where it was an eighth.
-_GROUP_SHARE = 2
+# More than all rows.
+_NO_BUDGET = 2**62
 # The largest number that centroids hold.
 _LARGEST = 127
 # Levels that are such numbers, or fewer, stay as they are; others are scaled to more.
@@ -65,14 +64,14 @@ def whole_values(codes: CodeArray) -> np.ndarray:
 
     Returns
     -------
-    values : int16 array of shape (n_rows, n_values)
+    values : int8 array of shape (n_rows, n_values)
     """
     values = codes.unpack()
     factor = _value_factor(codes)[0]
     if factor != 1:
         values *= np.float32(factor)
         np.rint(values, out=values)
-    return values.astype(np.int16)
+    return values.astype(np.int8, order="C")
 
 
 def _value_factor(codes: CodeArray) -> tuple[float, int]:
@@ -96,6 +95,10 @@ def choose_n_lists(n_rows: int) -> int:
     """Return the number of lists for so many rows, a power of two."""
     wanted = min(_LISTS_PER_ROOT * n_rows**0.5, n_rows / _FEWEST_ROWS)
     return 1 << max(0, round(float(np.log2(max(wanted, 1.0)))))
+
+
+_NO_LINES = np.empty((0, 0, 0), np.uint8)
+_NO_BLOCKS = read_only(np.empty(0, np.int64))
 
 
 # Learning.
@@ -367,6 +370,8 @@ class Lists:
     starts: np.ndarray
     order: np.ndarray
     added: np.ndarray
+    # The codes of listed rows as lines: they stay the same as rows are added.
+    _lines: list[ListedRows] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def of_rows(cls, tree: ListTree, numbers: np.ndarray) -> Self:
@@ -429,14 +434,32 @@ class Lists:
     @cached_property
     def segments(self) -> list[ListedRows]:
         """The rows of all lists, as scans take them."""
-        segments = [ListedRows(read_only(self.starts), read_only(self.order), True)]
+        starts, order = read_only(self.starts), read_only(self.order)
+        segments = [ListedRows(starts, order, True, _NO_LINES, _NO_BLOCKS)]
         if len(self.added):
             order = np.argsort(self.added, kind="stable") + len(self.order)
             sizes = np.bincount(self.added, minlength=len(self))
             starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
             rows = read_only(order.astype(np.uint32))
-            segments.append(ListedRows(read_only(starts), rows, False))
+            starts = read_only(starts)
+            segments.append(ListedRows(starts, rows, False, _NO_LINES, _NO_BLOCKS))
         return segments
+
+    def segments_with_lines(self, codes: CodeArray) -> list[ListedRows]:
+        """Return the same with the lines of codes, which are made once."""
+        if not self._lines:
+            bits = codes.itemsize
+            bits = NIBBLES if isinstance(codes.layout, MixedDepths) else bits
+            self._lines.append(lines_of_lists(codes, self.segments[0], bits))
+        return [self._lines[0], *self.segments[1:]]
+
+    def __getstate__(self) -> dict[str, object]:
+        # What follows from the rest is not worth saving.
+        state = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**state, "_lines": []}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update({"_lines": [], **state})
 
     # Adding rows.
 
@@ -461,7 +484,7 @@ class Lists:
 
         Parameters
         ----------
-        values : int16 array of shape (n_queries, n_values)
+        values : int8 array of shape (n_queries, n_values)
             As :func:`whole_values` gives them.
         n_wanted : int
             The most lists of a query.
@@ -476,11 +499,8 @@ class Lists:
         """
         lists = np.empty((len(values), min(n_wanted, len(self))), np.int32)
         counts = np.empty(len(values), np.int64)
-        group = max(NEAR_PARENTS, -(-len(self.tree.parents) // _GROUP_SHARE))
-        rows = self.n_rows if budget is None else budget
-        rank_lists(
-            values, self.tree, NEAR_PARENTS, group, self.sizes, rows, lists, counts
-        )
+        rows = _NO_BUDGET if budget is None else budget
+        rank_lists(values, self.tree, NEAR_PARENTS, self.sizes, rows, lists, counts)
         return lists, counts
 
 

@@ -6,13 +6,14 @@ that it probes, and on nothing else: not on other queries, on threads, or on whe
 added rows have been listed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from .._kernels.dispatch import ListScan
-from .._kernels.inverted_lists import Pairs, pair_by_list
+from .._kernels.inverted_lists import ListedRows, Probed
 from .._kernels.result_heap import Allowed, Found, sort_heaps
 from .._utils.parallel import map_slices
 from .brute_force import (
@@ -47,6 +48,7 @@ def nearest_in_lists(
     comparison: Comparison,
     values: np.ndarray | None,
     lists: Lists,
+    segments: Sequence[ListedRows],
     probes: Probes | None,
     k: int,
     eligible: Eligible = EVERY_ROW,
@@ -59,9 +61,11 @@ def nearest_in_lists(
     ----------
     comparison : Comparison
         Of codes as they are stored.
-    values : int16 array of shape (n_queries, n_values)
+    values : int8 array of shape (n_queries, n_values)
         Those of the queries' codes; not needed where all lists are probed.
     lists : Lists
+    segments : sequence of ListedRows
+        The rows in them.
     probes : Probes or None
         None: all lists.
     k : int, at least 1
@@ -85,7 +89,7 @@ def nearest_in_lists(
             scan = comparison.list_scan(some)
             allowed = eligible.numbered(some)
             distances, rows = found.distances[some], found.rows[some]
-            _search_batch(ranked, scan, allowed, empty_heaps(distances, rows))
+            _search_batch(ranked, scan, segments, allowed, empty_heaps(distances, rows))
             if scan.units is not None:
                 distances[:] = scan.units.distances(distances)
 
@@ -112,13 +116,6 @@ class _Ranked:
         ranked.stop = np.full(n_queries, len(lists))
         return ranked
 
-    def pairs(self, first: np.ndarray, stop: np.ndarray) -> Pairs:
-        """Pair queries with the lists from ``first`` to ``stop`` of each."""
-        starts = np.zeros(len(self.lists) + 1, np.int64)
-        queries = np.empty(np.maximum(stop - first, 0).sum(), np.int64)
-        pair_by_list(self.order, first, stop, starts, queries)
-        return Pairs(starts, queries)
-
     def rank_all(self, queries: np.ndarray) -> None:
         """Rank all lists, of some queries."""
         order = np.zeros((len(self.order), len(self.lists)), np.int32)
@@ -127,18 +124,27 @@ class _Ranked:
 
 
 def _search_batch(
-    ranked: _Ranked, scan: ListScan, allowed: Allowed, heaps: Found
+    ranked: _Ranked,
+    scan: ListScan,
+    segments: Sequence[ListedRows],
+    allowed: Allowed,
+    heaps: Found,
 ) -> None:
-    """Search the lists of some queries, the nearest one of each first."""
-    n = len(ranked.stop)
-    done = np.minimum(1, ranked.stop)
-    _search_lists(ranked, np.zeros(n, np.int64), done, scan, allowed, heaps)
-    _search_lists(ranked, done, ranked.stop, scan, allowed, heaps)
-    _go_on(ranked, scan, allowed, heaps)
+    """Search the lists of some queries."""
+    probed = Probed(ranked.order, np.zeros(len(ranked.stop), np.int64), ranked.stop)
+    for segment in segments:
+        scan.run_lists(segment, probed, allowed, heaps)
+    _go_on(ranked, scan, segments, allowed, heaps)
     sort_heaps(heaps)
 
 
-def _go_on(ranked: _Ranked, scan: ListScan, allowed: Allowed, heaps: Found) -> None:
+def _go_on(
+    ranked: _Ranked,
+    scan: ListScan,
+    segments: Sequence[ListedRows],
+    allowed: Allowed,
+    heaps: Found,
+) -> None:
     """Search further lists, one at a time, where fewer than k rows count.
 
     So more probes never end with fewer lists.
@@ -152,20 +158,6 @@ def _go_on(ranked: _Ranked, scan: ListScan, allowed: Allowed, heaps: Found) -> N
             ranked.rank_all(np.flatnonzero(missing))
             has_all = True
         stop = np.where(missing, np.minimum(done + 1, n_lists), done)
-        _search_lists(ranked, done, stop, scan, allowed, heaps)
+        for segment in segments:
+            scan.run_lists(segment, Probed(ranked.order, done, stop), allowed, heaps)
         done = stop
-
-
-def _search_lists(
-    ranked: _Ranked,
-    first: np.ndarray,
-    stop: np.ndarray,
-    scan: ListScan,
-    allowed: Allowed,
-    heaps: Found,
-) -> None:
-    pairs = ranked.pairs(first, stop)
-    if len(pairs.queries) == 0:
-        return
-    for segment in ranked.lists.segments:
-        scan.run_lists(segment, pairs, allowed, heaps)

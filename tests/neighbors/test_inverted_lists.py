@@ -17,6 +17,7 @@ from skbq import (
     TwoBitQuantizer,
     as_codes,
 )
+from skbq._kernels.list_ranking import nearest_centroid
 from skbq._neighbors import index as index_module
 from skbq._neighbors import inverted_lists
 from skbq._neighbors.inverted_lists import choose_n_lists, learn_lists, whole_values
@@ -178,19 +179,13 @@ def naive_order(values, lists):
     while len(nearest) == 0:
         nearest, place = groups[place], place + 1
     own = nearest[np.argmin(of_list[nearest])]
-    order = [own]
-    step = max(near, -(-len(parents) // inverted_lists._GROUP_SHARE))
-    for start in range(0, len(parents), step):
-        some = np.sort(np.concatenate(groups[start : start + step]))
-        some = some[np.argsort(of_list[some], kind="stable")]
-        order += [i for i in some if i != own]
-    return np.array(order)
+    order = np.argsort(of_list, kind="stable")
+    return np.concatenate([[own], order[order != own]])
 
 
 @pytest.mark.parametrize("quantizer", [BinaryQuantizer(), TwoBitQuantizer()])
 def test_order_of_lists_is_as_defined(vectors, queries, quantizer, monkeypatch):
     monkeypatch.setattr(inverted_lists, "_ONE_LEVEL", 8)
-    monkeypatch.setattr(inverted_lists, "_GROUP_SHARE", 2)
     codes = quantizer.fit_transform(vectors)
     lists = learn_lists(codes, 100, np.random.RandomState(0))
     assert len(lists.tree.parents) > 8
@@ -206,6 +201,24 @@ def test_order_of_lists_is_as_defined(vectors, queries, quantizer, monkeypatch):
         assert_array_equal(some[q, : counts[q]], order[q, : counts[q]])
         rows = np.cumsum(lists.sizes[order[q]])
         assert counts[q] == np.argmax(rows >= 200) + 1
+
+
+@pytest.mark.parametrize("width", [5, 64, 100, 192])
+@pytest.mark.parametrize("n_rows", [1, 3, 4, 6])
+def test_nearest_centroids_are_as_defined(width, n_rows, rng):
+    """Of whole numbers as far from zero as they may be, in vectors and in what is left."""
+    values = rng.integers(-127, 128, (n_rows, width)).astype(np.int8)
+    centroids = rng.integers(-127, 128, (9, width)).astype(np.int8)
+    values[0], centroids[3] = 127, -127
+    centroids[8] = centroids[2]
+    for scale in (1, 42):
+        wide = centroids.astype(np.int64)
+        squares = (wide**2).sum(axis=1)
+        products = values.astype(np.int64) @ wide.T
+        expected = np.argmin(squares - 2 * scale * products, axis=1)
+        found = np.empty(n_rows, np.int64)
+        nearest_centroid(values, centroids, squares, scale, found)
+        assert_array_equal(found, expected)
 
 
 def test_parents_without_lists_are_passed_over(vectors, queries, monkeypatch):
