@@ -89,7 +89,7 @@ def _store_totals(typing, s0, s1, s2, s3, out, offset):
         *sums, out, offset = args
 
         def halve(x, y, width, n):
-            """Add neighbors of so many lanes of n, those of y being behind those of x."""
+            """Add neighbors of so many lanes, of n, y behind x."""
             low = [i for i in range(n) if i % (2 * width) < width]
             first = shuffle(builder, x, y, low)
             return builder.add(first, shuffle(builder, x, y, [i + width for i in low]))

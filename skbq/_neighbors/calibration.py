@@ -1,6 +1,7 @@
 """How many lists to probe: recall measured against that of all lists."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -46,8 +47,12 @@ class ProbeCurve:
 
     def find(self, target_recall: float) -> int:
         """Return the first point whose recall is sure to reach a target."""
-        low = np.array([estimate.low for estimate in self.recall])
-        return int(np.argmax(low >= target_recall))
+        return int(np.argmax(self._low >= target_recall))
+
+    @cached_property
+    def _low(self) -> np.ndarray:
+        # Once: every search asks for it.
+        return np.array([estimate.low for estimate in self.recall])
 
     def __str__(self) -> str:
         lines = ["lists  rows compared  recall of brute force's neighbors"]

@@ -64,7 +64,10 @@ class IndexedRows:
         code = self.codes.itemsize * self.codes.shape[1]
         listed = 0
         if self.lists is not None:
-            listed = -(-self.lists.nbytes // len(self))
+            total = self.lists.nbytes
+            if not is_mapped(self.codes):
+                total += self.lists.count_line_bytes(self.codes)
+            listed = -(-total // len(self))
             if self.corrections is not None and self.corrections.kind != "exact":
                 listed += 8  # what search decodes once, and not at each query
         return code + sum(column.itemsize for column in columns) + listed
@@ -201,8 +204,8 @@ class IndexedRows:
     def listed(self) -> list[ListedRows]:
         """The rows in lists as scans take them.
 
-        Of codes in memory also their lines, which a scan would make again for each list
-        that it reads; a memory map is to be read where lists are probed, and no further.
+        Of codes in memory also their lines, which a scan would make again for each
+        list that it reads. A memory map is read where lists are probed, and no further.
         """
         assert self.lists is not None
         if is_mapped(self.codes):

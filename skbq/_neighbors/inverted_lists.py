@@ -24,7 +24,8 @@ from .._kernels.list_ranking import (
     sum_values,
 )
 from .._kernels.memory import read_only
-from .._kernels.tiles import NIBBLES
+from .._kernels.simd import BLOCK
+from .._kernels.tiles import NIBBLES, count_lines
 from .._utils.parallel import fixed_blocks, map_slices
 from ..codes import CodeArray, MixedDepths
 
@@ -448,10 +449,15 @@ class Lists:
     def segments_with_lines(self, codes: CodeArray) -> list[ListedRows]:
         """Return the same with the lines of codes, which are made once."""
         if not self._lines:
-            bits = codes.itemsize
-            bits = NIBBLES if isinstance(codes.layout, MixedDepths) else bits
-            self._lines.append(lines_of_lists(codes, self.segments[0], bits))
+            first = self.segments[0]
+            self._lines.append(lines_of_lists(codes, first, _line_bits(codes)))
         return [self._lines[0], *self.segments[1:]]
+
+    def count_line_bytes(self, codes: CodeArray) -> int:
+        """Return the memory that lines take, whether or not they were made."""
+        n_blocks = int((-(-np.diff(self.starts) // BLOCK)).sum())
+        width = codes.itemsize * codes.shape[1]
+        return n_blocks * BLOCK * int(count_lines(width, _line_bits(codes)))
 
     def __getstate__(self) -> dict[str, object]:
         # What follows from the rest is not worth saving.
@@ -504,6 +510,11 @@ class Lists:
         return lists, counts
 
 
+def _line_bits(codes: CodeArray) -> int:
+    """Return what kernels call the bits of codes."""
+    return NIBBLES if isinstance(codes.layout, MixedDepths) else codes.itemsize
+
+
 # As arrays of a file.
 
 
@@ -518,9 +529,9 @@ def pack_lists(lists: Lists) -> tuple[np.ndarray, ...]:
 
 def unpack_lists(packed: tuple[np.ndarray, ...], codes: CodeArray) -> Lists:
     """Undo :func:`pack_lists`, given the codes that are in the lists."""
-    parents, children, centroids, *rows = packed
+    parents, children, centroids, starts, order, added = packed
     scale = _LARGEST // _value_factor(codes)[1]
-    return Lists(make_tree(parents, children, centroids, scale), *rows)
+    return Lists(make_tree(parents, children, centroids, scale), starts, order, added)
 
 
 def fit_together(packed: tuple[np.ndarray, ...], n_values: int, n_rows: int) -> bool:

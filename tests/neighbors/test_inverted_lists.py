@@ -206,7 +206,7 @@ def test_order_of_lists_is_as_defined(vectors, queries, quantizer, monkeypatch):
 @pytest.mark.parametrize("width", [5, 64, 100, 192])
 @pytest.mark.parametrize("n_rows", [1, 3, 4, 6])
 def test_nearest_centroids_are_as_defined(width, n_rows, rng):
-    """Of whole numbers as far from zero as they may be, in vectors and in what is left."""
+    """Of numbers as far from zero as may be, in vectors and in what is left."""
     values = rng.integers(-127, 128, (n_rows, width)).astype(np.int8)
     centroids = rng.integers(-127, 128, (9, width)).astype(np.int8)
     values[0], centroids[3] = 127, -127
@@ -296,7 +296,10 @@ def test_saved_and_loaded(vectors, queries, kind, mapped, tmp_path):
     same(index.kneighbors(queries), loaded.kneighbors(queries))
     assert loaded.n_probes_ == index.n_probes_
     assert str(loaded.probe_curve_) == str(index.probe_curve_)
-    assert loaded.bytes_per_row_ == index.bytes_per_row_
+    if mapped is None:
+        assert loaded.bytes_per_row_ == index.bytes_per_row_
+    else:  # what lists are turned into for speed is made of codes in memory only
+        assert loaded.bytes_per_row_ < index.bytes_per_row_
     again = pickle.loads(pickle.dumps(index))
     same(index.kneighbors(queries), again.kneighbors(queries))
     loaded.partial_fit(vectors[:400])
