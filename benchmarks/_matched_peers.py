@@ -15,6 +15,7 @@ import numpy as np
 
 from skbq import BinaryNeighbors, BinaryQuantizer, TwoBitQuantizer
 from skbq._neighbors.brute_force import rerank
+from skbq._neighbors.inverted_lists import choose_n_lists
 
 OVERSAMPLING = 4
 # Codes of one bit on both sides need more candidates.
@@ -160,7 +161,7 @@ class Pynndescent:
 
 def builders(d, n):
     """Return functions of the vectors by name, those of peers that are installed."""
-    n_lists = 1024 if n < 500_000 else 4096
+    n_lists = choose_n_lists(n)  # as many as ours
 
     def in_lists(code):
         def make(X):
