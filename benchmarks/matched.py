@@ -162,6 +162,8 @@ def report(runs):
         "",
         "Made by `python benchmarks/matched.py`; its first lines say how. Ratios are to"
         f" {OURS}, in the same round: median (smallest to largest).",
+        "",
+        "<!-- tables -->",
     ]
     for run in runs:
         lines += run_lines(run)

@@ -169,7 +169,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         Memory for each row: its code and, with ``query="vectors"``, 3 bytes of
         corrections, of a PCAQuantizer perhaps none. Under "inner_product" codes of one
         or two bits have 2 bytes more for the error bound. With ``corrections="exact"``
-        8 bytes, or 12. Of rows in lists also their share of these.
+        8 bytes, or 12. Of rows in lists also their share of these, and codes in memory
+        once more, turned as scans read them.
     vector_bytes_per_row_ : int
         Memory for each row of the vectors kept for reranking; 0 if none are.
     n_samples_fit_ : int
