@@ -263,6 +263,12 @@ def choose(
 def check_limits(candidate: Candidate, engine: Engine) -> None:
     """Refuse a metric that an engine lacks, and too many or too few coordinates."""
     d, metric = candidate.n_features, candidate.metric
+    known = [m for m in METRICS if any(m in x.metrics for x in engine.methods)]
+    if metric not in known:
+        raise ValueError(
+            f"{engine.name} lacks the metric {metric!r}. It has {known}. Use one of "
+            "these, or another engine."
+        )
     if not engine.smallest <= d <= engine.largest:
         raise ValueError(
             f"{engine.name} takes vectors of {engine.smallest:,} to "
@@ -274,12 +280,6 @@ def check_limits(candidate: Candidate, engine: Engine) -> None:
             f"{engine.name} takes a multiple of {engine.multiple} coordinates for "
             f"this. Got {d:,}. Append {-d % engine.multiple} zeros to rows and "
             "queries, which change no distance."
-        )
-    known = [m for m in METRICS if any(m in x.metrics for x in engine.methods)]
-    if metric not in known:
-        raise ValueError(
-            f"{engine.name} lacks the metric {metric!r}. It has {known}. Use one of "
-            "these, or another engine."
         )
 
 

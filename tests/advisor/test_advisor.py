@@ -821,7 +821,7 @@ def test_report_of_principal_axes(advised):
     text = " ".join(advised.report().split())
     assert "Recommended: PCA codes of 16 bytes, asymmetric search" in text
     assert "Memory: 16 bytes a row" in text
-    assert "the smallest code that reaches recall@10 of 0.95" in text
+    assert "the knee among codes that reach recall@10 of 0.95" in text
     assert "which skbq searches and other engines do not" in text
     assert max(map(len, advised.report().splitlines())) <= 110
 

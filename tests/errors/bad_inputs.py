@@ -1591,7 +1591,7 @@ def sharded_rows() -> list[Row]:
 
     def gone(folder: str) -> Any:
         np.save(f"{folder}/a.npy", good())
-        client: Any = SimpleNamespace(status="closed")
+        client: Any = SimpleNamespace(status="closed", as_current=None)
         return distributed.BinaryNeighbors(client=client).fit(f"{folder}/a.npy")
 
     def far(folder: str) -> Any:

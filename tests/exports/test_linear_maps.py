@@ -88,7 +88,8 @@ def test_the_promise_holds_for_the_prepared_codes(advisor, data, tmp_path, monke
     exact = 1 - unit(queries) @ unit(rows).T
     reranked = np.sort(np.take_along_axis(exact, found, axis=1), axis=1)[:, :10]
     recall = neighbor_recall(np.sort(exact, axis=1)[:, :10], reranked)
-    assert recall == pytest.approx(answer.promise.value, abs=0.005)
+    # The promise is read off a curve between two depths that were measured.
+    assert recall == pytest.approx(answer.promise.value, abs=0.01)
 
 
 def test_the_plain_code_is_kept_where_it_reranks_less(unlimited):

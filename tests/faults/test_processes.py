@@ -136,8 +136,15 @@ def test_interrupted_command(folder):
         text=True,
     )
     child.stderr.readline()  # it has begun
-    child.send_signal(signal.SIGINT)
-    out, errors = child.communicate(timeout=200)
+    # Python loses an interruption inside of LLVM's callbacks, while kernels compile:
+    # then a user presses Ctrl-C once more.
+    for _ in range(20):
+        child.send_signal(signal.SIGINT)
+        try:
+            out, errors = child.communicate(timeout=10)
+            break
+        except subprocess.TimeoutExpired:
+            continue
     assert child.returncode == 130
     assert "Traceback" not in errors
     assert out == ""

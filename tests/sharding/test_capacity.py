@@ -31,7 +31,8 @@ def test_bytes_are_those_of_an_index(rng, bits, query, metric):
 
 def test_bytes_of_principal_axes(rng):
     X = rng.standard_normal((300, 32)).astype(np.float32)
-    index = BinaryNeighbors(quantizer=PCAQuantizer(1.5), query="vectors").fit(X)
+    quantizer = PCAQuantizer(1.5, correction_bytes=3)
+    index = BinaryNeighbors(quantizer=quantizer, query="vectors").fit(X)
     plan = plan_capacity(300, 32, bits=1.5, code="pca", query="vectors")
     assert plan.code_bytes + plan.correction_bytes == index.bytes_per_row_
 
