@@ -226,7 +226,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     >>> X = make_gaussian(600, 32, random_state=0)
     >>> advisor = QuantizationAdvisor(random_state=0).fit(X)
     >>> advisor.recommended_["strategy"], advisor.recommended_["bytes_per_row"]
-    ('2 bits, symmetric search', 8)
+    ('PCA codes of 8 bytes, asymmetric search', 8)
     >>> index = advisor.make_estimator().fit(X)
     """
 
