@@ -63,7 +63,12 @@ class ProbeCurve:
         return "\n".join(lines)
 
 
-def measure_curve(lists: Lists, values: np.ndarray, rows: np.ndarray) -> ProbeCurve:
+def measure_curve(
+    lists: Lists,
+    values: np.ndarray,
+    rows: np.ndarray,
+    numbers: np.ndarray | None = None,
+) -> ProbeCurve:
     """Measure recall at every number of lists.
 
     Parameters
@@ -73,6 +78,8 @@ def measure_curve(lists: Lists, values: np.ndarray, rows: np.ndarray) -> ProbeCu
         Those of the queries' codes.
     rows : int64 array of shape (n_queries, n_neighbors)
         The nearest rows of each query among all; -1: fewer than so many count.
+    numbers : int64 array of the same shape, default=None
+        The lists that these rows are in; None: ``lists`` knows.
 
     Returns
     -------
@@ -88,7 +95,8 @@ def measure_curve(lists: Lists, values: np.ndarray, rows: np.ndarray) -> ProbeCu
     there = rows >= 0
     probes_needed = np.empty(rows.shape, np.int64)
     compared = np.empty((n_queries, n_lists))
-    numbers = lists.lists_of(np.maximum(rows, 0))
+    if numbers is None:
+        numbers = lists.lists_of(np.maximum(rows, 0))
     for q in range(n_queries):
         place = np.empty(n_lists, np.int64)
         place[order[q]] = np.arange(n_lists)
@@ -103,6 +111,12 @@ def measure_curve(lists: Lists, values: np.ndarray, rows: np.ndarray) -> ProbeCu
     recalls[-1] = Estimate(1.0, 1.0, 1.0, CONFIDENCE)  # this is brute force
     share = compared[:, points - 1].mean(axis=0) / lists.n_rows
     return ProbeCurve(points, share, tuple(recalls), n_queries, rows.shape[1])
+
+
+def probe_all(n_lists: int) -> ProbeCurve:
+    """Return a curve of one point: all lists, which is brute force."""
+    every = Estimate(1.0, 1.0, 1.0, CONFIDENCE)
+    return ProbeCurve(np.array([n_lists]), np.ones(1), (every,), 0, 0)
 
 
 def _points(n_lists: int) -> np.ndarray:

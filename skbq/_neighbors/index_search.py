@@ -41,7 +41,7 @@ from .float_queries import (
 )
 from .indexed_rows import IndexedRows
 from .inverted_lists import whole_values
-from .list_search import Probes, nearest_in_lists
+from .list_search import Probes, RankedLists, nearest_in_lists
 
 # The factor of the error bound that belongs to a query is rounded up by at most this
 # share: queries of equal reach are scanned together.
@@ -85,7 +85,7 @@ class IndexSearch:
         None where codes were given.
     metric, query, code_metric, oversampling, n_jobs
         As for ``BinaryNeighbors``; "auto" is decided.
-    probes : Probes or None
+    probes : Probes, RankedLists or None
         The lists that a query probes, of rows in lists; None: all.
     """
 
@@ -96,7 +96,7 @@ class IndexSearch:
     code_metric: str
     oversampling: float | str | None
     n_jobs: int | None
-    probes: Probes | None = None
+    probes: Probes | RankedLists | None = None
 
     def kneighbors(
         self,
@@ -204,20 +204,33 @@ class IndexSearch:
         return min(depth, n_rows)
 
     def candidates(
-        self, X: np.ndarray, depth: int, mask: np.ndarray | None, *, clip: bool
+        self,
+        X: np.ndarray,
+        depth: int,
+        eligible: Eligible,
+        ranked: RankedLists | None = None,
+        *,
+        clip: bool,
     ) -> Neighbors:
         """Return the rows nearest by code, with distances that :meth:`finish` ends."""
         shape = (len(X), min(depth, len(self.rows)))
         found = Neighbors(np.empty(shape), np.empty(shape, np.int64))
         for some in self._blocks(X, _CANDIDATE_BYTES * depth):
-            stage = self._first_stage(
-                self._queries(X, some), clip and self.oversampling is None
-            )
-            eligible = self._eligible(X, some, mask)
-            found.distances[some], found.rows[some] = nearest(
-                stage.comparison, shape[1], eligible, n_jobs=self.n_jobs
+            queries, (own, mask) = self._queries(X, some), eligible
+            stage = self._first_stage(queries, clip and self.oversampling is None)
+            search = replace(self, probes=None if ranked is None else ranked[some])
+            found.distances[some], found.rows[some] = search._candidates(
+                queries,
+                stage,
+                shape[1],
+                Eligible(None if own is None else own[some], mask),
             )
         return found
+
+    def list_values(self, X: np.ndarray) -> np.ndarray:
+        """Return the whole numbers of queries, which lists are ranked by."""
+        some = slice(0, len(X))
+        return whole_values(self._encode(self._queries(X, some)))
 
     def finish(self, X: np.ndarray, found: Neighbors) -> Neighbors:
         """Return candidates at the distances that users see; no rows are needed."""
@@ -239,11 +252,10 @@ class IndexSearch:
         candidates: np.ndarray,
         farthest: np.ndarray,
         k: int,
-        mask: np.ndarray | None,
+        eligible: Eligible,
     ) -> Neighbors:
         """Rerank rows that may be nearer than ``farthest`` beside the candidates."""
         queries = Queries(X, None)
-        eligible = self._eligible(X, slice(0, len(X)), mask)
         stage = self._first_stage(queries)
         more = self._within_bound(stage, farthest[:, np.newaxis], eligible)
         return self._rerank(queries, _unite(candidates, more), k)
@@ -343,7 +355,7 @@ class IndexSearch:
         if lists is None:
             return nearest(comparison, depth, eligible, n_jobs=n_jobs)
         values = None
-        if self.probes is not None:
+        if isinstance(self.probes, Probes):
             codes = self._encode(queries) if stage.codes is None else stage.codes
             values = whole_values(codes)
         return nearest_in_lists(

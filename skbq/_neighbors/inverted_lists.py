@@ -402,6 +402,16 @@ class Lists:
         tree = sum(part.nbytes for part in self.tree if isinstance(part, np.ndarray))
         return tree + self.starts.nbytes + self.order.nbytes + self.added.nbytes
 
+    @classmethod
+    def of_sizes(cls, tree: ListTree, sizes: np.ndarray) -> Self:
+        """Return lists that know how many rows they have, but not which.
+
+        Many indexes share them: :meth:`rank` is all that they are for.
+        """
+        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        unknown = np.broadcast_to(np.uint32(0), int(starts[-1]))
+        return cls(tree, starts, unknown, np.empty(0, np.uint32))
+
     # Storage and numbers of rows.
 
     @cached_property
@@ -471,6 +481,7 @@ class Lists:
 
     def with_added(self, codes: CodeArray, n_jobs: int | None = None) -> Self:
         """Add rows behind the others, each to its nearest list."""
+        self._refuse_no_tree()
         numbers = _assign(codes, self.tree, n_jobs).astype(np.uint32)
         return replace(self, added=np.concatenate([self.added, numbers]))
 
@@ -503,11 +514,37 @@ class Lists:
         counts : int64 array of shape (n_queries,)
             How many of them count.
         """
+        self._refuse_no_tree()
         lists = np.empty((len(values), min(n_wanted, len(self))), np.int32)
         counts = np.empty(len(values), np.int64)
         rows = _NO_BUDGET if budget is None else budget
         rank_lists(values, self.tree, NEAR_PARENTS, self.sizes, rows, lists, counts)
         return lists, counts
+
+    def _refuse_no_tree(self) -> None:
+        """Refuse what the lists of a shard cannot do.
+
+        Raises
+        ------
+        ValueError
+        """
+        if not len(self.tree.centroids):
+            raise ValueError(
+                "This file is a shard of an index, whose lists are in another file: "
+                "open the folder by ShardedNeighbors.load(folder). Alone it is "
+                "searched with n_probes='auto', which compares all of its rows."
+            )
+
+
+def shard_lists(tree: ListTree, codes: CodeArray, n_jobs: int | None = None) -> Lists:
+    """Put rows of a shard into lists that shards share, whose tree is kept elsewhere.
+
+    Lists may be without rows.
+    """
+    lists = Lists.of_rows(tree, _assign(codes, tree, n_jobs))
+    width = tree.centroids.shape[1]
+    none = np.empty((0, width), np.int8)
+    return replace(lists, tree=make_tree(none, np.zeros(1, np.int64), none, tree.scale))
 
 
 def _line_bits(codes: CodeArray) -> int:
@@ -537,18 +574,22 @@ def unpack_lists(packed: tuple[np.ndarray, ...], codes: CodeArray) -> Lists:
 def fit_together(packed: tuple[np.ndarray, ...], n_values: int, n_rows: int) -> bool:
     """Tell whether arrays are those of lists of so many rows."""
     parents, children, centroids, starts, order, added = packed
-    n_lists = len(centroids)
+    n_learned = n_lists = len(centroids)
     kinds = [array.dtype.str[1:] for array in packed]
-    if kinds != ["i1", "i8", "i1", "i8", "u4", "u4"] or n_lists == 0:
+    if kinds != ["i1", "i8", "i1", "i8", "u4", "u4"]:
         return False
     if [array.ndim for array in packed] != [2, 1, 2, 1, 1, 1]:
         return False
+    if n_lists == 0:  # of a shard, whose tree is in another file
+        if len(parents) or len(added):
+            return False
+        n_lists = len(starts) - 1
     widths = parents.shape[1] == centroids.shape[1] == n_values
     lengths = len(children) == len(parents) + 1 and len(starts) == n_lists + 1
     all_rows = len(order) + len(added) == n_rows and len(order) > 0
     if not (widths and lengths and all_rows):
         return False
-    for ends, total in ((children, n_lists), (starts, len(order))):
+    for ends, total in ((children, n_learned), (starts, len(order))):
         if ends[0] != 0 or ends[-1] != total or (np.diff(ends) < 0).any():
             return False
     if order.max() >= len(order) or added.max(initial=0) >= n_lists:

@@ -44,12 +44,30 @@ class Probes:
     budget: int | None = None
 
 
+@dataclass(frozen=True)
+class RankedLists:
+    """The lists that queries probe, ranked elsewhere: these and no further ones.
+
+    Attributes
+    ----------
+    order : int32 array of shape (n_queries, n_wanted)
+    stop : int64 array of shape (n_queries,)
+        How many of them each query probes.
+    """
+
+    order: np.ndarray
+    stop: np.ndarray
+
+    def __getitem__(self, queries: slice) -> Self:
+        return type(self)(self.order[queries], self.stop[queries])
+
+
 def nearest_in_lists(
     comparison: Comparison,
     values: np.ndarray | None,
     lists: Lists,
     segments: Sequence[ListedRows],
-    probes: Probes | None,
+    probes: Probes | RankedLists | None,
     k: int,
     eligible: Eligible = EVERY_ROW,
     *,
@@ -66,7 +84,7 @@ def nearest_in_lists(
     lists : Lists
     segments : sequence of ListedRows
         The rows in them.
-    probes : Probes or None
+    probes : Probes, RankedLists or None
         None: all lists.
     k : int, at least 1
     eligible : Eligible
@@ -82,7 +100,9 @@ def nearest_in_lists(
 
     def search(part: slice) -> None:
         for some in batches(part, count_queries_of(comparison.codes)):
-            if values is None or probes is None:
+            if isinstance(probes, RankedLists):
+                ranked = _Ranked.given(lists, probes[some])
+            elif values is None or probes is None:
                 ranked = _Ranked.all_of(lists, some.stop - some.start)
             else:
                 ranked = _Ranked(lists, values[some], probes)
@@ -104,16 +124,24 @@ class _Ranked:
     """
 
     def __init__(self, lists: Lists, values: np.ndarray, probes: Probes) -> None:
-        self._values, self.lists = values, lists
+        self._values, self.lists, self.goes_on = values, lists, True
         self.order, self.stop = lists.rank(values, probes.n_lists, probes.budget)
 
     @classmethod
     def all_of(cls, lists: Lists, n_queries: int) -> Self:
         """Return all lists, which are probed in any order."""
         ranked = cls.__new__(cls)
-        ranked.lists = lists
+        ranked.lists, ranked.goes_on = lists, False
         ranked.order = np.tile(np.arange(len(lists), dtype=np.int32), (n_queries, 1))
         ranked.stop = np.full(n_queries, len(lists))
+        return ranked
+
+    @classmethod
+    def given(cls, lists: Lists, given: RankedLists) -> Self:
+        """Return lists that were ranked elsewhere."""
+        ranked = cls.__new__(cls)
+        ranked.lists, ranked.goes_on = lists, False
+        ranked.order, ranked.stop = given.order, given.stop
         return ranked
 
     def rank_all(self, queries: np.ndarray) -> None:
@@ -134,7 +162,8 @@ def _search_batch(
     probed = Probed(ranked.order, np.zeros(len(ranked.stop), np.int64), ranked.stop)
     for segment in segments:
         scan.run_lists(segment, probed, allowed, heaps)
-    _go_on(ranked, scan, segments, allowed, heaps)
+    if ranked.goes_on:
+        _go_on(ranked, scan, segments, allowed, heaps)
     sort_heaps(heaps)
 
 

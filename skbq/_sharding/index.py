@@ -4,8 +4,9 @@ import copy
 import json
 import logging
 import os
+import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,11 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
+from .._neighbors.calibration import describe_lack_of_structure
 from .._neighbors.file_format import read_mark
 from .._neighbors.float_queries import Corrections
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.index_search import IndexSearch
 from .._neighbors.indexed_rows import IndexedRows, check_row_numbers, refuse_removal
+from .._neighbors.inverted_lists import Lists
+from .._neighbors.list_search import Probes
 from .._neighbors.merge import merge_files
 from .._neighbors.row_ids import ids_of
 from .._neighbors.state import to_state
@@ -25,10 +29,12 @@ from .._utils.params import check_bool, check_int, check_option
 from .._utils.stored_rows import StoredRows, release_rows, whole_array
 from .._utils.typing import (
     JSON,
+    Algorithm,
     CodeMetric,
     Metric,
     Oversampling,
     Query,
+    RandomState,
     VectorQuantizer,
     VectorsLike,
 )
@@ -38,7 +44,9 @@ from .cutting import checksum_rows, cut_shards, default_shard_rows
 from .manifest import NAME, Manifest, ShardRecord, check_mark
 from .search import Engine, FileShard, InProcess, Shard, ShardedSearch
 from .writing import (
+    MEASURED,
     Rows,
+    join_listed,
     learn_from,
     save_whole,
     shard_name,
@@ -47,6 +55,8 @@ from .writing import (
 )
 
 _log = logging.getLogger("skbq")
+# Parameters that decide nothing of what is written.
+_OF_SEARCHES = {"n_neighbors", "radius", "n_jobs", "n_probes", "target_recall"}
 _UNFINISHED = (
     "{folder} holds an index that was not finished: {shards} shards are there. Go on "
     "with resume=True, where they are kept."
@@ -60,6 +70,8 @@ class ShardedRows:
     learned: IndexedRows
     shards: tuple[Shard, ...]
     n_removed: int
+    # The sizes of the lists in all shards, once they were counted.
+    counted: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
         return sum(shard.n_rows for shard in self.shards)
@@ -80,9 +92,11 @@ class ShardedRows:
         return self.learned.vectors
 
     @property
-    def lists(self) -> None:
-        """None: shards are searched by brute force."""
-        return None
+    def lists(self) -> Lists | None:
+        """The lists that shards share, with their sizes in all of them; or None."""
+        if self.learned.lists is None or not self.counted:
+            return None
+        return Lists.of_sizes(self.learned.lists.tree, self.counted[0])
 
     @property
     def bytes_per_row(self) -> int:
@@ -113,6 +127,12 @@ class ShardedIndex(BinaryNeighbors):
         super()._check_parameters()
         if self.shard_rows != "auto":
             check_int(self.shard_rows, "shard_rows", self, low=1)
+        if self.algorithm == "auto":
+            raise ValueError(
+                f"algorithm='auto' decides after a look at all rows, which "
+                f"{type(self).__name__} encodes as it reads them. Write 'brute' or "
+                "'ivf'."
+            )
 
     @property
     def _engine(self) -> Engine:
@@ -120,7 +140,13 @@ class ShardedIndex(BinaryNeighbors):
 
     @property
     def _search(self) -> ShardedSearch:  # type: ignore[override]
-        template = IndexSearch(
+        self._count_lists()
+        rows, lists = self._rows, self._rows.lists
+        probes = None if lists is None else self._probes
+        return ShardedSearch(self._template(), rows.shards, self._engine, lists, probes)
+
+    def _template(self) -> IndexSearch:
+        return IndexSearch(
             self._rows.learned,
             None if self.quantizer_ is None else self._encoder,
             self.metric,
@@ -129,7 +155,45 @@ class ShardedIndex(BinaryNeighbors):
             self._reranks(vectors=self.quantizer_ is not None),
             self.n_jobs,
         )
-        return ShardedSearch(template, self._rows.shards, self._engine)
+
+    # Lists
+
+    def _count_lists(self) -> None:
+        """Count, once, the rows of each list in all shards."""
+        rows = self._rows
+        if rows.learned.lists is not None and not rows.counted:
+            search = ShardedSearch(self._template(), rows.shards, self._engine)
+            rows.counted.append(search.count_listed(None)[0])
+
+    def _check_ready(self) -> None:
+        if hasattr(self, "_rows"):
+            self._count_lists()
+        super()._check_ready()
+
+    def _lists_or_refuse(self, name: str) -> Lists:
+        if hasattr(self, "_rows"):
+            self._count_lists()
+        return super()._lists_or_refuse(name)
+
+    @property
+    def _probes(self) -> Probes | None:
+        self._count_lists()
+        return super()._probes
+
+    def _measure_lists(self, X: Rows | None) -> None:
+        """Measure how many lists must be probed, with the rows drawn for it."""
+        learned = self._learned
+        own = np.asarray(learned._ids)
+        if self.quantizer_ is None:
+            queries: np.ndarray = learned._rows.codes_of(slice(None))
+        else:
+            assert X is not None
+            queries = X[own]
+        self._measure_probes(queries, own)
+        learned._curve = self._curve
+        lack = describe_lack_of_structure(self._curve, self.target_recall)
+        if self.n_probes == "auto" and lack is not None:
+            warnings.warn(lack, UserWarning, stacklevel=3)
 
     def _check_queries(self, X: VectorsLike | None) -> np.ndarray | None:
         if X is None:
@@ -142,11 +206,7 @@ class ShardedIndex(BinaryNeighbors):
 
     @classmethod
     def _parameters_of(cls, index: BinaryNeighbors) -> dict[str, Any]:
-        """Return the parameters of an index that this class takes as well.
-
-        Those of lists are not among them: shards are searched by brute force, whose
-        answer does not depend on where rows were cut.
-        """
+        """Return the parameters of an index that this class takes as well."""
         names = cls._get_param_names()
         given = index.get_params(deep=False)
         return {name: value for name, value in given.items() if name in names}
@@ -170,12 +230,16 @@ class ShardedIndex(BinaryNeighbors):
     def _take_learned(self, learned: BinaryNeighbors) -> None:
         self.quantizer_, self._metric = learned.quantizer_, learned._metric
         self.n_features_in_ = learned.n_features_in_
+        self.__dict__.pop("_curve", None)
+        if hasattr(learned, "_curve"):
+            self._curve = learned._curve
         if hasattr(learned, "feature_names_in_"):
             self.feature_names_in_ = learned.feature_names_in_
 
     def _learn(self, X: Rows) -> BinaryNeighbors:
         # How many threads is for the process that searches to say.
-        learned = learn_from(self._plain_index().set_params(n_jobs=None), X)
+        index = self._plain_index().set_params(n_jobs=None)
+        learned = learn_from(index, X, self.n_jobs)
         if hasattr(self, "feature_names_in_"):
             learned.feature_names_in_ = self.feature_names_in_
         learned._check_ready()
@@ -195,7 +259,8 @@ class ShardedNeighbors(ShardedIndex):
     ----------
     n_neighbors : int, default=5
         As in :class:`BinaryNeighbors`, as are ``radius``, ``quantizer``, ``metric``,
-        ``query``, ``code_metric``, ``corrections``, ``oversampling`` and ``n_jobs``.
+        ``query``, ``code_metric``, ``corrections``, ``oversampling``, ``n_jobs``,
+        ``n_lists``, ``n_probes``, ``target_recall`` and ``random_state``.
     folder : path-like, default=None
         Where the files are written; it must be given to :meth:`fit`, and is made if it
         is not there.
@@ -209,6 +274,9 @@ class ShardedNeighbors(ShardedIndex):
         Whether to go on in a folder where a run was stopped: shards that are finished,
         by checksum and size, are kept. Without it a folder that holds an index is
         refused.
+    algorithm : {"brute", "ivf"}, default="brute"
+        Whether all rows are compared, or those of lists that all shards share. A query
+        probes the same lists in each shard.
 
     Attributes
     ----------
@@ -234,9 +302,14 @@ class ShardedNeighbors(ShardedIndex):
     the head. Shards that learned thresholds of their own would have codes that mean
     different things: distances of different shards could not be merged.
 
+    Lists are learned from the codes of all rows, or of a random sample of them where
+    they are more than 131,072: of so many, or of 32 for each list. Up to there, they
+    and the answers are those of one index with the same ``random_state``; beyond, those
+    of one index with the same lists, which :meth:`save` writes.
+
     The folder holds ``manifest.json`` (files, their rows, sizes and checksums),
-    ``learned.skbq`` and one index file for each shard, which
-    :meth:`BinaryNeighbors.load` opens alone. A run that is killed leaves whole shards
+    ``learned.skbq`` (``learned.1.skbq`` with lists) and one index file for each shard,
+    which :meth:`BinaryNeighbors.load` opens alone. A run that is killed leaves whole shards
     and a manifest that says that it is not complete.
 
     Examples
@@ -269,6 +342,11 @@ class ShardedNeighbors(ShardedIndex):
         corrections: bool | Literal["exact"] = True,
         oversampling: Oversampling = None,
         n_jobs: int | None = None,
+        algorithm: Algorithm = "brute",
+        n_lists: int | Literal["auto"] = "auto",
+        n_probes: float | Literal["auto"] = "auto",
+        target_recall: float = 0.95,
+        random_state: RandomState = None,
     ) -> None:
         super().__init__(
             n_neighbors,
@@ -280,6 +358,11 @@ class ShardedNeighbors(ShardedIndex):
             corrections=corrections,
             oversampling=oversampling,
             n_jobs=n_jobs,
+            algorithm=algorithm,
+            n_lists=n_lists,
+            n_probes=n_probes,
+            target_recall=target_recall,
+            random_state=random_state,
         )
         self.folder = folder
         self.shard_rows = shard_rows
@@ -320,6 +403,7 @@ class ShardedNeighbors(ShardedIndex):
             manifest = begun
         learned = BinaryNeighbors.load(folder / manifest.learned.file)
         self._refuse_others(learned, folder)
+        has_lists = learned._rows.lists is not None
         spans = self._cut(X, learned)
         self._refuse_other_rows(manifest, spans, folder)
         for number, span in enumerate(spans):
@@ -327,12 +411,25 @@ class ShardedNeighbors(ShardedIndex):
             if number < len(manifest.shards):
                 self._check_finished(manifest.shards[number], rows, folder)
                 continue
-            done = number + 1 == len(spans)
+            done = number + 1 == len(spans) and not has_lists
             record = self._write(learned, rows, folder, number)
             manifest = manifest.with_shards(record, complete=done)
             manifest.write(folder)
         self._open(folder, manifest, learned)
+        if has_lists:
+            self._finish_lists(X)
         return self
+
+    def _finish_lists(self, X: Rows) -> None:
+        """Measure lists, and say so in the folder, which is complete then."""
+        self._measure_lists(X)
+        former = self._manifest.learned
+        record = write_learned(self._learned, self._folder, MEASURED)
+        manifest = replace(self._manifest, learned=record, complete=True)
+        manifest.write(self._folder)
+        if former.file != record.file:
+            (self._folder / former.file).unlink()
+        self._open(self._folder, manifest, self._learned)
 
     def partial_fit(self, X: VectorsLike, y: object = None) -> Self:
         """Add rows as new shards; what the quantizer has learned stays as it is.
@@ -426,7 +523,12 @@ class ShardedNeighbors(ShardedIndex):
         """
         check_is_fitted(self)
         check_option(vectors, "vectors", "ShardedNeighbors.save", ["copy"])
-        merge_files(self.shard_files_, os.fspath(path))
+        lists = self._learned._rows.lists
+        if lists is None:
+            merge_files(self.shard_files_, os.fspath(path))
+            return
+        parts = [shard.rows.open() for shard in self._rows.shards]
+        join_listed(self._learned, parts, lists.tree).save(path)
 
     @classmethod
     def load(  # type: ignore[override]
@@ -647,7 +749,7 @@ def verify_files(folder: Path, records: Iterable[ShardRecord]) -> None:
 def _parameters_state(index: BinaryNeighbors) -> str:
     """Return the parameters that decide what is written, to be compared."""
     arrays: list[np.ndarray] = []
-    names = {*BinaryNeighbors._get_param_names()} - {"n_neighbors", "radius", "n_jobs"}
+    names = {*BinaryNeighbors._get_param_names()} - _OF_SEARCHES
     state = {name: to_state(getattr(index, name), arrays) for name in names}
     return json.dumps(_with_arrays(state, arrays), sort_keys=True)
 

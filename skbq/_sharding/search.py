@@ -15,11 +15,14 @@ from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from .._neighbors.brute_force import NearRows, Neighbors, sort_neighbors
+from .._neighbors.brute_force import Eligible, NearRows, Neighbors, sort_neighbors
+from .._neighbors.calibration import ProbeCurve, measure_curve
 from .._neighbors.file_format import FileError, FileMark
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.index_search import IndexSearch
 from .._neighbors.indexed_rows import IndexedRows
+from .._neighbors.inverted_lists import Lists
+from .._neighbors.list_search import Probes, RankedLists
 from .._utils.parallel import fixed_blocks, row_blocks
 from .._utils.stored_rows import release_pages
 from ..codes import with_layout
@@ -128,6 +131,7 @@ def _kind(rows: IndexedRows) -> tuple[object, ...]:
         rows.codes.layout,
         None if kept is None else (kept.kind, len(kept.columns)),
         None if vectors is None else vectors.shape[1],
+        None if rows.lists is None else len(rows.lists),
     )
 
 
@@ -181,6 +185,25 @@ def _own(rows: np.ndarray, first_row: int, n_rows: int) -> np.ndarray:
     return np.where(own, rows - first_row, -1)
 
 
+class Asked(NamedTuple):
+    """What is asked of all shards, beside the queries.
+
+    ``own``: int64 (n_queries,), rows that the queries are and that are left out, by
+    their numbers among all; None: others. ``ranked``: the lists that are probed; None:
+    all.
+    """
+
+    own: np.ndarray | None = None
+    ranked: RankedLists | None = None
+
+    def eligible(
+        self, rows: IndexedRows, first_row: int, mask: np.ndarray | None
+    ) -> Eligible:
+        """Return which rows of a shard count."""
+        own = None if self.own is None else _own(self.own, first_row, len(rows))
+        return Eligible(own, rows.mask(mask))
+
+
 def find_candidates(
     rows: IndexedRows | FileShard,
     first_row: int,
@@ -188,12 +211,45 @@ def find_candidates(
     X: np.ndarray,
     depth: int,
     clip: bool,
+    asked: Asked,
     mask: np.ndarray | None,
 ) -> Neighbors:
     """Find the rows of a shard that are nearest by code."""
     search = _search_of(rows, template)
-    X, mask = _queries_of(template, X), search.rows.mask(mask)
-    return _numbered(search.candidates(X, depth, mask, clip=clip), first_row)
+    X, eligible = _queries_of(template, X), asked.eligible(search.rows, first_row, mask)
+    found = search.candidates(X, depth, eligible, asked.ranked, clip=clip)
+    return _numbered(found, first_row)
+
+
+def count_listed(
+    rows: IndexedRows | FileShard,
+    first_row: int,
+    template: IndexSearch,
+    X: np.ndarray,
+    mask: np.ndarray | None,
+) -> np.ndarray:
+    """Count the rows of each list of a shard: all of them, and those that count."""
+    kept = _search_of(rows, template).rows
+    lists, mask = kept.lists, kept.mask(mask)
+    assert lists is not None
+    if mask is None:
+        return np.stack([lists.sizes, lists.sizes])
+    numbers = lists.lists_of(np.flatnonzero(mask))
+    return np.stack([lists.sizes, np.bincount(numbers, minlength=len(lists))])
+
+
+def find_lists(
+    rows: IndexedRows | FileShard,
+    first_row: int,
+    template: IndexSearch,
+    X: np.ndarray,
+    numbers: np.ndarray,
+) -> np.ndarray:
+    """Return the lists that rows of a shard are in, -1 for others."""
+    kept = _search_of(rows, template).rows
+    own = _own(numbers, first_row, len(kept))
+    assert kept.lists is not None
+    return np.where(own >= 0, kept.lists.lists_of(np.maximum(own, 0)), -1)
 
 
 def rerank(
@@ -224,14 +280,15 @@ def rerank_within_bound(
     candidates: Neighbors,
     best: Neighbors,
     k: int,
+    asked: Asked,
     mask: np.ndarray | None,
 ) -> Neighbors:
     """Find the k nearest of all rows of a shard that may be near enough."""
     search = _search_of(rows, template)
     own = _own(candidates.rows, first_row, len(search.rows))
     farthest = best.distances.max(axis=1)
-    mask = search.rows.mask(mask)
-    best = search.rerank_within_bound(X, own, farthest, k, mask)
+    eligible = asked.eligible(search.rows, first_row, mask)
+    best = search.rerank_within_bound(X, own, farthest, k, eligible)
     release_pages(search.rows.vectors)
     return _numbered(best, first_row)
 
@@ -287,8 +344,13 @@ def merge_near(parts: list[NearRows]) -> NearRows:
     return NearRows([*map(np.concatenate, distances)], [*map(np.concatenate, rows)])
 
 
+def add_counts(parts: list[np.ndarray]) -> np.ndarray:
+    """Add up counts."""
+    return np.sum(parts, axis=0)
+
+
 def merge_bounds(parts: list[np.ndarray]) -> np.ndarray:
-    """Take each bound from the shard that has the row."""
+    """Take each number from the shard that has the row."""
     return np.maximum.reduce(parts)
 
 
@@ -302,42 +364,119 @@ class ShardedSearch:
         What shards share; of its rows only what kind they are.
     shards : sequence of Shard
     engine : Engine
+    lists : Lists or None
+        The lists that shards share, with the sizes that they have in all of them.
+    probes : Probes or None
+        The lists that a query probes; None: all.
     """
 
     template: IndexSearch
     shards: Sequence[Shard]
     engine: Engine
+    lists: Lists | None = None
+    probes: Probes | None = None
 
     def kneighbors(
         self, X: np.ndarray, k: int, mask: np.ndarray | None, *, clip: bool = False
     ) -> Neighbors:
         """Return the k nearest rows of each query, as IndexSearch does."""
-        n_rows = sum(shard.n_rows for shard in self.shards)
-        depth = self.template.depth(k, n_rows)
+        depth = self._depth(k)
+        counts = None
+        if self.lists is not None and self.probes is not None:
+            counts = self.count_listed(mask)[1]
         parts = [
-            self._nearest(X[some], k, depth, mask, clip)
+            self._nearest(X[some], k, depth, mask, clip, counts=counts)
             for some in self._blocks(X, depth)
         ]
         return Neighbors(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def measure_probes(
+        self,
+        X: np.ndarray,
+        k: int,
+        mask: np.ndarray | None,
+        own: np.ndarray | None = None,
+    ) -> ProbeCurve:
+        """Measure the share of the nearest rows in lists, as IndexSearch does."""
+        assert self.lists is not None
+        depth, found, values = self._depth(k), [], []
+        for some in self._blocks(X, depth):
+            left_out = None if own is None else own[some]
+            nearest = self._nearest(X[some], k, depth, mask, False, own=left_out)
+            found.append(nearest.rows)
+            values.append(self.template.list_values(X[some]))
+        rows = self.engine.call(_same, np.concatenate(found))
+        parts = self._asking(X[:1])(find_lists, rows)
+        numbers = self.engine.result(self.engine.merge(merge_bounds, parts))
+        return measure_curve(
+            self.lists, np.concatenate(values), np.concatenate(found), numbers
+        )
+
+    def count_listed(self, mask: np.ndarray | None) -> np.ndarray:
+        """Count the rows of each list: all of them, and those that count."""
+        masks = [shard.slice_mask(mask) for shard in self.shards]
+        parts = self._asking(np.empty((0, 0)))(count_listed, each=masks)
+        return self.engine.result(self.engine.merge(add_counts, parts))
+
+    def _depth(self, k: int) -> int:
+        return self.template.depth(k, sum(shard.n_rows for shard in self.shards))
 
     def _blocks(self, X: np.ndarray, depth: int) -> Iterator[slice]:
         return row_blocks(len(X), 8 * X.shape[1] + _CANDIDATE_BYTES * depth, shares=8)
 
     def _nearest(
-        self, X: np.ndarray, k: int, depth: int, mask: np.ndarray | None, clip: bool
+        self,
+        X: np.ndarray,
+        k: int,
+        depth: int,
+        mask: np.ndarray | None,
+        clip: bool,
+        *,
+        counts: np.ndarray | None = None,
+        own: np.ndarray | None = None,
     ) -> Neighbors:
         engine, oversampling = self.engine, self.template.oversampling
         ask = self._asking(X)
+        ranked = None if counts is None else self._rank(X, depth, counts)
+        asked = engine.call(_same, Asked(own, ranked))
         masks = [shard.slice_mask(mask) for shard in self.shards]
-        parts = ask(find_candidates, depth, clip, each=masks)
+        parts = ask(find_candidates, depth, clip, asked, each=masks)
         found = engine.merge(KeepNearest(depth), parts)
         if oversampling is None:
             return self.template.finish(X, engine.result(found))
         best = engine.merge(KeepNearest(k), ask(rerank, found, k))
         if oversampling == "bound":
-            parts = ask(rerank_within_bound, found, best, k, each=masks)
+            parts = ask(rerank_within_bound, found, best, k, asked, each=masks)
             best = engine.merge(KeepNearest(k), parts)
         return engine.result(best)
+
+    def _rank(self, X: np.ndarray, depth: int, counts: np.ndarray) -> RankedLists:
+        """Rank lists, once for all shards, with as many rows that count as wanted.
+
+        One index goes on to further lists while it has found too few rows. How many
+        rows of a list count is known, so that here all are probed at once.
+        """
+        lists, probes = self.lists, self.probes
+        assert lists is not None
+        assert probes is not None
+        values = self.template.list_values(X)
+        order, stop = lists.rank(values, probes.n_lists, probes.budget)
+        # What stands behind those that count is nothing.
+        counting = np.arange(order.shape[1]) < stop[:, np.newaxis]
+        order = np.where(counting, order, 0)
+        reached = np.where(counting, counts[order], 0).sum(axis=1)
+        (few,) = np.nonzero((reached < depth) & (stop < len(lists)))
+        if few.size:
+            every, _ = lists.rank(values[few], len(lists))
+            reached = np.cumsum(counts[every], axis=1)
+            enough = (reached < depth).sum(axis=1) + 1
+            stop[few] = np.maximum(stop[few], np.minimum(enough, len(lists)))
+            width = int(stop.max())
+            wide = np.zeros((len(order), width), np.int32)
+            wide[:, : order.shape[1]] = order[:, :width]
+            wide[few] = every[:, :width]
+            order = wide
+        return RankedLists(np.ascontiguousarray(order[:, : int(stop.max())]), stop)
 
     def radius_neighbors(
         self, X: np.ndarray, radius: float, mask: np.ndarray | None

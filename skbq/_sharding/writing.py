@@ -2,25 +2,44 @@
 
 import copy
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import check_random_state
 
+from .._kernels.inverted_lists import ListTree
+from .._neighbors.calibration import CALIBRATION_ROWS, probe_all
 from .._neighbors.encoding import Encoder, fit_first_rows
 from .._neighbors.file_format import read_mark
 from .._neighbors.float_queries import OutOfReachError
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.indexed_rows import IndexedRows
-from .._neighbors.row_ids import pack_ids
+from .._neighbors.inverted_lists import (
+    Lists,
+    choose_n_lists,
+    learn_lists,
+    shard_lists,
+)
+from .._neighbors.row_ids import join_ids, pack_ids
 from .._quantization.quantizers import TwoBitQuantizer
-from .._utils.stored_rows import StoredRows
-from ..codes import CodeArray, describe_codes, is_codes, with_layout
+from .._utils.parallel import fixed_blocks
+from .._utils.stored_rows import StoredRows, blocks_released
+from ..codes import CodeArray, describe_codes, empty_codes, is_codes, with_layout
 from .cutting import checksum_rows
 from .manifest import ShardRecord
 
 Rows = np.ndarray | StoredRows
 _LEARNED = "learned.skbq"
+#: The same, once it was measured how many lists must be probed.
+MEASURED = "learned.1.skbq"
+# Rows that lists learn from: all up to here, as one index of them would. Of more a
+# sample of so many, or of so many for each list.
+_LIST_ROWS = 2**17
+_ROWS_OF_LIST = 32
+# Of these, rows that are encoded at a time.
+_SAMPLE_BLOCK = 2**14
 
 
 def shard_name(number: int) -> str:
@@ -28,15 +47,21 @@ def shard_name(number: int) -> str:
     return f"shard-{number:05d}.skbq"
 
 
-def write_learned(learned: BinaryNeighbors, folder: Path) -> ShardRecord:
+def write_learned(
+    learned: BinaryNeighbors, folder: Path, name: str = _LEARNED
+) -> ShardRecord:
     """Write what all shards of a folder share."""
-    path = folder / _LEARNED
+    path = folder / name
     save_whole(learned, path)
     return ShardRecord(path.name, *read_mark(path), len(learned._rows))
 
 
-def learn_from(index: BinaryNeighbors, X: Rows) -> BinaryNeighbors:
+def learn_from(
+    index: BinaryNeighbors, X: Rows, n_jobs: int | None = None
+) -> BinaryNeighbors:
     """Fit the quantizer of an index as its ``fit`` would; return it with a few rows.
+
+    Of an index with lists these are learned too.
 
     Parameters
     ----------
@@ -48,7 +73,8 @@ def learn_from(index: BinaryNeighbors, X: Rows) -> BinaryNeighbors:
     Returns
     -------
     learned : BinaryNeighbors
-        Its rows are those that the index would have encoded first.
+        Its rows are those that the index would have encoded first; with lists, those
+        that recall is measured with, whose numbers are their identifiers.
     """
     learned = copy.copy(index)
     if is_codes(X):
@@ -70,7 +96,59 @@ def learn_from(index: BinaryNeighbors, X: Rows) -> BinaryNeighbors:
         kept = None if index.oversampling is None else X[first.numbers]
         learned._rows = IndexedRows(*first.encoded, kept)
     learned._metric = index.metric
+    if index.algorithm == "ivf":
+        _learn_lists(learned, X, n_jobs)
     return learned
+
+
+def _learn_lists(learned: BinaryNeighbors, X: Rows, n_jobs: int | None) -> None:
+    """Learn lists of codes of a sample of all rows, and draw rows to measure with."""
+    random_state = check_random_state(learned.random_state)
+    n = len(X)
+    n_lists = choose_n_lists(n) if learned.n_lists == "auto" else learned.n_lists
+    codes = _sample_codes(learned, X, max(_LIST_ROWS, _ROWS_OF_LIST * n_lists), n_jobs)
+    tree = learn_lists(codes, min(n_lists, n), random_state, n_jobs).tree
+    if n <= _LIST_ROWS:
+        own = random_state.permutation(n)[:CALIBRATION_ROWS]
+    else:  # a permutation of all rows would be larger than their codes
+        generator = np.random.default_rng(random_state.randint(2**31))
+        own = generator.choice(n, CALIBRATION_ROWS, replace=False)
+    own = np.sort(own)
+    rows = encode_like(learned, X[own], n_jobs)
+    lists = replace(shard_lists(tree, rows.codes, n_jobs), tree=tree)
+    learned._rows = rows.in_lists(lists)
+    learned._ids = pack_ids(own)
+    learned._curve = probe_all(len(lists))
+
+
+def _sample_codes(
+    learned: BinaryNeighbors, X: Rows, n_rows: int, n_jobs: int | None
+) -> CodeArray:
+    """Return codes of all rows, or of a sample, block by block."""
+    if is_codes(X) and len(X) <= n_rows:
+        return X
+    if len(X) <= n_rows:
+        numbers = np.arange(len(X))
+    else:
+        generator = np.random.default_rng(0)
+        numbers = np.sort(generator.choice(len(X), n_rows, replace=False))
+    codes = empty_codes(len(numbers), like=learned._rows.codes)
+    blocks = fixed_blocks(len(numbers), _SAMPLE_BLOCK)
+    for block in blocks_released(X, blocks, numbers):
+        codes[block] = encode_like(learned, X[numbers[block]], n_jobs).codes
+    return codes
+
+
+def index_of_shard(learned: BinaryNeighbors, rows: IndexedRows) -> BinaryNeighbors:
+    """Return the index that a file of a shard holds."""
+    index = copy.copy(learned)
+    for name in ("_ids", "_curve"):
+        index.__dict__.pop(name, None)
+    index._rows = rows
+    if rows.lists is not None:
+        # Alone it has no tree to rank lists by, and compares all of its rows.
+        index._curve = probe_all(len(rows.lists))
+    return index
 
 
 def encode_like(
@@ -84,6 +162,16 @@ def encode_like(
         If rows are of another width or kind, or (OutOfReachError, which names them)
         far beyond those that corrections were learned from.
     """
+    rows = _encode_like(learned, X, n_jobs)
+    lists = learned._rows.lists
+    if lists is None:
+        return rows
+    return rows.in_lists(shard_lists(lists.tree, rows.codes, n_jobs))
+
+
+def _encode_like(
+    learned: BinaryNeighbors, X: Rows, n_jobs: int | None = None
+) -> IndexedRows:
     if learned.quantizer_ is None:
         return IndexedRows(_check_layout(learned, X))
     like = learned._rows.corrections
@@ -119,6 +207,44 @@ def _check_layout(learned: BinaryNeighbors, X: Rows) -> CodeArray:
     return X
 
 
+def join_listed(
+    learned: BinaryNeighbors, parts: list[BinaryNeighbors], tree: ListTree
+) -> BinaryNeighbors:
+    """Return one index of the rows of shards, in the lists that these share."""
+    rows = [part._rows for part in parts]
+    flat = [part.without_lists() for part in rows]
+    numbers = [part.lists.lists_of(np.arange(len(part))) for part in rows]  # type: ignore[union-attr]
+    layout, kept = flat[0].codes.layout, flat[0].corrections
+    assert layout is not None
+    codes = np.concatenate([np.asarray(part.codes) for part in flat])
+    if kept is not None:
+        pairs = [part.corrections.columns for part in flat]  # type: ignore[union-attr]
+        columns = [*map(np.concatenate, zip(*pairs, strict=True))]
+        distortions = [part.corrections.distortion for part in flat]  # type: ignore[union-attr]
+        kept = kept.with_columns(columns, max(distortions))
+    vectors = removed = None
+    if flat[0].vectors is not None:
+        vectors = np.concatenate([part.vectors for part in flat])
+    if any(part.removed is not None for part in flat):
+        none = [part.removed is None for part in flat]
+        removed = np.concatenate(
+            [
+                np.zeros(len(part), bool) if no else part.removed
+                for part, no in zip(flat, none, strict=True)
+            ]
+        )
+    whole = IndexedRows(with_layout(codes, layout), kept, vectors, removed)
+    index = copy.copy(learned)
+    index._rows = whole.in_lists(Lists.of_rows(tree, np.concatenate(numbers)))
+    ids = join_ids(
+        [getattr(part, "_ids", None) for part in parts], [len(part) for part in rows]
+    )
+    index.__dict__.pop("_ids", None)
+    if ids is not None:
+        index._ids = ids
+    return index
+
+
 def write_shard(
     learned: BinaryNeighbors,
     X: Rows,
@@ -138,10 +264,7 @@ def write_shard(
         If the file cannot be written, such as where the disk is full.
     """
     checksum = checksum_rows(X, learned.metric)
-    # A shard has no lists of its own: all its rows are compared.
-    index = copy.copy(learned).set_params(algorithm="brute")
-    vars(index).pop("_curve", None)
-    index._rows = encode_like(learned, X, n_jobs)
+    index = index_of_shard(learned, encode_like(learned, X, n_jobs))
     ids = None
     if isinstance(X, StoredRows):
         ids = X.ids if X.ids is not None else X.row_numbers

@@ -1,6 +1,5 @@
 """BinaryNeighbors over partitions of dask, or files that workers read."""
 
-import copy
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from .._sharding.manifest import Manifest, ShardRecord
 from .._sharding.search import FileShard, Shard, ShardedSearch
 from .._sharding.writing import (
     encode_like,
+    index_of_shard,
     save_whole,
     shard_name,
     write_learned,
@@ -29,9 +29,17 @@ from .._sharding.writing import (
 )
 from .._utils.dask_rows import DaskRows, of_array, of_partitions, open_rows
 from .._utils.stored_rows import StoredRows, whole_array
-from .._utils.typing import CodeMetric, Metric, Oversampling, Query, VectorQuantizer
+from .._utils.typing import (
+    Algorithm,
+    CodeMetric,
+    Metric,
+    Oversampling,
+    Query,
+    RandomState,
+    VectorQuantizer,
+)
 from .._utils.validation import check_vectors
-from ..codes import is_codes
+from ..codes import is_codes, with_layout
 from ._engine import DaskEngine, check_held, need_dask
 
 if TYPE_CHECKING:
@@ -39,6 +47,8 @@ if TYPE_CHECKING:
 
 # A dask.array: dask has no types.
 _DaskArray: TypeAlias = Any
+# Of what is shared, before it is written.
+_NO_FILE = ShardRecord("", 0, 0, 0)
 _NOT_EMPTY = "the folder is not empty: name a new one"
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -57,7 +67,8 @@ class BinaryNeighbors(ShardedIndex):
     ----------
     n_neighbors : int, default=5
         As in :class:`skbq.BinaryNeighbors`, as are ``radius``, ``quantizer``,
-        ``metric``, ``query``, ``code_metric``, ``corrections`` and ``oversampling``.
+        ``metric``, ``query``, ``code_metric``, ``corrections``, ``oversampling``,
+        ``n_lists``, ``n_probes``, ``target_recall`` and ``random_state``.
     folder : path-like, default=None
         Where shards are written, as :class:`skbq.ShardedNeighbors` has them; a new or
         an empty folder. None keeps them in the memory of the workers.
@@ -72,6 +83,9 @@ class BinaryNeighbors(ShardedIndex):
     n_jobs : int, default=None
         Number of threads of each task. The default, 1, leaves the number of threads
         to dask.
+    algorithm : {"brute", "ivf"}, default="brute"
+        Whether all rows are compared, or those of lists that all shards share. A query
+        probes the same lists in each shard.
 
     Attributes
     ----------
@@ -95,6 +109,12 @@ class BinaryNeighbors(ShardedIndex):
     The quantizer learns from the same random sample of all rows as on one machine,
     which is gathered from all partitions at once. All shards share it: shards that
     learned thresholds of their own would give distances that cannot be merged.
+
+    Lists are learned from the codes of all rows, or of a random sample of them where
+    they are more than 131,072: of so many, or of 32 for each list. Up to there, they
+    and the answers are those of one index with the same ``random_state``; beyond, those
+    of one index with the same lists, which :meth:`skbq.ShardedNeighbors.save` writes.
+    Codes that are given are gathered to learn lists from.
 
     dask runs a task again if its worker dies, and computes what that held anew from
     the array or the files.
@@ -132,6 +152,11 @@ class BinaryNeighbors(ShardedIndex):
         corrections: bool | Literal["exact"] = True,
         oversampling: Oversampling = None,
         n_jobs: int | None = None,
+        algorithm: Algorithm = "brute",
+        n_lists: int | Literal["auto"] = "auto",
+        n_probes: float | Literal["auto"] = "auto",
+        target_recall: float = 0.95,
+        random_state: RandomState = None,
     ) -> None:
         super().__init__(
             n_neighbors,
@@ -143,6 +168,11 @@ class BinaryNeighbors(ShardedIndex):
             corrections=corrections,
             oversampling=oversampling,
             n_jobs=n_jobs,
+            algorithm=algorithm,
+            n_lists=n_lists,
+            n_probes=n_probes,
+            target_recall=target_recall,
+            random_state=random_state,
         )
         self.folder = folder
         self.column = column
@@ -182,6 +212,11 @@ class BinaryNeighbors(ShardedIndex):
         if folder is None:
             self._hold(shards, [])
         else:
+            self._open(folder, Manifest(_NO_FILE, tuple(shards)))
+        if learned._rows.lists is not None:
+            with self._engine.in_use():
+                self._measure_lists(rows)
+        if folder is not None:
             record = write_learned(learned, folder)
             self._use_files(folder, Manifest(record, tuple(shards), True))
         return self
@@ -350,6 +385,8 @@ class BinaryNeighbors(ShardedIndex):
             if rows.dtype.kind == "u":
                 head = rows.head()
                 if is_codes(head):
+                    if self.algorithm == "ivf":  # lists are learned from many
+                        head = with_layout(rows[:], head.layout)
                     return self._learn(self._check_rows(head, reset=True))
             checked = check_vectors(self, rows, reset=True, finite=False)
             return self._learn(checked)
@@ -388,6 +425,15 @@ class BinaryNeighbors(ShardedIndex):
             first = shards[-1].first_row + shards[-1].n_rows if shards else 0
             shards.append(Shard(promise, first, n_rows))
         self._folder, self._manifest = None, None
+        self._rows = ShardedRows(self._learned._rows, tuple(shards), 0)
+
+    def _open(self, folder: Path, manifest: Manifest) -> None:
+        """Search files of a folder, whose manifest is not written yet."""
+        firsts = manifest.first_rows
+        shards = [
+            Shard(FileShard.of(record, folder), first, record.rows)
+            for record, first in zip(manifest.shards, firsts, strict=False)
+        ]
         self._rows = ShardedRows(self._learned._rows, tuple(shards), 0)
 
     def _use_files(self, folder: Path, manifest: Manifest) -> None:
@@ -462,9 +508,10 @@ def _save_shard(
     path: str,
     vectors: Literal["copy", "refer"],
 ) -> ShardRecord:
-    index = rows.open() if isinstance(rows, FileShard) else copy.copy(learned)
     if isinstance(rows, IndexedRows):
-        index._rows = rows
+        index = index_of_shard(learned, rows)
+    else:
+        index = rows.open()
     save_whole(index, path, refer=vectors == "refer")
     kept = index._rows
     return ShardRecord(

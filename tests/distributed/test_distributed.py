@@ -50,6 +50,7 @@ def lazy(X):
     return da.from_array(X, chunks=((150, 0, 301, 249), (10, 10)))
 
 
+LISTS = {"algorithm": "ivf", "n_lists": 8, "n_probes": 2, "random_state": 0}
 KINDS = {
     "1 bit": {"quantizer": BinaryQuantizer()},
     "2 bits": {"quantizer": rotated(TwoBitQuantizer())},
@@ -62,6 +63,14 @@ KINDS = {
         "query": "vectors",
         "oversampling": "bound",
     },
+    "1 bit in lists": {"quantizer": BinaryQuantizer(), **LISTS},
+    "2 bits in lists, float queries": {"query": "vectors", **LISTS},
+    "PCA codes in lists": {
+        "quantizer": PCAQuantizer(2.0, random_state=0),
+        "query": "vectors",
+        **LISTS,
+    },
+    "in lists, reranked": {"quantizer": BinaryQuantizer(), "oversampling": 2, **LISTS},
 }
 
 
@@ -78,21 +87,42 @@ def test_answers_equal_those_of_one_machine(client, X, lazy, queries, name):
     assert index.bytes_per_row_ == one.bytes_per_row_
 
 
+@pytest.mark.parametrize("lists", [{}, LISTS], ids=["brute", "lists"])
 @pytest.mark.parametrize("quantizer", [BinaryQuantizer(), TwoBitQuantizer()])
-def test_codes(client, X, lazy, queries, quantizer):
+def test_codes(client, X, lazy, queries, quantizer, lists):
     quantizer = clone(quantizer).fit(X)
     dtype = quantizer.transform(X[:1]).dtype
     codes = lazy.rechunk({1: -1}).map_blocks(
         quantizer.transform, dtype=dtype, chunks=(lazy.chunks[0], (3,))
     )
-    index = distributed.BinaryNeighbors().fit(codes)
-    one = BinaryNeighbors().fit(quantizer.transform(X))
+    index = distributed.BinaryNeighbors(**lists).fit(codes)
+    one = BinaryNeighbors(**lists).fit(quantizer.transform(X))
     asked = quantizer.transform(queries)
     check_equal(index, one, asked)
     check_equal(index, one, asked, mask=np.arange(len(X)) % 5 > 2)
     plain = codes.map_blocks(np.asarray, dtype=dtype)
     with pytest.raises(ValueError, match="as_codes"):
         distributed.BinaryNeighbors().fit(plain)
+
+
+def test_lists_are_saved_and_added_to(client, X, lazy, queries, tmp_path):
+    make = {"query": "vectors", **LISTS}
+    one = BinaryNeighbors(**make).fit(X).partial_fit(X[:90])
+    more = da.from_array(X[:90], chunks=(50, -1))
+    held = distributed.BinaryNeighbors(**make).fit(lazy).partial_fit(more)
+    check_equal(held, one, queries)
+    held.save(tmp_path / "held")
+    written = distributed.BinaryNeighbors(**make, folder=tmp_path / "written")
+    written.fit(lazy).partial_fit(more)
+    check_equal(written, one, queries)
+    for name in ("held", "written"):
+        for kind in (ShardedNeighbors, distributed.BinaryNeighbors):
+            opened = kind.load(tmp_path / name, verify=True)
+            check_equal(opened, one, queries)
+            assert str(opened.probe_curve_) == str(one.probe_curve_)
+    held.set_params(n_probes="auto").calibrate(queries + np.float32(0.1))
+    one.set_params(n_probes="auto").calibrate(queries + np.float32(0.1))
+    assert held.n_probes_ == one.n_probes_
 
 
 def write_files(X, folder):
