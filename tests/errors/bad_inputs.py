@@ -1773,6 +1773,9 @@ def sharded_rows() -> list[Row]:
         *_parameters(
             name, fit, "vectors", '"copy" or "refer"', type=[None], value=["link"]
         ),
+        *_parameters(
+            name, fit, "algorithm", '"brute" or "ivf"', type=[None], value=["auto"]
+        ),
         *(
             row
             for parameter in ("n_rows", "n_features", "n_neighbors", "n_cores")
