@@ -309,8 +309,8 @@ class ShardedNeighbors(ShardedIndex):
 
     The folder holds ``manifest.json`` (files, their rows, sizes and checksums),
     ``learned.skbq`` (``learned.1.skbq`` with lists) and one index file for each shard,
-    which :meth:`BinaryNeighbors.load` opens alone. A run that is killed leaves whole shards
-    and a manifest that says that it is not complete.
+    which :meth:`BinaryNeighbors.load` opens alone. A run that is killed leaves whole
+    shards and a manifest that says that it is not complete.
 
     Examples
     --------
