@@ -100,8 +100,16 @@ class ShardedRows:
 
     @property
     def bytes_per_row(self) -> int:
-        """Memory for each row but for its vector."""
-        return self.learned.bytes_per_row
+        """Memory for each row but for its vector, its share of the lists included."""
+        lists, learned = self.learned.lists, self.learned
+        if lists is None:
+            return learned.bytes_per_row
+        listed = learned.bytes_per_row + lists.nbytes // -len(learned)
+        # What search decodes stays; the tree is there once, where lists begin often.
+        shared = lists.nbytes - lists.order.nbytes
+        starts = lists.starts.nbytes * len(self.shards)
+        own = lists.order.itemsize * len(self)
+        return listed - (shared + starts + own) // -len(self)
 
     @property
     def vector_bytes_per_row(self) -> int:

@@ -84,7 +84,9 @@ def test_answers_equal_those_of_one_machine(client, X, lazy, queries, name):
     narrow = np.zeros(len(X), bool)
     narrow[[5, 400, 401]] = True
     check_equal(index, one, queries, mask=narrow)
-    assert index.bytes_per_row_ == one.bytes_per_row_
+    # Shards have beginnings of lists of their own.
+    more = 2 if "algorithm" in KINDS[name] else 0
+    assert 0 <= index.bytes_per_row_ - one.bytes_per_row_ <= more
 
 
 @pytest.mark.parametrize("lists", [{}, LISTS], ids=["brute", "lists"])
