@@ -107,6 +107,7 @@ def test_codes(client, X, lazy, queries, quantizer, lists):
         distributed.BinaryNeighbors().fit(plain)
 
 
+@pytest.mark.filterwarnings("ignore:lists do not separate:UserWarning")
 def test_lists_are_saved_and_added_to(client, X, lazy, queries, tmp_path):
     make = {"query": "vectors", **LISTS}
     one = BinaryNeighbors(**make).fit(X).partial_fit(X[:90])
