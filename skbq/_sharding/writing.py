@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from .._kernels.inverted_lists import ListTree
+from .._kernels.list_ranking import ListTree
 from .._neighbors.calibration import CALIBRATION_ROWS, probe_all
 from .._neighbors.encoding import Encoder, fit_first_rows
 from .._neighbors.file_format import read_mark
