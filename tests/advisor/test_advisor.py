@@ -60,6 +60,7 @@ FEW_ROWS = "ignore:Only .* rows are left to search:UserWarning"
 
 
 # scikit-learn's checks fit on few rows.
+@pytest.mark.exhaustive
 @pytest.mark.filterwarnings(FEW_ROWS)
 @parametrize_with_checks([QuantizationAdvisor(random_state=0)])
 def test_scikit_learn_checks(estimator, check):

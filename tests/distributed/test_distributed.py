@@ -29,7 +29,7 @@ pytest.importorskip("distributed")
 
 from skbq import distributed  # noqa: E402
 
-pytestmark = pytest.mark.distributed
+pytestmark = [pytest.mark.distributed, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_answers_equal_those_of_one_machine(client, X, lazy, queries, name):
     narrow = np.zeros(len(X), bool)
     narrow[[5, 400, 401]] = True
     check_equal(index, one, queries, mask=narrow)
-    # Shards have beginnings of lists, and a last block of 64 rows to fill, of their own.
+    # Shards have beginnings of lists, and a last block of 64 rows, of their own.
     more = 6 if "algorithm" in KINDS[name] else 0
     assert 0 <= index.bytes_per_row_ - one.bytes_per_row_ <= more
 

@@ -157,6 +157,7 @@ def test_the_standard_error_is_the_spread_over_samples():
     assert np.mean(errors) == pytest.approx(sampled.std(ddof=1), rel=0.34)
 
 
+@pytest.mark.exhaustive
 def test_the_table_has_every_strategy_once(table):
     assert {len(column) for column in table.values()} == {24}
     settings = ("threshold", "rotate", "bits", "query", "code_metric")
@@ -164,6 +165,7 @@ def test_the_table_has_every_strategy_once(table):
     assert len(set(table["strategy"])) == 24
 
 
+@pytest.mark.exhaustive
 def test_real_embeddings_are_predicted(table):
     """All are valid on the shipped glosses, and within 0.02 of a measurement."""
     assert table["valid"].all()
@@ -172,6 +174,7 @@ def test_real_embeddings_are_predicted(table):
     assert np.abs(gaps).max() < 0.02
 
 
+@pytest.mark.exhaustive
 def test_more_bits_and_float_queries_rank_better(table):
     def fidelity(**wanted):
         chosen = np.ones(24, dtype=bool)
