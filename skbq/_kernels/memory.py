@@ -19,14 +19,12 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def is_mapped(array: np.ndarray) -> bool:
-    """Tell whether an array lies in a file that is mapped into memory."""
+def mapping_of(array: np.ndarray | None) -> mmap.mmap | None:
+    """Return the mapping of a file that an array is a view of, if it is."""
     base: object = array
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap):
-            return True
-        base = base.base
-    return isinstance(getattr(base, "obj", base), mmap.mmap)
+    while isinstance(base, np.ndarray | memoryview):
+        base = base.base if isinstance(base, np.ndarray) else base.obj
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._kernels.inverted_lists import ListedRows
-from .._kernels.memory import is_mapped
+from .._kernels.memory import mapping_of
 from ..codes import CodeArray, with_layout
 from .brute_force import scale_directions
 from .encoding import EncodedRows
@@ -65,7 +65,7 @@ class IndexedRows:
         listed = 0
         if self.lists is not None:
             total = self.lists.nbytes
-            if not is_mapped(self.codes):
+            if mapping_of(self.codes) is None:
                 total += self.lists.count_line_bytes(self.codes)
             listed = -(-total // len(self))
             if self.corrections is not None and self.corrections.kind != "exact":
@@ -208,7 +208,7 @@ class IndexedRows:
         list that it reads. A memory map is read where lists are probed, and no further.
         """
         assert self.lists is not None
-        if is_mapped(self.codes):
+        if mapping_of(self.codes) is not None:
             return self.lists.segments
         return self.lists.segments_with_lines(self.codes)
 

@@ -536,12 +536,14 @@ class Lists:
             )
 
 
-def shard_lists(tree: ListTree, codes: CodeArray, n_jobs: int | None = None) -> Lists:
-    """Put rows of a shard into lists that shards share, whose tree is kept elsewhere.
+def assign_lists(tree: ListTree, codes: CodeArray, n_jobs: int | None = None) -> Lists:
+    """Put rows into lists that were learned already; lists may be without rows."""
+    return Lists.of_rows(tree, _assign(codes, tree, n_jobs))
 
-    Lists may be without rows.
-    """
-    lists = Lists.of_rows(tree, _assign(codes, tree, n_jobs))
+
+def shard_lists(tree: ListTree, codes: CodeArray, n_jobs: int | None = None) -> Lists:
+    """Put rows of a shard into lists that others share, whose tree is elsewhere."""
+    lists = assign_lists(tree, codes, n_jobs)
     width = tree.centroids.shape[1]
     none = np.empty((0, width), np.int8)
     return replace(lists, tree=make_tree(none, np.zeros(1, np.int64), none, tree.scale))

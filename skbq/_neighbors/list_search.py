@@ -130,11 +130,8 @@ class _Ranked:
     @classmethod
     def all_of(cls, lists: Lists, n_queries: int) -> Self:
         """Return all lists, which are probed in any order."""
-        ranked = cls.__new__(cls)
-        ranked.lists, ranked.goes_on = lists, False
-        ranked.order = np.tile(np.arange(len(lists), dtype=np.int32), (n_queries, 1))
-        ranked.stop = np.full(n_queries, len(lists))
-        return ranked
+        order = np.tile(np.arange(len(lists), dtype=np.int32), (n_queries, 1))
+        return cls.given(lists, RankedLists(order, np.full(n_queries, len(lists))))
 
     @classmethod
     def given(cls, lists: Lists, given: RankedLists) -> Self:

@@ -53,7 +53,8 @@ def merge_files(paths: Sequence[str], out: str) -> int:
     if "_distortion" in attributes:
         distortions = [part.attributes["_distortion"] for part in parts]
         attributes["_distortion"] = max(distortions)
-    attributes["_removed"] = _joined_removed(parts)
+    removed = [part.attributes["_removed"] for part in parts]
+    attributes["_removed"] = join_removed(removed, counts)
     ids = [part.attributes.get("_ids") for part in parts]
     attributes["_ids"] = join_ids(ids, counts)
     plain = np.concatenate([np.asarray(part.codes) for part in parts])
@@ -77,13 +78,22 @@ def _shared(part: IndexState) -> tuple[str, list[bytes]]:
     return json.dumps([state, kept]), [a.tobytes() for a in arrays]
 
 
-def _joined_removed(parts: Sequence[IndexState]) -> np.ndarray | None:
-    removed = [part.attributes["_removed"] for part in parts]
+def join_removed(
+    removed: Sequence[np.ndarray | None], counts: Sequence[int]
+) -> np.ndarray | None:
+    """Join what says which rows were removed, None where none were.
+
+    Parameters
+    ----------
+    removed : sequence of bool arrays or None
+    counts : sequence of int
+        How many rows each part has.
+    """
     if all(rows is None for rows in removed):
         return None
     return np.concatenate(
         [
-            np.zeros(len(part.codes), bool) if rows is None else rows
-            for part, rows in zip(parts, removed, strict=True)
+            np.zeros(count, bool) if rows is None else rows
+            for rows, count in zip(removed, counts, strict=True)
         ]
     )

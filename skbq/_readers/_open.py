@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .._utils.params import check_option
+from .._utils.params import check_bool, check_option
 from .._utils.stored_rows import Part, StoredRows
 from .._utils.typing import METRICS, Metric
 from . import _arrays, _tables
@@ -111,11 +111,7 @@ def open_vectors(
     if not paths:
         raise ValueError("paths must name at least one file. Got an empty list.")
     check_option(metric, "metric", "open_vectors", METRICS)
-    if not isinstance(skip_invalid, bool):
-        raise TypeError(
-            "The 'skip_invalid' parameter of open_vectors must be a bool. Got "
-            f"{skip_invalid!r} instead."
-        )
+    check_bool(skip_invalid, "skip_invalid", "open_vectors")
     names = [name for path in paths for name in list_files(os.fspath(path))]
     parts = [_reader(name)(name, column, ids) for name in names]
     _check_alike(parts)

@@ -42,7 +42,7 @@ from .._utils.validation import check_vectors
 from ..codes import CodeArray, is_codes
 from .cutting import checksum_rows, cut_shards, default_shard_rows
 from .manifest import NAME, Manifest, ShardRecord, check_mark
-from .search import Engine, FileShard, InProcess, Shard, ShardedSearch
+from .search import Engine, InProcess, Shard, ShardedSearch, file_shards
 from .writing import (
     MEASURED,
     Rows,
@@ -70,7 +70,8 @@ class ShardedRows:
     learned: IndexedRows
     shards: tuple[Shard, ...]
     n_removed: int
-    # The sizes of the lists in all shards, once they were counted.
+    # The rows of each list in all shards, once they were counted: all, and those that
+    # are not removed.
     counted: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def __len__(self) -> int:
@@ -96,7 +97,7 @@ class ShardedRows:
         """The lists that shards share, with their sizes in all of them; or None."""
         if self.learned.lists is None or not self.counted:
             return None
-        return Lists.of_sizes(self.learned.lists.tree, self.counted[0])
+        return Lists.of_sizes(self.learned.lists.tree, self.counted[0][0])
 
     @property
     def bytes_per_row(self) -> int:
@@ -150,8 +151,11 @@ class ShardedIndex(BinaryNeighbors):
     def _search(self) -> ShardedSearch:  # type: ignore[override]
         self._count_lists()
         rows, lists = self._rows, self._rows.lists
-        probes = None if lists is None else self._probes
-        return ShardedSearch(self._template(), rows.shards, self._engine, lists, probes)
+        search = ShardedSearch(self._template(), rows.shards, self._engine)
+        if lists is None:
+            return search
+        counts = rows.counted[0][1]
+        return replace(search, lists=lists, counts=counts, probes=self._probes)
 
     def _template(self) -> IndexSearch:
         return IndexSearch(
@@ -171,7 +175,7 @@ class ShardedIndex(BinaryNeighbors):
         rows = self._rows
         if rows.learned.lists is not None and not rows.counted:
             search = ShardedSearch(self._template(), rows.shards, self._engine)
-            rows.counted.append(search.count_listed(None)[0])
+            rows.counted.append(search.count_listed(None))
 
     def _check_ready(self) -> None:
         if hasattr(self, "_rows"):
@@ -606,7 +610,7 @@ class ShardedNeighbors(ShardedIndex):
                 f"Rows {beyond[:5].tolist()} are not there: the index has rows 0 to "
                 f"{len(self._rows) - 1}."
             )
-        firsts = np.array(self._manifest.first_rows)
+        firsts = np.array([shard.first_row for shard in self._rows.shards])
         shards = np.searchsorted(firsts, numbers, "right") - 1
         found: list[int | str] = []
         for row, shard in zip(numbers, shards, strict=True):
@@ -730,14 +734,10 @@ class ShardedNeighbors(ShardedIndex):
         return record
 
     def _open(self, folder: Path, manifest: Manifest, learned: BinaryNeighbors) -> None:
-        firsts = manifest.first_rows
-        shards = tuple(
-            Shard(FileShard.of(record, folder), first, record.rows)
-            for record, first in zip(manifest.shards, firsts, strict=False)
-        )
         self._take_learned(learned)
         self._learned, self._manifest, self._folder = learned, manifest, folder
         n_removed = sum(record.removed for record in manifest.shards)
+        shards = file_shards(manifest.shards, folder)
         self._rows = ShardedRows(learned._rows, shards, n_removed)
 
 

@@ -9,7 +9,9 @@ import json
 import os
 import tempfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -98,10 +100,7 @@ class Manifest:
     @property
     def first_rows(self) -> list[int]:
         """The number that the first row of each shard has, and the number of rows."""
-        firsts = [0]
-        for shard in self.shards:
-            firsts.append(firsts[-1] + shard.rows)
-        return firsts
+        return first_rows(self.shards)
 
     def with_shards(self, *shards: ShardRecord, complete: bool) -> Self:
         """Return a manifest of more shards."""
@@ -181,6 +180,11 @@ class Manifest:
                 raise FileError(f"{path} is missing, which {NAME} lists.")
             if path.stat().st_size != record.size:
                 raise FileError(CHANGED.format(path=path))
+
+
+def first_rows(records: Iterable[ShardRecord]) -> list[int]:
+    """Return the number of the first row of each file, and the number of all rows."""
+    return [0, *accumulate(record.rows for record in records)]
 
 
 CHANGED = (

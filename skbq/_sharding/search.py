@@ -26,7 +26,7 @@ from .._neighbors.list_search import Probes, RankedLists
 from .._utils.parallel import fixed_blocks, row_blocks
 from .._utils.stored_rows import release_pages
 from ..codes import with_layout
-from .manifest import CHANGED, ShardRecord, check_mark
+from .manifest import CHANGED, ShardRecord, check_mark, first_rows
 
 # Temporary bytes of a candidate while those of shards are merged.
 _CANDIDATE_BYTES = 128
@@ -159,6 +159,14 @@ class Shard(NamedTuple):
 
 
 # Stages on one shard, called where its rows are.
+
+
+def file_shards(records: Sequence[ShardRecord], folder: Path) -> tuple[Shard, ...]:
+    """Return the shards that files of a folder hold, in the order of their rows."""
+    return tuple(
+        Shard(FileShard.of(record, folder), first, record.rows)
+        for record, first in zip(records, first_rows(records), strict=False)
+    )
 
 
 def _search_of(rows: IndexedRows | FileShard, template: IndexSearch) -> IndexSearch:
@@ -366,6 +374,8 @@ class ShardedSearch:
     engine : Engine
     lists : Lists or None
         The lists that shards share, with the sizes that they have in all of them.
+    counts : ndarray of shape (n_lists,) or None
+        How many of their rows count where there is no mask.
     probes : Probes or None
         The lists that a query probes; None: all.
     """
@@ -374,6 +384,7 @@ class ShardedSearch:
     shards: Sequence[Shard]
     engine: Engine
     lists: Lists | None = None
+    counts: np.ndarray | None = None
     probes: Probes | None = None
 
     def kneighbors(
@@ -383,7 +394,7 @@ class ShardedSearch:
         depth = self._depth(k)
         counts = None
         if self.lists is not None and self.probes is not None:
-            counts = self.count_listed(mask)[1]
+            counts = self.counts if mask is None else self.count_listed(mask)[1]
         parts = [
             self._nearest(X[some], k, depth, mask, clip, counts=counts)
             for some in self._blocks(X, depth)

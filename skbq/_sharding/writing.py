@@ -2,7 +2,6 @@
 
 import copy
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,12 @@ from .._neighbors.index import BinaryNeighbors
 from .._neighbors.indexed_rows import IndexedRows
 from .._neighbors.inverted_lists import (
     Lists,
+    assign_lists,
     choose_n_lists,
     learn_lists,
     shard_lists,
 )
+from .._neighbors.merge import join_removed
 from .._neighbors.row_ids import join_ids, pack_ids
 from .._quantization.quantizers import TwoBitQuantizer
 from .._utils.parallel import fixed_blocks
@@ -115,7 +116,7 @@ def _learn_lists(learned: BinaryNeighbors, X: Rows, n_jobs: int | None) -> None:
         own = generator.choice(n, CALIBRATION_ROWS, replace=False)
     own = np.sort(own)
     rows = encode_like(learned, X[own], n_jobs)
-    lists = replace(shard_lists(tree, rows.codes, n_jobs), tree=tree)
+    lists = assign_lists(tree, rows.codes, n_jobs)
     learned._rows = rows.in_lists(lists)
     learned._ids = pack_ids(own)
     learned._curve = probe_all(len(lists))
@@ -222,23 +223,14 @@ def join_listed(
         columns = [*map(np.concatenate, zip(*pairs, strict=True))]
         distortions = [part.corrections.distortion for part in flat]  # type: ignore[union-attr]
         kept = kept.with_columns(columns, max(distortions))
-    vectors = removed = None
+    vectors, counts = None, [len(part) for part in flat]
     if flat[0].vectors is not None:
         vectors = np.concatenate([part.vectors for part in flat])
-    if any(part.removed is not None for part in flat):
-        none = [part.removed is None for part in flat]
-        removed = np.concatenate(
-            [
-                np.zeros(len(part), bool) if no else part.removed
-                for part, no in zip(flat, none, strict=True)
-            ]
-        )
+    removed = join_removed([part.removed for part in flat], counts)
     whole = IndexedRows(with_layout(codes, layout), kept, vectors, removed)
     index = copy.copy(learned)
     index._rows = whole.in_lists(Lists.of_rows(tree, np.concatenate(numbers)))
-    ids = join_ids(
-        [getattr(part, "_ids", None) for part in parts], [len(part) for part in rows]
-    )
+    ids = join_ids([getattr(part, "_ids", None) for part in parts], counts)
     index.__dict__.pop("_ids", None)
     if ids is not None:
         index._ids = ids

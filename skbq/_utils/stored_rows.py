@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 from numpy.typing import ArrayLike, DTypeLike
 
+from .._kernels.memory import mapping_of
 from .parallel import cache_blocks
 
 _Result = TypeVar("_Result")
@@ -312,16 +313,14 @@ def release_pages(array: np.ndarray | None) -> None:
     Only of a mapping that nobody can write to: a private one would lose what was
     written. The address of its first byte is that of numpy's own view of it.
     """
-    base: object = array
-    while isinstance(base, np.ndarray | memoryview):
-        base = base.base if isinstance(base, np.ndarray) else base.obj
-    if array is None or not isinstance(base, mmap.mmap) or not array.size:
+    mapping = mapping_of(array)
+    if array is None or mapping is None or not array.size:
         return
-    if hasattr(mmap, "MADV_DONTNEED") and memoryview(base).readonly:
-        origin = np.frombuffer(base, np.uint8).__array_interface__["data"][0]
+    if hasattr(mmap, "MADV_DONTNEED") and memoryview(mapping).readonly:
+        origin = np.frombuffer(mapping, np.uint8).__array_interface__["data"][0]
         low, high = byte_bounds(array)
         first = (low - origin) // mmap.PAGESIZE * mmap.PAGESIZE
-        base.madvise(mmap.MADV_DONTNEED, first, high - origin - first)
+        mapping.madvise(mmap.MADV_DONTNEED, first, high - origin - first)
 
 
 def release_rows(X: np.ndarray | StoredRows, rows: slice) -> None:

@@ -18,7 +18,7 @@ from .._readers._spans import span_files
 from .._sharding.cutting import checksum_rows, cut_shards, default_shard_rows
 from .._sharding.index import ShardedIndex, ShardedNeighbors, ShardedRows
 from .._sharding.manifest import Manifest, ShardRecord
-from .._sharding.search import FileShard, Shard, ShardedSearch
+from .._sharding.search import FileShard, Shard, ShardedSearch, file_shards
 from .._sharding.writing import (
     encode_like,
     index_of_shard,
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 # A dask.array: dask has no types.
 _DaskArray: TypeAlias = Any
-# Of what is shared, before it is written.
-_NO_FILE = ShardRecord("", 0, 0, 0)
 _NOT_EMPTY = "the folder is not empty: name a new one"
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -212,7 +210,9 @@ class BinaryNeighbors(ShardedIndex):
         if folder is None:
             self._hold(shards, [])
         else:
-            self._open(folder, Manifest(_NO_FILE, tuple(shards)))
+            # They are searched before their manifest is written.
+            files = file_shards(shards, folder)
+            self._rows = ShardedRows(learned._rows, files, 0)
         if learned._rows.lists is not None:
             with self._engine.in_use():
                 self._measure_lists(rows)
@@ -425,15 +425,6 @@ class BinaryNeighbors(ShardedIndex):
             first = shards[-1].first_row + shards[-1].n_rows if shards else 0
             shards.append(Shard(promise, first, n_rows))
         self._folder, self._manifest = None, None
-        self._rows = ShardedRows(self._learned._rows, tuple(shards), 0)
-
-    def _open(self, folder: Path, manifest: Manifest) -> None:
-        """Search files of a folder, whose manifest is not written yet."""
-        firsts = manifest.first_rows
-        shards = [
-            Shard(FileShard.of(record, folder), first, record.rows)
-            for record, first in zip(manifest.shards, firsts, strict=False)
-        ]
         self._rows = ShardedRows(self._learned._rows, tuple(shards), 0)
 
     def _use_files(self, folder: Path, manifest: Manifest) -> None:
