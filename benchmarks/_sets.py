@@ -39,6 +39,16 @@ def load_sets(paths):
         yield path.stem, *(x[x.any(axis=1)] for x in pair)
 
 
+def few_rows(paths, most, seed):
+    """Yield the shipped embeddings and those of files, of each so many rows at most.
+
+    They are drawn at random, and stay in their order.
+    """
+    for name, rows, queries in (*load_sets([]), *(load_sets(paths) if paths else ())):
+        chosen = np.random.default_rng(seed).permutation(len(rows))[:most]
+        yield name, rows[np.sort(chosen)], queries
+
+
 def describe_run(names, seed=None):
     """Return lines that say what a table was made with and from."""
     packages = ("skbq", "numpy", "scipy", "scikit-learn", "numba")

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import faiss
 import numpy as np
-from _sets import describe_run, load_sets
+from _sets import describe_run, few_rows
 from codes import SEED, Faiss, Skbq, rotated, unit
 
 from skbq import BinaryQuantizer, PCAQuantizer, TwoBitQuantizer
@@ -354,10 +354,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the tables there")
     arguments = parser.parse_args()
     done, names = {}, []
-    sets = load_sets(arguments.sets) if arguments.sets else ()
-    for name, rows, queries in (*load_sets([]), *sets):
-        chosen = np.random.default_rng(SEED).permutation(len(rows))[: arguments.rows]
-        rows = rows[np.sort(chosen)]
+    for name, rows, queries in few_rows(arguments.sets, arguments.rows, SEED):
         names.append(name)
         for bits in arguments.bits:
             whole = int(bits) if bits >= 1 else bits

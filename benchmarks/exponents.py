@@ -16,7 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
-from _sets import describe_run, load_sets
+from _sets import describe_run, few_rows
 from codes import SEED, Skbq, rotated, unit
 
 from skbq import BinaryQuantizer, PCAQuantizer, TwoBitQuantizer
@@ -161,10 +161,7 @@ def main() -> None:
     kept = arguments.keep
     done = json.loads(kept.read_text()) if kept and kept.exists() else {}
     names = []
-    sets = load_sets(arguments.sets) if arguments.sets else ()
-    for name, rows, queries in (*load_sets([]), *sets):
-        chosen = np.random.default_rng(SEED).permutation(len(rows))[: arguments.rows]
-        rows = rows[np.sort(chosen)]
+    for name, rows, queries in few_rows(arguments.sets, arguments.rows, SEED):
         names.append(name)
         for bits in arguments.bits:
             key = f"{name} {bits:g}"

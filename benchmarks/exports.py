@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "tests" / "exports"))
 
 from engines import (  # noqa: E402
     RUNNABLE,
+    STRATEGY,
     asymmetric_export,
     every_strategy,
     generated_counts,
@@ -135,18 +136,6 @@ def measure_every(engines):
     return found
 
 
-EXAMPLE = {
-    "center": True,
-    "rotate": True,
-    "bits": 1,
-    "query": "codes",
-    "oversampling": 5.0,
-    "metric": "cosine",
-    "n_features": 384,
-    "n_neighbors": 10,
-}
-
-
 def write_pages(results):
     for engine in ENGINES:
         text = "\n".join(page(engine, results))
@@ -154,7 +143,7 @@ def write_pages(results):
 
 
 def page(engine, results):
-    answer = export(EXAMPLE, engine)
+    answer = export(STRATEGY, engine)
     yield f"# {engine}\n\n{answer.checked}\n"
     yield "## Promised and measured\n"
     rows = [row for name in SETS for row in results.get(name, {}).get(engine, [])]

@@ -13,6 +13,19 @@ def rotated(quantizer=None, method="haar"):
     return make_pipeline(rotation, quantizer or TwoBitQuantizer())
 
 
+def rows_with_ties():
+    """700 rows, 20 of them twice, so that shards hold rows equally near."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((700, 20)) * np.geomspace(3, 0.3, 20)
+    X[300:320] = X[:20]
+    return X.astype(np.float32)
+
+
+def queries_near(X):
+    """Every ninth row, moved a little."""
+    return X[::9] + np.float32(0.01)
+
+
 def true_distances(rows, queries, metric):
     """All distances in float64, (n_queries, n_rows), as numpy writes them."""
     rows, queries = rows.astype(np.float64), queries.astype(np.float64)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import check_equal, rotated
+from helpers import check_equal, queries_near, rotated, rows_with_ties
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
@@ -34,15 +34,12 @@ pytestmark = [pytest.mark.distributed, pytest.mark.exhaustive]
 
 @pytest.fixture(scope="module")
 def X():
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((700, 20)) * np.geomspace(3, 0.3, 20)
-    X[300:320] = X[:20]  # ties over shards
-    return X.astype(np.float32)
+    return rows_with_ties()
 
 
 @pytest.fixture(scope="module")
 def queries(X):
-    return X[::9] + np.float32(0.01)
+    return queries_near(X)
 
 
 @pytest.fixture

@@ -23,6 +23,18 @@ from skbq._advisor.exporting import export_candidates
 from skbq._quantization.strategy import Strategy
 from skbq.exports import export, export_best
 
+# A strategy that all engines export, for what an export says whatever the data.
+STRATEGY = {
+    "center": True,
+    "rotate": True,
+    "bits": 1,
+    "query": "codes",
+    "oversampling": 5.0,
+    "metric": "cosine",
+    "n_features": 384,
+    "n_neighbors": 10,
+}
+
 
 def generated_counts(n_rows, n_queries, d=128, seed=0):
     """Make SIFT-like vectors: counts, skewed, correlated, in clusters."""

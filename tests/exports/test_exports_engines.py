@@ -10,6 +10,7 @@ import pytest
 from engines import (
     CONSOLES,
     RUNNABLE,
+    STRATEGY,
     asymmetric_export,
     clear,
     every_strategy,
@@ -40,18 +41,6 @@ SLACK = 0.01
 # codes of its own. docs/exports says what was measured.
 LOSS = {"lancedb": 0.05, "qdrant": 0.06}
 LEAST_LOSS = 0.03
-
-
-STRATEGY = {
-    "center": True,
-    "rotate": True,
-    "bits": 1,
-    "query": "codes",
-    "oversampling": 5.0,
-    "metric": "cosine",
-    "n_features": 384,
-    "n_neighbors": K,
-}
 
 
 @pytest.fixture(scope="module", params=sorted(RUNNABLE))

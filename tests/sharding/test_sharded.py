@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import check_equal, rotated
+from helpers import check_equal, rotated, rows_with_ties
 from numpy.testing import assert_array_equal
 from sklearn.frozen import FrozenEstimator
 
@@ -31,20 +31,7 @@ from skbq._sharding.manifest import Manifest
 
 @pytest.fixture(scope="module")
 def X():
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((700, 20)) * np.geomspace(3, 0.3, 20)
-    X[300:320] = X[:20]  # ties over shards
-    return X.astype(np.float32)
-
-
-@pytest.fixture(scope="module")
-def queries(X):
-    return X[::9] + np.float32(0.01)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "index"
+    return rows_with_ties()
 
 
 KINDS = {

@@ -30,16 +30,6 @@ def X():
     return X.astype(np.float32)
 
 
-@pytest.fixture(scope="module")
-def queries(X):
-    return X[::9] + np.float32(0.01)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "index"
-
-
 KINDS = {
     "1 bit": {"quantizer": BinaryQuantizer()},
     "2 bits": {"quantizer": rotated(TwoBitQuantizer())},
