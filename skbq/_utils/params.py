@@ -9,6 +9,7 @@ from math import isfinite
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 _BOOLS = (bool, np.bool_)
 
@@ -129,3 +130,20 @@ def check_option(
     expected = " or ".join(filter(None, [f"one of {sorted(options)}", also]))
     text = _refuse(value, name, owner, expected)
     raise ValueError(text) if is_text else TypeError(text)
+
+
+def as_real_array(
+    values: ArrayLike | None, name: str, dtype: DTypeLike = np.float64
+) -> np.ndarray:
+    """Return an array of floats, NaN among them as they are.
+
+    Raises
+    ------
+    TypeError
+        If ``values`` is None, which numpy takes for NaN, or complex, of which it
+        drops a half.
+    """
+    if values is None or np.iscomplexobj(values):
+        what = "None" if values is None else "complex numbers"
+        raise TypeError(f"{name} must be an array of real numbers. Got {what} instead.")
+    return np.asarray(values, dtype=dtype)

@@ -15,7 +15,7 @@ from .._quantization.quantizers import BinaryQuantizer
 from .._quantization.rotation import RandomRotation
 from .._quantization.steps import split_quantizer
 from .._quantization.strategy import ROTATION_SEED
-from .._utils.params import check_option
+from .._utils.params import as_real_array, check_option
 from .._utils.similarity import scaled_rows
 from .._utils.typing import METRICS, Metric
 
@@ -307,10 +307,7 @@ def _finite(
     ValueError
         If one is NaN or infinite.
     """
-    if values is None or np.iscomplexobj(values):
-        what = "None" if values is None else "complex numbers"
-        raise TypeError(f"{name} must be an array of real numbers. Got {what} instead.")
-    numbers = np.asarray(values, dtype=dtype)
+    numbers = as_real_array(values, name, dtype)
     if numbers.ndim and not np.isfinite(numbers).all():
         rows = np.atleast_2d(numbers)
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))

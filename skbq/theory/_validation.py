@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._utils.params import as_real_array
+
 # Asymmetry, and variances below 0, up to this share of the largest variance are what
 # sums in float32 leave.
 _ROUNDING = 1e-6
@@ -19,7 +21,10 @@ class Moments(NamedTuple):
 
 def check_moments(mean: ArrayLike, covariance: ArrayLike) -> Moments:
     """Return mean (d,) and covariance (d, d) as float64, refusing what is not one."""
-    mean, covariance = _real(mean, "mean"), _real(covariance, "covariance")
+    mean, covariance = (
+        as_real_array(mean, "mean"),
+        as_real_array(covariance, "covariance"),
+    )
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)) or not len(mean):
         raise ValueError(
             "mean must have shape (d,) and covariance shape (d, d). Got "
@@ -40,7 +45,7 @@ def check_moments(mean: ArrayLike, covariance: ArrayLike) -> Moments:
 
 def check_covariance(covariance: ArrayLike) -> np.ndarray:
     """Return a covariance (d, d) as float64, refusing what is not one."""
-    covariance = _real(covariance, "covariance")
+    covariance = as_real_array(covariance, "covariance")
     if covariance.ndim != 2:
         raise ValueError(
             f"covariance must have shape (d, d). Got {covariance.shape} instead."
@@ -50,17 +55,7 @@ def check_covariance(covariance: ArrayLike) -> np.ndarray:
 
 def check_cosine(cosine: ArrayLike) -> np.ndarray:
     """Return cosines as float64, refusing what is none; rounding may lead beyond 1."""
-    cosine = _real(cosine, "cosine")
+    cosine = as_real_array(cosine, "cosine")
     if not (np.abs(cosine) <= 1 + _ROUNDING).all():
         raise ValueError("cosine must hold numbers from -1 to 1.")
     return cosine
-
-
-def _real(values: ArrayLike | None, name: str) -> np.ndarray:
-    """Return float64, refusing complex numbers, of which half would be lost."""
-    if values is None or np.iscomplexobj(values):
-        raise TypeError(
-            f"{name} must be an array of real numbers. Got "
-            f"{'None' if values is None else 'complex numbers'} instead."
-        )
-    return np.asarray(values, dtype=np.float64)
