@@ -14,8 +14,17 @@ from .state import IndexState, read_index, to_state, write_index
 _BY_ROW = {"_corrections": 1, "_vectors": 0}
 
 
-def merge_files(paths: Sequence[str], out: str) -> int:
+def merge_files(paths: Sequence[str], out: str, *, verify: bool = True) -> int:
     """Join the rows of index files, whose quantizers must have learned the same.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        In the order of their rows.
+    out : str
+        The file that is written.
+    verify : bool, default=True
+        Whether to compare the checksums of all arrays.
 
     Returns
     -------
@@ -27,7 +36,7 @@ def merge_files(paths: Sequence[str], out: str) -> int:
         If files cannot be joined, naming the one that differs from the first.
     """
     parts = [
-        read_index(path, BinaryNeighbors, mapped=True, verify=True) for path in paths
+        read_index(path, BinaryNeighbors, mapped=True, verify=verify) for path in paths
     ]
     first, *_ = parts
     for path, part in zip(paths, parts, strict=True):

@@ -58,6 +58,13 @@ def add_force(command: argparse.ArgumentParser) -> None:
     command.add_argument("--force", action="store_true", help="overwrite what exists")
 
 
+def add_no_verify(command: argparse.ArgumentParser, when: str) -> None:
+    """Add leave to read an index without its checksums, and say when they are read."""
+    command.add_argument(
+        "--no-verify", action="store_true", help=f"skip the checksums, {when}"
+    )
+
+
 def fill_in_options(words: list[str]) -> list[str]:
     """Let ``--rotate`` stand without a method, before a file as well."""
     following = [*words[1:], ""]

@@ -65,7 +65,8 @@ def encode_shards(
     """Run the command."""
     _check_folder(args)
     if args.append:
-        index = checked(ShardedNeighbors.load, args.out)
+        verify = not args.no_verify
+        index = checked(ShardedNeighbors.load, args.out, verify=verify)
         rows = _open_rows(args, index.metric)
     else:
         rows = _open_rows(args, args.metric)

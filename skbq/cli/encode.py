@@ -21,6 +21,7 @@ from ._options import (
     ROTATIONS,
     Commands,
     add_metric,
+    add_no_verify,
     add_output,
     check_folder,
     check_output,
@@ -120,6 +121,7 @@ def add(commands: Commands) -> None:
         ),
     )
     add_shards(encode)
+    add_no_verify(encode, "which the index of --like or --append is held against")
     encode.set_defaults(run=run)
 
 
@@ -142,7 +144,8 @@ def run(args: argparse.Namespace) -> None:
         check_folder(args.out, force=args.force)
     like = None
     if args.like is not None:
-        like = checked(BinaryNeighbors.load, args.like, mmap_mode="r")
+        verify = not args.no_verify
+        like = checked(BinaryNeighbors.load, args.like, mmap_mode="r", verify=verify)
     metric = args.metric if like is None else like.metric
     rows = load_vectors(
         args.files,

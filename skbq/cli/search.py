@@ -14,7 +14,7 @@ from .._neighbors.row_ids import ids_of
 from .._sharding.index import ShardedNeighbors
 from .._utils.stored_rows import StoredRows
 from ._inputs import FILES, add_columns, load_vectors
-from ._options import Commands, add_neighbors, add_output, check_output
+from ._options import Commands, add_neighbors, add_no_verify, add_output, check_output
 from ._terminal import Bar, InputError, checked, print_lines
 
 # Queries that are searched between two looks at the bar of progress.
@@ -60,11 +60,7 @@ def add(commands: Commands) -> None:
         "write to this file instead: row numbers (.npy), rows and distances (.npz), "
         "or the lines (.csv, .tsv)",
     )
-    search.add_argument(
-        "--no-verify",
-        action="store_true",
-        help="skip the checksums, for which the whole index is read first",
-    )
+    add_no_verify(search, "for which the whole index is read first")
     search.set_defaults(run=run)
 
 

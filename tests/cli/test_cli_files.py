@@ -131,16 +131,43 @@ def test_output_is_looked_at_before_the_work(folder, capsys, argv, monkeypatch):
 # A damaged index.
 
 
-def test_search_verifies_checksums(folder, capsys):
+def damage(path):
+    """Change a byte of the codes, which every file of an index ends with."""
+    whole = bytearray(path.read_bytes())
+    codes = np.asarray(BinaryNeighbors.load(path).codes_).tobytes()
+    whole[bytes(whole).index(codes)] ^= 1
+    path.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        "search {} queries.npy",
+        "search {}.folder/ queries.npy",
+        "merge {} -o out",
+        "merge {}.folder/ -o out",
+        "encode a1.npy -o out --like {}",
+        "encode a1.npy -o {}.folder/ --append",
+    ],
+)
+def test_commands_verify_checksums(folder, capsys, argv):
     main(["encode", "a0.npy", "-o", "index", "-q"])
-    whole = bytearray((folder / "index").read_bytes())
-    codes = np.asarray(BinaryNeighbors.load("index").codes_).tobytes()
-    place = bytes(whole).index(codes)
-    whole[place : place + 1000] = bytes(1000)
-    (folder / "index").write_bytes(whole)
+    main(["encode", "a0.npy", "-o", "index.folder/", "-q"])
+    damage(folder / "index")
+    damage(folder / "index.folder" / "shard-00000.skbq")
+    argv = argv.format("index").split()
     capsys.readouterr()
-    fails(capsys, ["search", "index", "queries.npy"], "does not match its checksum")
-    assert len(found(capsys, ["index", "queries.npy", "--no-verify"])) == 300
+    fails(capsys, argv, "does not match its checksum")
+    # Told not to, they take it for what it is no longer.
+    assert main([*argv, "--no-verify"]) == 0
+
+
+def test_what_is_resumed_is_verified_always(folder, capsys):
+    encode = ["encode", "a0.npy", "-o", "many/", "-q"]
+    main(encode)
+    damage(folder / "many" / "shard-00000.skbq")
+    for options in ([], ["--no-verify"]):
+        fails(capsys, [*encode, "--resume", *options], "does not match its checksum")
 
 
 # Rotations by size.
