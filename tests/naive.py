@@ -82,6 +82,25 @@ def exact_distances(X, Y, metric):
     return np.array([[exact_distance(x, y, metric) for x in X] for y in Y])
 
 
+def largest_change(before, after, metric):
+    """By how much steps change what a metric compares, relatively, at most."""
+    pairs = []
+    for r, (x, z) in enumerate(zip(before, after, strict=True)):
+        x, z = np.asarray(x, np.float64), np.asarray(z, np.float64)
+        if metric != "euclidean":
+            pairs.append((np.dot(x, x), np.dot(z, z), np.dot(x, x)))
+        if r > 0:
+            was, became = before[r - 1].astype(float), after[r - 1].astype(float)
+            if metric == "euclidean":
+                old, new = np.sum((x - was) ** 2), np.sum((z - became) ** 2)
+                pairs.append((old, new, max(old, new)))
+            else:
+                size = np.sqrt(np.dot(x, x) * np.dot(was, was))
+                pairs.append((np.dot(x, was), np.dot(z, became), size))
+    changes = [abs(new - old) / size for old, new, size in pairs if size > 0]
+    return max(changes, default=0.0)
+
+
 def estimated_distance(x, y, values, c, metric):
     """The corrected estimate, straight from its formula, for one row and one query.
 

@@ -31,16 +31,35 @@ from .simd import (
 
 
 @kernel
-def _squared_length(row):
+def _product(x, y):
     a = b = c = d = 0.0
-    whole = row.size // 4 * 4
+    whole = x.size // 4 * 4
     for j in range(0, whole, 4):
-        a += np.float64(row[j]) * row[j]
-        b += np.float64(row[j + 1]) * row[j + 1]
-        c += np.float64(row[j + 2]) * row[j + 2]
-        d += np.float64(row[j + 3]) * row[j + 3]
-    for j in range(whole, row.size):
-        a += np.float64(row[j]) * row[j]
+        a += np.float64(x[j]) * y[j]
+        b += np.float64(x[j + 1]) * y[j + 1]
+        c += np.float64(x[j + 2]) * y[j + 2]
+        d += np.float64(x[j + 3]) * y[j + 3]
+    for j in range(whole, x.size):
+        a += np.float64(x[j]) * y[j]
+    return (a + b) + (c + d)
+
+
+@kernel
+def _squared_length(row):
+    return _product(row, row)
+
+
+@kernel
+def _squared_gap(x, y):
+    a = b = c = d = 0.0
+    whole = x.size // 4 * 4
+    for j in range(0, whole, 4):
+        a += (np.float64(x[j]) - y[j]) ** 2
+        b += (np.float64(x[j + 1]) - y[j + 1]) ** 2
+        c += (np.float64(x[j + 2]) - y[j + 2]) ** 2
+        d += (np.float64(x[j + 3]) - y[j + 3]) ** 2
+    for j in range(whole, x.size):
+        a += (np.float64(x[j]) - y[j]) ** 2
     return (a + b) + (c + d)
 
 
@@ -461,6 +480,52 @@ def correct_rows(rows, codes, bits, c, low, high, out):
             shift += a * c[j]
             square += x * x
         out[0, r], out[1, r], out[2, r], out[3, r] = length, along, shift, square
+
+
+@kernel
+def largest_change(rows, seen, euclidean):
+    """Return how much steps changed what a metric compares, relatively, at most.
+
+    Parameters
+    ----------
+    rows, seen : float32 or float64 arrays (n_rows, d) and (n_rows, e), read-only
+        Before and after the steps.
+    euclidean : bool
+        Whether squared distances of rows next to each other count; else squared norms,
+        and products of rows next to each other.
+
+    Returns
+    -------
+    change : float
+        NaN if anything overflows.
+    """
+    largest = before_squared = 0.0
+    for r in range(rows.shape[0]):
+        if euclidean:
+            if r == 0:
+                continue
+            before = _squared_gap(rows[r], rows[r - 1])
+            after = _squared_gap(seen[r], seen[r - 1])
+            largest = _larger(largest, after - before, max(before, after))
+            continue
+        squared = _squared_length(rows[r])
+        change = _squared_length(seen[r]) - squared
+        largest = _larger(largest, change, squared)
+        if r > 0:
+            before = _product(rows[r], rows[r - 1])
+            change = _product(seen[r], seen[r - 1]) - before
+            largest = _larger(largest, change, np.sqrt(squared * before_squared))
+        before_squared = squared
+    return largest
+
+
+@kernel
+def _larger(largest, change, size):
+    """Return the larger one of relative changes; NaN stays."""
+    if not size > 0:
+        return largest
+    relative = abs(change) / size
+    return largest if relative <= largest or largest != largest else relative
 
 
 @kernel

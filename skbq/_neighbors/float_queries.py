@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 
 from .._kernels.memory import read_only
-from .._kernels.vector_ops import center_floats
+from .._kernels.vector_ops import center_floats, largest_change
 from .._quantization.correction_range import (
     SHARES,
     Prediction,
@@ -588,18 +588,5 @@ def measure_distortion(rows: np.ndarray, seen: np.ndarray, metric: str) -> float
         Before and after the steps; compared for rows next to each other, and under
         "cosine" and "inner_product" for each row with itself.
     """
-    x, z = (np.asarray(a, np.float64) for a in (rows, seen))
-    if metric == "euclidean":
-        before, after = (np.square(np.diff(a, axis=0)).sum(axis=1) for a in (x, z))
-        size = np.maximum(before, after)
-    else:
-        squares = np.square(x).sum(axis=1)
-        size = np.concatenate([squares, np.sqrt(squares[1:] * squares[:-1])])
-        before, after = (
-            np.concatenate(
-                [np.square(a).sum(axis=1), np.einsum("ij,ij->i", a[1:], a[:-1])]
-            )
-            for a in (x, z)
-        )
-    change = np.abs(after - before)
-    return float((change[size > 0] / size[size > 0]).max(initial=0.0))
+    x, z = (read_only(float_rows(a)) for a in (rows, seen))
+    return largest_change(x, z, metric == "euclidean")

@@ -44,9 +44,15 @@ def row_products(
     matrix = _fill_columns(matrix)
 
     def multiply(blocks: list[slice]) -> None:
+        # Memory that is asked for anew is cleared anew: one room serves all blocks.
+        most = _filled_length(min(n_rows, _BLOCK_ROWS))
+        filled, products = (np.empty((most, n)) for n in matrix.shape)
         for rows in blocks:
-            products = np.matmul(_fill_rows(X[rows]), matrix)
-            out[rows] = products[: rows.stop - rows.start, :k]
+            n = rows.stop - rows.start
+            length = _filled_length(n)
+            filled[:n], filled[n:length] = X[rows], 0
+            np.matmul(filled[:length], matrix, out=products[:length])
+            out[rows] = products[:n, :k]
 
     blocks = list(fixed_blocks(n_rows, _BLOCK_ROWS))
     n_threads = min(
@@ -58,10 +64,8 @@ def row_products(
     return out
 
 
-def _fill_rows(X: np.ndarray) -> np.ndarray:
-    filled = np.zeros((-(-len(X) // _TILE_ROWS) * _TILE_ROWS, X.shape[1]))
-    filled[: len(X)] = X
-    return filled
+def _filled_length(n_rows: int) -> int:
+    return -(-n_rows // _TILE_ROWS) * _TILE_ROWS
 
 
 def _fill_columns(matrix: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from skbq._neighbors.brute_force import (
     nearest,
     within,
 )
+from skbq._neighbors.float_queries import measure_distortion
 from skbq.codes import pack_codes
 
 WIDTHS = [1, 2, 7, 8, 9, 31, 63, 64, 65, 100, 128, 130]
@@ -123,3 +124,21 @@ def test_rows_are_cut(rng, n_queries, monkeypatch):
         )
         for got, expected in zip(found, naive.nearest(distances, 40), strict=True):
             assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "inner_product"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("d", "e"), [(1, 1), (3, 2), (65, 65), (130, 64)])
+def test_change_by_steps(rng, metric, dtype, d, e):
+    rows = rng.standard_normal((7, d)).astype(dtype)
+    rows[3] = rows[4] = 0  # of no size: left out
+    seen = rows[:, :e] * dtype(1.25)
+    for n in (0, 1, 2, 7):
+        expected = naive.largest_change(rows[:n], seen[:n], metric)
+        got = measure_distortion(rows[:n], seen[:n], metric)
+        assert_allclose(got, expected, rtol=1e-12, atol=1e-15)
+        assert measure_distortion(rows[:n], rows[:n], metric) == 0
+    # Relative to a square that overflowed nothing is small.
+    rows = rows.astype(np.float64)
+    rows[5] = 1e200
+    assert not measure_distortion(rows, rows[:, :e] * 2, metric) <= 1

@@ -93,7 +93,9 @@ class TestOneBlasThread:
             np.linalg, "qr", lambda a: seen.append(blas_threads()) or qr(a)
         )
         monkeypatch.setattr(
-            np, "matmul", lambda *ab: seen.append(blas_threads()) or matmul(*ab)
+            np,
+            "matmul",
+            lambda *ab, **to: seen.append(blas_threads()) or matmul(*ab, **to),
         )
         RandomRotation(random_state=0).fit_transform(rng.standard_normal((3, 8)))
         assert seen == [{1}, {1}]
@@ -126,8 +128,8 @@ def test_products_where_blas_adds_differently_at_edges(rng, monkeypatch, d):
     """A BLAS that is as free as it may be: sums of edge tiles in another order."""
     matmul = np.matmul
 
-    def edgy_matmul(a, b):
-        out = matmul(a, b)
+    def edgy_matmul(a, b, out):
+        matmul(a, b, out=out)
         rows, columns = len(a) // 16 * 16, b.shape[1] // 32 * 32
         out[rows:] = matmul(a[rows:, ::-1], b[::-1]) * (1 + 2**-52)
         out[:, columns:] *= 1 + len(a) * 2**-52
