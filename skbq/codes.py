@@ -315,6 +315,13 @@ class MixedDepths:
             values[line, slot] = own * np.float64(self.scales[i])
         return values
 
+    @cached_property
+    def split_lines(self) -> np.ndarray:
+        """Both nibbles of each coordinate of eight bits, int64 of (n, 2)."""
+        whole = np.flatnonzero(self.depths == 8)[:, np.newaxis]
+        halves = [self.line_coordinates[:, slot] == whole for slot in (0, 1)]
+        return np.stack([np.nonzero(half)[1] for half in halves], axis=1)
+
     @property
     def padding(self) -> np.ndarray:
         """Bits of a row that must be 0, of shape (width,)."""

@@ -235,6 +235,14 @@ def test_deep_coordinates_are_spread_over_the_row(rng):
     assert_array_equal(deep.reshape(8, 8).sum(axis=1), np.full(8, 2))
 
 
+def test_both_halves_of_eight_bits(rng):
+    layout = make_layout(rng, {8: 3, 4: 2, 1: 9})
+    for i, (upper, lower) in enumerate(layout.split_lines):
+        assert_array_equal(layout.line_coordinates[upper], [i, -1, -1, -1])
+        assert_array_equal(layout.line_coordinates[lower], [-1, i, -1, -1])
+    assert make_layout(rng, {4: 2, 1: 9}).split_lines.shape == (0, 2)
+
+
 @pytest.mark.parametrize("name", KEEPS_CODES)
 def test_rows_of_mixed_depth_stay_codes(rng, name):
     codes, _ = make_mixed(rng, COUNTS[6])

@@ -295,27 +295,6 @@ def count_found(scores, factors, squares, true, limits, k, counts):
 
 
 @kernel
-def sum_tables(codes, tables, sums):
-    """Add up what a query's tables hold for the nibbles of codes.
-
-    Parameters
-    ----------
-    codes : uint8 array (n_rows, width), read-only
-    tables : float32 array (n_lines, 16), read-only
-        As ``fill_tables`` fills them for one query.
-    sums : float64 array (n_rows,)
-        Filled: the products of the query and the codes' values.
-    """
-    for r in range(codes.shape[0]):
-        total = 0.0
-        for line in range(tables.shape[0]):
-            byte = np.int64(codes[r, line // 2])
-            nibble = byte & 15 if line % 2 else byte >> 4
-            total += np.float64(tables[line, nibble])
-        sums[r] = total
-
-
-@kernel
 def square_norms(codes, coordinates, values, norms):
     """Compute the squared norms of the values of codes.
 

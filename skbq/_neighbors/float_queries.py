@@ -156,10 +156,9 @@ class Corrections(NamedTuple):
         what brings most of them closest to their rows, stand for the rows.
         """
         if self.prediction is not None:
-            factors, offsets = self.prediction.of(codes, self.metric)
-            scale = -_FACTORS[self.metric] * self.unit * factors
-            offsets *= self.unit * self.unit
-            return scale.astype(np.float32), offsets.astype(np.float32)
+            units = (-_FACTORS[self.metric] * self.unit, self.unit * self.unit)
+            scale, offset = self.prediction.of(codes, self.metric, units)
+            return scale, offset
         assert self.ranges is not None
         closest = float(np.median(self.ranges[-1]))
         scale = np.full(len(codes), -_FACTORS[self.metric] * closest, np.float32)

@@ -77,6 +77,16 @@ def within(distances, radii, left_out=None, mask=None):
     return np.array(found), np.array(rows, np.int64), np.array(starts)
 
 
+def sums_of_entries(codes, tables):
+    """For each table, the sum over nibbles of what it holds for them."""
+    nibbles = np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), -1)
+    lines = range(nibbles.shape[1])
+    return [
+        [sum(int(table[line, row[line]]) for line in lines) for row in nibbles]
+        for table in tables
+    ]
+
+
 def estimates_by_nibble(codes, queries, coordinates, values, offset, scale):
     """The same for codes of mixed depth, whose nibbles add float32 numbers.
 

@@ -19,13 +19,17 @@ from test_kernels_lookup import (
 )
 
 from skbq._kernels import query_tables, simd, tiles
+from skbq._kernels.code_sums import (
+    LARGEST_ENTRY,
+    add_pair_products,
+    evaluate_polynomials,
+    sum_entries,
+)
 from skbq._kernels.dispatch import NibbleValues, from_vectors_by_nibble
 from skbq._kernels.memory import read_only
 from skbq._kernels.mixed_depths import (
     count_found,
-    fill_tables,
     square_norms,
-    sum_tables,
 )
 from skbq.codes import MixedDepths
 
@@ -190,15 +194,46 @@ def test_results_do_not_depend_on_the_instructions():
 
 
 @pytest.mark.parametrize("counts", COUNTS)
-def test_products_are_sums_of_tables(rng, counts):
-    codes = make(rng, counts, 30)
-    layout, y = codes.layout, rng.standard_normal((1, codes.layout.n_values))
-    tables = np.empty((1, len(layout.line_coordinates), 16), np.float32)
-    arrays = (read_only(layout.line_coordinates), read_only(layout.line_values))
-    fill_tables(read_only(y.astype(np.float32)), *arrays, tables)
-    sums = np.empty(30)
-    sum_tables(read_only(np.asarray(codes)), read_only(tables[0]), sums)
-    assert_allclose(sums, codes.unpack().astype(float) @ y[0], rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("n", [1, 64, 150, 5000])
+def test_sums_of_entries(rng, counts, n):
+    codes = make(rng, counts, n)
+    tables = rng.integers(0, LARGEST_ENTRY + 1, (3, 2 * codes.shape[1], 16))
+    tables[0] = LARGEST_ENTRY
+    sums = sum_entries(read_only(np.asarray(codes)), tables)
+    assert_array_equal(sums, naive.sums_of_entries(np.asarray(codes), tables))
+
+
+def test_products_of_pairs_of_nibbles(rng):
+    codes = rng.integers(0, 256, (20, 5)).astype(np.uint8)
+    pairs = np.array([[0, 9], [4, 3], [1, 6]])
+    left, right = rng.standard_normal((2, 3, 16))
+    out = rng.standard_normal(20)
+    nibbles = np.stack([codes >> 4, codes & 15], axis=2).reshape(20, -1)
+    expected = out.copy()
+    for i, (first, second) in enumerate(pairs):
+        expected += left[i, nibbles[:, first]] * right[i, nibbles[:, second]]
+    given = (read_only(x) for x in (codes, pairs, left, right))
+    add_pair_products(*given, out)
+    assert_allclose(out, expected)
+
+
+def test_polynomials_end_where_nothing_was_seen(rng):
+    known = rng.uniform(-4, 6, (2, 50))
+    limits = np.array([[-3.0, 5.0], [2.0, 2.0], [-1.0, 4.0], [0.0, 0.5]])
+    coefficients, units = rng.standard_normal((2, 6)), np.array([2.0, -3.0])
+    out = np.empty((2, 50))
+    given = (read_only(x) for x in (known, limits, coefficients, units))
+    evaluate_polynomials(*given, out)
+    for r, (a, b) in enumerate(known.T):
+        u, v = min(max((a - 1) / 4, -1), 1), min(max(b - 2, -1), 1)
+        terms = np.array([1, u, v, u * u, u * v, v * v])
+        expected = [
+            unit * min(max(float(of @ terms), low), high)
+            for of, unit, (low, high) in zip(
+                coefficients, units, limits[2:], strict=True
+            )
+        ]
+        assert_allclose(out[:, r], expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])

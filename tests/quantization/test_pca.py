@@ -12,7 +12,11 @@ from skbq import BinaryQuantizer, PCAQuantizer, as_codes
 from skbq._kernels import projection
 from skbq._kernels.memory import read_only
 from skbq._quantization.allocation import allocate, normal_distortion, normal_levels
-from skbq._quantization.correction_range import CodeProducts, Prediction
+from skbq._quantization.correction_range import (
+    CodeProducts,
+    Prediction,
+    known_of_codes,
+)
 from skbq.codes import is_codes
 
 
@@ -368,6 +372,20 @@ def test_predictions_are_least_squares_within_what_was_seen(rng):
     one = np.repeat(known[:, :1], 9, axis=1)  # no spread to learn from
     same = Prediction.learn(np.ones(3, np.float32), one, targets[:, :9])
     assert_allclose(same.predict(one[:, :1])[:, 0], targets[:, :9].mean(axis=1))
+
+
+@pytest.mark.parametrize("bits", [1, 3, 6])
+def test_what_codes_know_is_rounded_little(rows, bits):
+    quantizer = PCAQuantizer(bits, exponent=1, random_state=0).fit(rows)
+    codes = quantizer.transform(rows)
+    direction = np.linspace(1, -2, codes.layout.n_values).astype(np.float32)
+    values = codes.unpack().astype(float)
+    expected = np.square(values).sum(axis=1), values @ direction
+    known = known_of_codes(codes, direction)
+    for got, exact in zip(known, expected, strict=True):
+        assert_allclose(got, exact, atol=1e-3 * np.abs(exact).max())
+    few = known_of_codes(codes[3:5], direction)
+    assert_array_equal(few, known[:, 3:5])
 
 
 # What is refused.
