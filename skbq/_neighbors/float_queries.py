@@ -417,6 +417,10 @@ class CenteredQueries(NamedTuple):
     values: np.ndarray
     constants: np.ndarray
 
+    def of(self, some: slice) -> Self:
+        """Return some of them."""
+        return self._replace(values=self.values[some], constants=self.constants[some])
+
 
 def check_has_thresholds(quantizer: object) -> None:
     """Refuse a quantizer that float queries cannot be centered for."""

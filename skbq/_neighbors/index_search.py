@@ -7,12 +7,12 @@ Queries are taken block by block, so that what is computed of them fits scikit-l
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from .._utils.parallel import row_blocks
-from ..codes import CodeArray, MixedDepths
+from ..codes import CodeArray, MixedDepths, with_layout
 from .brute_force import (
     CodeComparison,
     Comparison,
@@ -68,10 +68,27 @@ class FirstStage(NamedTuple):
 
 
 class Queries(NamedTuple):
-    """Some queries: their vectors, their codes or both."""
+    """Some queries: their vectors, their codes, or what else was made of them."""
 
     vectors: np.ndarray | None
     codes: CodeArray | None
+    centered: CenteredQueries | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many there are, and numbers of each."""
+        centered = None if self.centered is None else self.centered.values
+        known = [x for x in (self.vectors, centered, self.codes) if x is not None]
+        return known[0].shape
+
+    def of(self, some: slice) -> Self:
+        """Return some of them."""
+        vectors, codes, centered = self
+        return self._replace(
+            vectors=None if vectors is None else vectors[some],
+            codes=None if codes is None else codes[some],
+            centered=None if centered is None else centered.of(some),
+        )
 
 
 @dataclass(frozen=True)
@@ -164,7 +181,7 @@ class IndexSearch:
         return measure_curve(self.rows.lists, np.concatenate(values), rows)
 
     def radius_neighbors(
-        self, X: np.ndarray | None, radius: float, mask: np.ndarray | None
+        self, X: np.ndarray | Queries | None, radius: float, mask: np.ndarray | None
     ) -> NearRows:
         """Return all rows within a radius of each query, in order of rows."""
         near = join_near_rows(
@@ -177,7 +194,9 @@ class IndexSearch:
                 near.rows[row] = near.rows[row][:0]
         return near
 
-    def lower_bounds(self, X: np.ndarray | None, neighbors: Neighbors) -> np.ndarray:
+    def lower_bounds(
+        self, X: np.ndarray | Queries | None, neighbors: Neighbors
+    ) -> np.ndarray:
         """Return what true distances are above, given estimates and their rows."""
         found, rows = neighbors
         bounds = np.empty_like(found)
@@ -195,7 +214,20 @@ class IndexSearch:
         return bounds
 
     # Stages of a search for neighbors, for rows that are a shard of all rows. Queries
-    # are given, and rows are numbered from the first one of the shard.
+    # are prepared, and rows are numbered from the first one of the shard.
+
+    def prepare(self, X: np.ndarray) -> Queries:
+        """Return queries with all that would be computed of them for every shard."""
+        parts = [self._queries(X, some) for some in self._blocks(X, 0)]
+        vectors = X if self.oversampling is not None else None
+        if self.query == "codes":
+            codes = [np.asarray(self._encode(part)) for part in parts]
+            layout = self.rows.codes.layout
+            assert layout is not None
+            return Queries(vectors, with_layout(np.concatenate(codes), layout))
+        centered = [self._center(part) for part in parts]
+        joined = CenteredQueries(*map(np.concatenate, zip(*centered, strict=True)))
+        return Queries(vectors, None, joined)
 
     def depth(self, k: int, n_rows: int) -> int:
         """Return how many of ``n_rows`` rows the codes are asked for."""
@@ -205,7 +237,7 @@ class IndexSearch:
 
     def candidates(
         self,
-        X: np.ndarray,
+        queries: Queries,
         depth: int,
         eligible: Eligible,
         ranked: RankedLists | None = None,
@@ -213,14 +245,14 @@ class IndexSearch:
         clip: bool,
     ) -> Neighbors:
         """Return the rows nearest by code, with distances that :meth:`finish` ends."""
-        shape = (len(X), min(depth, len(self.rows)))
+        shape = (queries.shape[0], min(depth, len(self.rows)))
         found = Neighbors(np.empty(shape), np.empty(shape, np.int64))
-        for some in self._blocks(X, _CANDIDATE_BYTES * depth):
-            queries, (own, mask) = self._queries(X, some), eligible
-            stage = self._first_stage(queries, clip and self.oversampling is None)
+        for some in self._blocks(queries, _CANDIDATE_BYTES * depth):
+            block, (own, mask) = queries.of(some), eligible
+            stage = self._first_stage(block, clip and self.oversampling is None)
             search = replace(self, probes=None if ranked is None else ranked[some])
             found.distances[some], found.rows[some] = search._candidates(
-                queries,
+                block,
                 stage,
                 shape[1],
                 Eligible(None if own is None else own[some], mask),
@@ -232,46 +264,43 @@ class IndexSearch:
         some = slice(0, len(X))
         return whole_values(self._encode(self._queries(X, some)))
 
-    def finish(self, X: np.ndarray, found: Neighbors) -> Neighbors:
+    def finish(self, queries: Queries, found: Neighbors) -> Neighbors:
         """Return candidates at the distances that users see; no rows are needed."""
-        if self.query == "codes":
+        if queries.centered is None:
             return found
-        constants = [
-            self._center(self._queries(X, some)).constants
-            for some in self._blocks(X, 0)
-        ]
-        return self._finish(found, np.concatenate(constants))
+        return self._finish(found, queries.centered.constants)
 
-    def rerank(self, X: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
+    def rerank(self, queries: Queries, candidates: np.ndarray, k: int) -> Neighbors:
         """Return the k nearest of candidates, -1 for none, by exact distance."""
-        return self._rerank(Queries(X, None), candidates, k)
+        return self._rerank(queries, candidates, k)
 
     def rerank_within_bound(
         self,
-        X: np.ndarray,
+        queries: Queries,
         candidates: np.ndarray,
         farthest: np.ndarray,
         k: int,
         eligible: Eligible,
     ) -> Neighbors:
         """Rerank rows that may be nearer than ``farthest`` beside the candidates."""
-        queries = Queries(X, None)
         stage = self._first_stage(queries)
         more = self._within_bound(stage, farthest[:, np.newaxis], eligible)
         return self._rerank(queries, _unite(candidates, more), k)
 
     # Blocks of queries.
 
-    def _count(self, X: np.ndarray | None) -> int:
-        return len(self.rows) if X is None else len(X)
+    def _count(self, X: np.ndarray | Queries | None) -> int:
+        return len(self.rows) if X is None else X.shape[0]
 
-    def _blocks(self, X: np.ndarray | None, extra: int) -> Iterator[slice]:
+    def _blocks(self, X: np.ndarray | Queries | None, extra: int) -> Iterator[slice]:
         """Cut the queries; each takes its values and so many bytes more."""
         width = 0 if X is None else X.shape[1]
         width = max(width, self.rows.codes.n_features)
         return row_blocks(self._count(X), _VALUE_BYTES * width + extra)
 
-    def _queries(self, X: np.ndarray | None, some: slice) -> Queries:
+    def _queries(self, X: np.ndarray | Queries | None, some: slice) -> Queries:
+        if isinstance(X, Queries):
+            return X.of(some)
         if X is None:
             vectors = self.rows.vectors
             kept = None if vectors is None else vectors[some]
@@ -282,7 +311,7 @@ class IndexSearch:
         return Queries(X[some], None)
 
     def _eligible(
-        self, X: np.ndarray | None, some: slice, mask: np.ndarray | None
+        self, X: np.ndarray | Queries | None, some: slice, mask: np.ndarray | None
     ) -> Eligible:
         own = np.arange(some.start, some.stop) if X is None else None
         return Eligible(own, mask)
@@ -327,6 +356,8 @@ class IndexSearch:
         return self.rows.corrections
 
     def _center(self, queries: Queries) -> CenteredQueries:
+        if queries.centered is not None:
+            return queries.centered
         assert self.encoder is not None
         assert queries.vectors is not None
         kept = self._corrections

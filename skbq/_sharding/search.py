@@ -8,8 +8,8 @@ rows would be reranked than one index does, and the answer would be another.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache, reduce
+from dataclasses import dataclass, fields
+from functools import lru_cache, partial, reduce
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -19,13 +19,12 @@ from .._neighbors.brute_force import Eligible, NearRows, Neighbors, sort_neighbo
 from .._neighbors.calibration import ProbeCurve, measure_curve
 from .._neighbors.file_format import FileError, FileMark
 from .._neighbors.index import BinaryNeighbors
-from .._neighbors.index_search import IndexSearch
+from .._neighbors.index_search import IndexSearch, Queries
 from .._neighbors.indexed_rows import IndexedRows
 from .._neighbors.inverted_lists import Lists
 from .._neighbors.list_search import Probes, RankedLists
 from .._utils.parallel import fixed_blocks, row_blocks
 from .._utils.stored_rows import release_pages
-from ..codes import with_layout
 from .manifest import CHANGED, ShardRecord, check_mark, first_rows
 
 # Temporary bytes of a candidate while those of shards are merged.
@@ -110,7 +109,7 @@ class FileShard:
             raise FileError(CHANGED.format(path=self.path))
         return index
 
-    def open_rows(self, like: IndexedRows) -> IndexedRows:
+    def open_rows(self, kind: tuple[object, ...]) -> IndexedRows:
         """Map the rows, which kernels read as they would those of another index.
 
         Raises
@@ -119,7 +118,7 @@ class FileShard:
             If the file is another, or its rows are of another kind.
         """
         rows = self.open()._rows
-        if _kind(rows) != _kind(like):
+        if _kind(rows) != kind:
             raise FileError(CHANGED.format(path=self.path))
         return rows
 
@@ -169,19 +168,6 @@ def file_shards(records: Sequence[ShardRecord], folder: Path) -> tuple[Shard, ..
     )
 
 
-def _search_of(rows: IndexedRows | FileShard, template: IndexSearch) -> IndexSearch:
-    if isinstance(rows, FileShard):
-        rows = rows.open_rows(template.rows)
-    return replace(template, rows=rows)
-
-
-def _queries_of(template: IndexSearch, X: np.ndarray) -> np.ndarray:
-    """Return queries; codes are known as such again, where dask moved them."""
-    if template.encoder is not None:
-        return X
-    return with_layout(np.asarray(X), template.rows.codes.layout)
-
-
 def _numbered(found: Neighbors, first_row: int) -> Neighbors:
     found.rows[found.rows >= 0] += first_row
     return found
@@ -193,16 +179,35 @@ def _own(rows: np.ndarray, first_row: int, n_rows: int) -> np.ndarray:
     return np.where(own, rows - first_row, -1)
 
 
-class Asked(NamedTuple):
-    """What is asked of all shards, beside the queries.
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of all shards, with all that can be made of it beforehand.
 
-    ``own``: int64 (n_queries,), rows that the queries are and that are left out, by
-    their numbers among all; None: others. ``ranked``: the lists that are probed; None:
-    all.
+    Attributes
+    ----------
+    template : IndexSearch
+        How shards are searched; of rows it has none, nor an encoder.
+    kind : tuple
+        What the rows of shards must be like.
+    queries : Queries
+    own : ndarray of shape (n_queries,), dtype int64, or None
+        Rows that the queries are and that are left out, by their numbers among all;
+        None: others.
+    ranked : RankedLists or None
+        The lists that are probed; None: all.
     """
 
+    template: Callable[..., IndexSearch]
+    kind: tuple[object, ...]
+    queries: Queries
     own: np.ndarray | None = None
     ranked: RankedLists | None = None
+
+    def search(self, rows: IndexedRows | FileShard) -> IndexSearch:
+        """Return what searches a shard."""
+        if isinstance(rows, FileShard):
+            rows = rows.open_rows(self.kind)
+        return self.template(rows=rows)
 
     def eligible(
         self, rows: IndexedRows, first_row: int, mask: np.ndarray | None
@@ -215,29 +220,26 @@ class Asked(NamedTuple):
 def find_candidates(
     rows: IndexedRows | FileShard,
     first_row: int,
-    template: IndexSearch,
-    X: np.ndarray,
+    asked: Asked,
     depth: int,
     clip: bool,
-    asked: Asked,
     mask: np.ndarray | None,
 ) -> Neighbors:
     """Find the rows of a shard that are nearest by code."""
-    search = _search_of(rows, template)
-    X, eligible = _queries_of(template, X), asked.eligible(search.rows, first_row, mask)
-    found = search.candidates(X, depth, eligible, asked.ranked, clip=clip)
+    search = asked.search(rows)
+    eligible = asked.eligible(search.rows, first_row, mask)
+    found = search.candidates(asked.queries, depth, eligible, asked.ranked, clip=clip)
     return _numbered(found, first_row)
 
 
 def count_listed(
     rows: IndexedRows | FileShard,
     first_row: int,
-    template: IndexSearch,
-    X: np.ndarray,
+    asked: Asked,
     mask: np.ndarray | None,
 ) -> np.ndarray:
     """Count the rows of each list of a shard: all of them, and those that count."""
-    kept = _search_of(rows, template).rows
+    kept = asked.search(rows).rows
     lists, mask = kept.lists, kept.mask(mask)
     assert lists is not None
     if mask is None:
@@ -247,14 +249,10 @@ def count_listed(
 
 
 def find_lists(
-    rows: IndexedRows | FileShard,
-    first_row: int,
-    template: IndexSearch,
-    X: np.ndarray,
-    numbers: np.ndarray,
+    rows: IndexedRows | FileShard, first_row: int, asked: Asked, numbers: np.ndarray
 ) -> np.ndarray:
     """Return the lists that rows of a shard are in, -1 for others."""
-    kept = _search_of(rows, template).rows
+    kept = asked.search(rows).rows
     own = _own(numbers, first_row, len(kept))
     assert kept.lists is not None
     return np.where(own >= 0, kept.lists.lists_of(np.maximum(own, 0)), -1)
@@ -263,17 +261,16 @@ def find_lists(
 def rerank(
     rows: IndexedRows | FileShard,
     first_row: int,
-    template: IndexSearch,
-    X: np.ndarray,
+    asked: Asked,
     candidates: Neighbors,
     k: int,
 ) -> Neighbors:
     """Find the k nearest of the candidates that are in a shard."""
-    search = _search_of(rows, template)
+    search = asked.search(rows)
     own = _own(candidates.rows, first_row, len(search.rows))
     parts = []
-    for some in fixed_blocks(len(X), max(1, _MAPPED_ROWS // own.shape[1])):
-        parts.append(search.rerank(X[some], own[some], k))
+    for some in fixed_blocks(len(own), max(1, _MAPPED_ROWS // own.shape[1])):
+        parts.append(search.rerank(asked.queries.of(some), own[some], k))
         release_pages(search.rows.vectors)
     return _numbered(
         Neighbors(*map(np.concatenate, zip(*parts, strict=True))), first_row
@@ -283,20 +280,18 @@ def rerank(
 def rerank_within_bound(
     rows: IndexedRows | FileShard,
     first_row: int,
-    template: IndexSearch,
-    X: np.ndarray,
+    asked: Asked,
     candidates: Neighbors,
     best: Neighbors,
     k: int,
-    asked: Asked,
     mask: np.ndarray | None,
 ) -> Neighbors:
     """Find the k nearest of all rows of a shard that may be near enough."""
-    search = _search_of(rows, template)
+    search = asked.search(rows)
     own = _own(candidates.rows, first_row, len(search.rows))
     farthest = best.distances.max(axis=1)
     eligible = asked.eligible(search.rows, first_row, mask)
-    best = search.rerank_within_bound(X, own, farthest, k, eligible)
+    best = search.rerank_within_bound(asked.queries, own, farthest, k, eligible)
     release_pages(search.rows.vectors)
     return _numbered(best, first_row)
 
@@ -304,29 +299,24 @@ def rerank_within_bound(
 def find_within(
     rows: IndexedRows | FileShard,
     first_row: int,
-    template: IndexSearch,
-    X: np.ndarray,
+    asked: Asked,
     radius: float,
     mask: np.ndarray | None,
 ) -> NearRows:
     """Find all rows of a shard within a radius."""
-    search = _search_of(rows, template)
-    X, mask = _queries_of(template, X), search.rows.mask(mask)
-    near = search.radius_neighbors(X, radius, mask)
+    search = asked.search(rows)
+    near = search.radius_neighbors(asked.queries, radius, search.rows.mask(mask))
     return NearRows(near.distances, [found + first_row for found in near.rows])
 
 
 def bound_below(
-    rows: IndexedRows | FileShard,
-    first_row: int,
-    template: IndexSearch,
-    X: np.ndarray,
-    found: Neighbors,
+    rows: IndexedRows | FileShard, first_row: int, asked: Asked, found: Neighbors
 ) -> np.ndarray:
     """Return lower bounds of the distances of rows of a shard, -inf for others."""
-    search = _search_of(rows, template)
+    search = asked.search(rows)
     own = _own(found.rows, first_row, len(search.rows))
-    bounds = search.lower_bounds(X, Neighbors(found.distances, np.maximum(own, 0)))
+    near = Neighbors(found.distances, np.maximum(own, 0))
+    bounds = search.lower_bounds(asked.queries, near)
     return np.where(own >= 0, bounds, -np.inf)
 
 
@@ -417,7 +407,7 @@ class ShardedSearch:
             found.append(nearest.rows)
             values.append(self.template.list_values(X[some]))
         rows = self.engine.call(_same, np.concatenate(found))
-        parts = self._asking(X[:1])(find_lists, rows)
+        parts = self._asking(Queries(X[:1], None))(find_lists, rows)
         numbers = self.engine.result(self.engine.merge(merge_bounds, parts))
         return measure_curve(
             self.lists, np.concatenate(values), np.concatenate(found), numbers
@@ -426,7 +416,8 @@ class ShardedSearch:
     def count_listed(self, mask: np.ndarray | None) -> np.ndarray:
         """Count the rows of each list: all of them, and those that count."""
         masks = [shard.slice_mask(mask) for shard in self.shards]
-        parts = self._asking(np.empty((0, 0)))(count_listed, each=masks)
+        nobody = Queries(np.empty((0, 0)), None)
+        parts = self._asking(nobody)(count_listed, each=masks)
         return self.engine.result(self.engine.merge(add_counts, parts))
 
     def _depth(self, k: int) -> int:
@@ -447,17 +438,17 @@ class ShardedSearch:
         own: np.ndarray | None = None,
     ) -> Neighbors:
         engine, oversampling = self.engine, self.template.oversampling
-        ask = self._asking(X)
         ranked = None if counts is None else self._rank(X, depth, counts)
-        asked = engine.call(_same, Asked(own, ranked))
+        queries = self.template.prepare(X)
+        ask = self._asking(queries, own, ranked)
         masks = [shard.slice_mask(mask) for shard in self.shards]
-        parts = ask(find_candidates, depth, clip, asked, each=masks)
+        parts = ask(find_candidates, depth, clip, each=masks)
         found = engine.merge(KeepNearest(depth), parts)
         if oversampling is None:
-            return self.template.finish(X, engine.result(found))
+            return self.template.finish(queries, engine.result(found))
         best = engine.merge(KeepNearest(k), ask(rerank, found, k))
         if oversampling == "bound":
-            parts = ask(rerank_within_bound, found, best, k, asked, each=masks)
+            parts = ask(rerank_within_bound, found, best, k, each=masks)
             best = engine.merge(KeepNearest(k), parts)
         return engine.result(best)
 
@@ -494,20 +485,31 @@ class ShardedSearch:
     ) -> NearRows:
         """Return all rows within a radius of each query, in order of rows."""
         masks = [shard.slice_mask(mask) for shard in self.shards]
-        parts = self._asking(X)(find_within, radius, each=masks)
+        queries = Queries(X, None)
+        if self.template.oversampling is None:
+            queries = self.template.prepare(X)
+        parts = self._asking(queries)(find_within, radius, each=masks)
         return self.engine.result(self.engine.merge(merge_near, parts))
 
     def lower_bounds(self, X: np.ndarray, neighbors: Neighbors) -> np.ndarray:
         """Return what true distances are above, given estimates and their rows."""
         found = self.engine.call(_same, neighbors)
-        parts = self._asking(X)(bound_below, found)
+        parts = self._asking(self.template.prepare(X))(bound_below, found)
         bounds = self.engine.result(self.engine.merge(merge_bounds, parts))
         return np.where(neighbors.rows >= 0, bounds, np.inf)
 
-    def _asking(self, X: np.ndarray) -> Callable[..., Iterator[Promise]]:
+    def _asking(
+        self,
+        queries: Queries,
+        own: np.ndarray | None = None,
+        ranked: RankedLists | None = None,
+    ) -> Callable[..., Iterator[Promise]]:
         """Return what calls a stage on all shards, whose answers come in order."""
-        call = self.engine.call
-        queries, template = call(_same, X), call(_same, self.template)
+        call, template = self.engine.call, self.template
+        names = [f.name for f in fields(template) if f.name not in ("rows", "encoder")]
+        given = {name: getattr(template, name) for name in names}
+        make = partial(IndexSearch, encoder=None, **given)
+        asked = call(_same, Asked(make, _kind(template.rows), queries, own, ranked))
 
         def ask(
             stage: Callable[..., object],
@@ -517,7 +519,7 @@ class ShardedSearch:
             for number, shard in enumerate(self.shards):
                 own = () if each is None else (each[number],)
                 first = shard.first_row
-                yield call(stage, shard.rows, first, template, queries, *args, *own)
+                yield call(stage, shard.rows, first, asked, *args, *own)
 
         return ask
 
