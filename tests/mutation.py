@@ -1,41 +1,55 @@
 """Change the code in small ways and see whether a test notices.
 
-    python tests/mutation.py codes --minutes 5
-    NUMBA_DISABLE_JIT=1 python tests/mutation.py kernels --minutes 20 --seed 1
+    python tests/mutation.py codes --count 150 --seed 1
+    NUMBA_DISABLE_JIT=1 python tests/mutation.py kernels --minutes 40 --seed 1
 
 Mutants are drawn at random: a comparison becomes another, a sign is turned, a number
-grows by one, a condition is negated, a statement is left out. Each runs the tests of
-its target in a forked process, where the changed source stands in for the file; nothing
-is written. A mutant that no test notices *survives*: it is listed with its line, to be
-looked at. Those that mean the same as the original, or differ in speed alone, stand
-with their reasons in ``equivalent_mutants.toml`` and are not tried.
+grows by one, a condition is negated, a statement is left out. First the tests of the
+target run on the code as it is, which says how long each takes and which functions it
+calls. Then each mutant gets a forked process, where the changed function stands in for
+the old one and the tests that call it run, the quickest first, until one fails; nothing
+is written. What runs at import alone (a constant, a default) needs a new process.
+
+A mutant that no test notices *survives*: it is listed with its line, to be looked at;
+``--again FILE`` tries those listed in a file once more. Mutants that mean the same as
+the original, or differ in speed alone, stand with their reasons in
+``equivalent_mutants.toml`` and are not tried. The share comes with the 95 % interval
+that a random sample of this size has.
 """
 
 import argparse
 import ast
 import copy
+import gc
 import importlib.abc
 import importlib.util
 import io
 import os
 import random
 import signal
+import subprocess
 import sys
+import threading
 import time
 import tomllib
-import traceback
+from collections import Counter, defaultdict
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import _lru_cache_wrapper
 from pathlib import Path
+from types import CodeType, FunctionType
+
+import numba
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
-# Seconds that the tests of one mutant may take: some mutants never end.
-LIMIT = 300
-# What is imported before the fork cannot be rewritten, which is no fault here.
+# Seconds of tests for one mutant, the quickest first, as measured without it. It may
+# take so many times longer, and these seconds more: some mutants never end.
+BUDGET = 40
+PATIENCE, GRACE = 5, 20
 OPTIONS = [
-    *("-x", "-q", "-p", "no:cacheprovider"),
-    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+    *("-q", "-p", "no:cacheprovider"),
     # Plain Python integers of numpy overflow aloud where compiled ones wrap.
     *("-W", "ignore:overflow encountered:RuntimeWarning"),
 ]
@@ -51,7 +65,10 @@ class Target:
 
 LAWS = ("laws/test_laws.py", "laws/test_index_states.py")
 TARGETS = {
-    "codes": Target(("codes.py",), ("test_codes.py", "laws/test_laws.py")),
+    "codes": Target(
+        ("codes.py",),
+        ("test_codes.py", "quantization/test_unpacker.py", "laws/test_laws.py"),
+    ),
     "format": Target(
         (
             "_neighbors/file_format.py",
@@ -96,15 +113,23 @@ TARGETS = {
         ),
     ),
     # Plain Python: set NUMBA_DISABLE_JIT=1. What numba compiles to vector instructions
-    # cannot run so, and is left out.
+    # cannot run so; no test calls it, and it is counted apart.
     "kernels": Target(
         (
+            "_kernels/bitplanes.py",
+            "_kernels/dispatch.py",
             "_kernels/exact_distances.py",
             "_kernels/hadamard.py",
+            "_kernels/inverted_lists.py",
+            "_kernels/list_ranking.py",
             "_kernels/mixed_depths.py",
+            "_kernels/popcount.py",
+            "_kernels/projection.py",
             "_kernels/query_tables.py",
             "_kernels/result_heap.py",
             "_kernels/rounded_tables.py",
+            "_kernels/table_lookup.py",
+            "_kernels/tiles.py",
             "_kernels/vector_ops.py",
         ),
         (
@@ -112,7 +137,6 @@ TARGETS = {
             "kernels/test_kernels_lookup.py",
             "kernels/test_kernels_mixed.py",
             "quantization/test_rotation.py",
-            *LAWS,
             "quantization/test_quantizers.py",
             "neighbors/test_corrections.py",
         ),
@@ -149,14 +173,19 @@ _BINARY = {
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change of one file."""
+    """One change of one file.
+
+    ``start`` is the first line of the function that holds it, None at import.
+    """
 
     file: str
     function: str
     line: int
     before: str
     after: str
-    source: str
+    start: int | None
+    path: tuple
+    changed: ast.AST
 
     @property
     def key(self):
@@ -167,31 +196,37 @@ class Mutant:
         change = f"{self.before!r} -> {self.after!r}"
         return f"{self.file}:{self.line}: {self.function}: {change}"
 
+    def compiled(self) -> CodeType:
+        """Return the changed file, compiled; its lines have their old numbers."""
+        path = ROOT / "skbq" / self.file
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        _put(tree, self.path, self.changed)
+        ast.fix_missing_locations(tree)
+        return compile(tree, str(path), "exec")
+
 
 def mutants(file: str) -> list[Mutant]:
     """Return all changes of a file, of which each is one small thing."""
-    text = (ROOT / "skbq" / file).read_text(encoding="utf-8")
+    whole = ast.parse((ROOT / "skbq" / file).read_text(encoding="utf-8"))
     found = []
-    whole = ast.parse(text)
     for path, node in _nodes(whole):
+        name, start = _function(whole, path)
         for changed in _changes(node):
-            tree = ast.parse(text)
-            _put(tree, path, changed)
-            ast.fix_missing_locations(tree)
             pair = ast.unparse(node), ast.unparse(changed)
-            place = _function(whole, path), node.lineno
-            found.append(Mutant(file, *place, *pair, ast.unparse(tree)))
+            found.append(Mutant(file, name, node.lineno, *pair, start, path, changed))
     return found
 
 
 def _function(node, path):
-    """Name the function, or the class, that a path leads into."""
-    found = "module"
+    """Name the function, or the class, that a path leads into, and where it starts."""
+    found, start = "module", None
     for name, place in path:
+        if isinstance(node, ast.FunctionDef) and name == "body":
+            start = min([node.lineno, *(d.lineno for d in node.decorator_list)])
         node = getattr(node, name) if place is None else getattr(node, name)[place]
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found = node.name
-    return found
+    return found, start
 
 
 def equivalent() -> set[tuple[str, ...]]:
@@ -280,69 +315,225 @@ class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if name != self.name:
             return None
         origin = str(ROOT / "skbq" / self.mutant.file)
-        spec = importlib.util.spec_from_file_location(name, origin, loader=self)
-        return spec
+        return importlib.util.spec_from_file_location(name, origin, loader=self)
 
     def exec_module(self, module):
-        code = compile(self.mutant.source, module.__spec__.origin, "exec")
-        exec(code, module.__dict__)
+        exec(self.mutant.compiled(), module.__dict__)
 
 
-def survives(mutant: Mutant | None, tests: list[str]) -> bool:
-    """Run tests on a mutant in a forked process; None is the code as it is."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(LIMIT)
-        status = 1
-        try:
-            if mutant is not None:
-                sys.meta_path.insert(0, _StandIn(mutant))
-            import pytest
+def _functions_of(code):
+    """Yield the code of all functions in a compiled file."""
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield one
+            yield from _functions_of(one)
 
-            quiet = io.StringIO()
-            with redirect_stdout(quiet), redirect_stderr(quiet):
-                status = int(pytest.main([*OPTIONS, *tests]))
-            if mutant is None and status:
-                print(quiet.getvalue(), file=sys.__stderr__, flush=True)
-        except BaseException:
-            if mutant is None:
-                traceback.print_exc(file=sys.__stderr__)
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+def _place(code):
+    return code.co_filename, code.co_qualname, code.co_firstlineno
+
+
+def put_in_place(mutant: Mutant, functions: list[FunctionType]) -> bool:
+    """Give the functions of a file their changed code; tell whether it can be done."""
+    new = {_place(code): code for code in _functions_of(mutant.compiled())}
+    ours = [one for one in functions if _place(one.__code__) in new]
+    for function in ours:
+        code = new[_place(function.__code__)]
+        if function.__code__.co_freevars != code.co_freevars:
+            return False
+        function.__code__ = code
+    return bool(ours)
+
+
+class Hunt:
+    """A plugin of pytest that runs its tests on mutants."""
+
+    def __init__(self, args):
+        self.args = args
+        self.files = {str(ROOT / "skbq" / file) for file in TARGETS[args.target].files}
+        self.calls = defaultdict(set)  # by function, the tests that call it
+        self.seconds = Counter()
+        self.failed = False
+
+    def pytest_runtest_logreport(self, report):
+        self.seconds[report.nodeid] += report.duration
+        if report.failed:
+            self.failed = True
+            if os.getpid() == self.parent:
+                print(report.longreprtext, file=self.out)
+
+    def pytest_runtestloop(self, session):
+        if session.testsfailed:
+            return True
+        # pytest has no say from here on.
+        self.out = os.fdopen(os.dup(1), "w", buffering=1)
+        session.config.get_terminal_writer()._file = io.StringIO()
+        self.parent = os.getpid()
+        self.items = session.items
+        self.run_all()
+        if self.failed:
+            print("the tests fail on the code as it is", file=self.out)
+            return True
+        for cached in gc.get_objects():
+            if isinstance(cached, _lru_cache_wrapper):
+                cached.cache_clear()
+        gc.collect()
+        self.functions = [
+            one
+            for one in gc.get_objects()
+            if type(one) is FunctionType and one.__code__.co_filename in self.files
+        ]
+        # Garbage collection of a child need not copy what it shares.
+        gc.freeze()
+        total = sum(self.seconds.values())
+        print(f"{len(self.items)} tests, {total:.0f} s", file=self.out)
+        self.try_all()
+        return True
+
+    def run_all(self):
+        """Run the tests on the code as it is, and note what functions they call."""
+        called = set()
+
+        def trace(frame, event, arg):
+            code = frame.f_code
+            if code.co_filename in self.files:
+                called.add((code.co_filename, code.co_firstlineno))
+
+        for item, after in zip(self.items, [*self.items[1:], None], strict=True):
+            called.clear()
+            threading.settrace(trace)
+            sys.settrace(trace)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            sys.settrace(None)
+            threading.settrace(None)
+            for function in called:
+                self.calls[function].add(item)
+
+    def tests_for(self, mutant):
+        """Return the tests that may notice, in order, within the budget."""
+        if mutant.start is None:
+            items = self.items
+        else:
+            items = self.calls[str(ROOT / "skbq" / mutant.file), mutant.start]
+        chosen, seconds = [], 0.0
+        for item in sorted(items, key=lambda item: self.seconds[item.nodeid]):
+            seconds += self.seconds[item.nodeid]
+            if seconds > BUDGET and chosen:
+                break
+            chosen.append(item)
+        return chosen, seconds
+
+    def try_all(self):
+        args, tried = self.args, Counter()
+        drawn = drawn_mutants(args)
+        start = time.monotonic()
+        for mutant in drawn:
+            if time.monotonic() - start > 60 * args.minutes:
+                break
+            if tried["noticed"] + tried["alive"] >= args.count:
+                break
+            items, seconds = self.tests_for(mutant)
+            if not items:
+                plain = numba.config.DISABLE_JIT
+                result = "not run in plain Python" if plain else "alive"
+            else:
+                result = self.run_on(mutant, items, seconds)
+            tried[result] += 1
+            if result not in ("noticed", "not run in plain Python"):
+                print(f"{result}: {mutant}", file=self.out)
+            if result == "without end":
+                tried["noticed"] += 1
+        noticed, n = tried["noticed"], tried["noticed"] + tried["alive"]
+        low, high = wilson(noticed, n)
+        print(
+            f"{args.target}, seed {args.seed}: {noticed} of {n} noticed, "
+            f"{noticed / max(n, 1):.1%} ({low:.1%} to {high:.1%}); of {len(drawn)} "
+            f"mutants; {tried['without end']} without end, "
+            f"{tried['not run in plain Python']} not run in plain Python; "
+            f"{time.monotonic() - start:.0f} s",
+            file=self.out,
+        )
+
+    def run_on(self, mutant, items, seconds):
+        """Run tests on a mutant in a forked process, and tell how it ended."""
+        limit = int(PATIENCE * seconds + GRACE)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(limit)
+            status = 1
+            try:
+                if mutant.start is None or not put_in_place(mutant, self.functions):
+                    status = _in_new_process(mutant, items, self.args, limit)
+                else:
+                    self.failed = False
+                    for item, after in zip(items, [*items[1:], None], strict=True):
+                        hook = item.config.hook
+                        hook.pytest_runtest_protocol(item=item, nextitem=after)
+                        if self.failed:
+                            break
+                    status = int(self.failed)
+            finally:
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status == -signal.SIGALRM:
+            return "without end"
+        return "noticed" if status else "alive"
+
+
+def _in_new_process(mutant, items, args, limit):
+    command = [sys.executable, __file__, args.target, "--one", str(mutant)]
+    tests = "\n".join(item.nodeid for item in items)
+    done = subprocess.run(command, input=tests, text=True, capture_output=True)
+    return done.returncode
+
+
+def run_one(args) -> int:
+    """Run the tests named in the input on one mutant that changes what is imported."""
+    file = args.one.partition(":")[0]
+    [mutant] = [one for one in mutants(file) if str(one) == args.one][:1]
+    sys.meta_path.insert(0, _StandIn(mutant))
+    tests = [str(ROOT / test) for test in sys.stdin.read().split("\n")]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        return int(pytest.main(["-x", *OPTIONS, *tests]))
+
+
+def drawn_mutants(args) -> list[Mutant]:
+    """Return the mutants to try, in an order drawn at random."""
+    same = equivalent()
+    files = TARGETS[args.target].files
+    drawn = [m for file in files for m in mutants(file) if m.key not in same]
+    random.Random(args.seed).shuffle(drawn)
+    if args.again:
+        listed = Path(args.again).read_text(encoding="utf-8")
+        drawn = [mutant for mutant in drawn if str(mutant) in listed]
+    return drawn
+
+
+def wilson(hits: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Return the 95 % interval of a share (Wilson, 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    share, more = hits / n, z * z / n
+    middle = (share + more / 2) / (1 + more)
+    half = z * (share * (1 - share) / n + more / (4 * n)) ** 0.5 / (1 + more)
+    return middle - half, middle + half
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--count", type=int, default=10**6)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", metavar="FILE")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    target = TARGETS[args.target]
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)
-    # Forked processes share what takes long to import; skbq is imported in each.
-    for name in ("hypothesis", "numba", "polars", "pytest", "scipy.stats"):
-        importlib.import_module(name)
-    for name in ("pandas", "sklearn.pipeline", "sklearn.utils.estimator_checks"):
-        importlib.import_module(name)
-    assert "skbq" not in sys.modules
-    tests = [str(TESTS / test) for test in target.tests]
-    if not survives(None, tests):
-        raise SystemExit("the tests fail on the code as it is")
-    same = equivalent()
-    found = [m for file in target.files for m in mutants(file) if m.key not in same]
-    random.Random(args.seed).shuffle(found)
-    start, tried, alive = time.monotonic(), 0, []
-    for mutant in found:
-        if time.monotonic() - start > 60 * args.minutes:
-            break
-        tried += 1
-        if survives(mutant, tests):
-            alive.append(mutant)
-            print(mutant, flush=True)
-    share = 1 - len(alive) / max(tried, 1)
-    print(f"{args.target}: {tried} of {len(found)} mutants, {share:.1%} noticed")
+    if args.one:
+        raise SystemExit(run_one(args))
+    tests = [str(TESTS / test) for test in TARGETS[args.target].tests]
+    raise SystemExit(pytest.main([*OPTIONS, *tests], plugins=[Hunt(args)]))
 
 
 if __name__ == "__main__":

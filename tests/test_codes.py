@@ -449,3 +449,115 @@ def test_numbers_of_levels_that_are_not_there(rng):
     for bad in (np.zeros((1, 3), np.uint8), np.zeros((1, 2)), np.zeros(2, np.uint8)):
         with pytest.raises(ValueError, match="must be uint8 of shape"):
             layout.pack(bad)
+
+
+# Edges of what is taken, and of what layouts hold.
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_arrays_of_a_layout(rng, counts):
+    layout = make_layout(rng, counts)
+    starts, depths, levels, edges, level_starts = layout.level_arrays
+    assert depths.tolist() == sorted(counts, reverse=True)
+    assert starts.tolist() == [0, *np.cumsum([counts[b] for b in depths])]
+    assert level_starts.tolist() == [0, *np.cumsum([2**b for b in depths[:-1]])]
+    expected = [LEVELS[depth] for depth in depths]
+    np.testing.assert_allclose(levels, np.concatenate(expected), rtol=1e-6)
+    between = [[*(of[:-1] + np.diff(of) / 2), np.inf] for of in expected]
+    np.testing.assert_allclose(edges, np.concatenate(between), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("counts", [*COUNTS, {1: 70}, {4: 24, 1: 192}])
+def test_nibbles_of_a_layout(rng, counts):
+    """As the file format has them: by depth, then every so-manyth beside the first."""
+    layout, lines, i = make_layout(rng, counts), [], 0
+    for depth in sorted(counts, reverse=True):
+        if depth == 8:
+            for k in range(i, i + counts[8]):
+                lines += [[k, -1, -1, -1], [-1, k, -1, -1]]
+        else:
+            last = i + counts[depth]
+            for k in range(i, last, 4 // depth):
+                line = [*range(k, min(k + 4 // depth, last))]
+                lines.append(line + [-1] * (4 - len(line)))
+        i += counts[depth]
+    lines += [[-1] * 4] * (len(lines) % 2)
+    if len(counts) > 1:
+        step = -(-len(lines) // 8)
+        lines = [line for first in range(step) for line in lines[first::step]]
+    assert layout.line_coordinates.tolist() == lines
+
+
+def test_bytes_are_filled_without_pairs():
+    assert fill_bytes({1: 30}, 1, 20).tolist() == [1] * 8 + [0] * 12
+    assert fill_bytes({4: 6, 1: 3}, 4, 40).tolist() == [4] * 6 + [1] * 8 + [0] * 26
+
+
+def test_edges_of_bytes():
+    for given, expected in (
+        ([[0, 1]], [[0, 1]]),
+        ([[0, 255]], [[0, 255]]),
+        ([[-128, 127]], [[0, 255]]),
+        ([[-1, 0]], [[127, 128]]),
+    ):
+        assert as_codes(given, 16).tolist() == expected
+        assert as_codes(given, 16).dtype == np.uint8
+    assert as_codes([[65535]], 8, (1, 3)).tolist() == [[65535]]
+    for given, levels in (
+        ([[-1, 128]], None),
+        ([[-129, 0]], None),
+        ([[256, 0]], None),
+        ([[65536, 0]], (1, 3)),
+        (np.array([[1, 2]], object), None),
+    ):
+        with pytest.raises(ValueError, match="Codes must be uint8"):
+            as_codes(given, 16, levels)
+    with pytest.raises(ValueError, match="must be uint8 of shape"):
+        as_codes([[-1]], layout=MixedDepths(2, [1, 1], LEVELS))
+
+
+def test_words_are_told_by_their_number():
+    words = np.full((2, 3), 2**60)
+    with pytest.raises(ValueError, match=r"words of 64 bits.*\[:, :17\]"):
+        as_codes(words, 130)
+    with pytest.raises(ValueError, match="with values from"):
+        as_codes(words, 128)
+
+
+def test_padding_is_in_the_last_byte():
+    for d in (9, 20, 63):
+        faulty = np.zeros((1, -(-d // 8)), np.uint8)
+        assert as_codes(faulty, d).layout.padding[:-1].max() == 0
+        faulty[0, -1] = 1
+        with pytest.raises(ValueError, match="padding bits"):
+            as_codes(faulty, d)
+
+
+@pytest.mark.parametrize("levels", [(False, True), ("1", "3"), (1, 1), (True, 3)])
+def test_levels_are_two_numbers_that_rise(levels):
+    with pytest.raises(ValueError, match="0 <= low < high"):
+        as_codes(np.zeros((1, 1), np.uint16), 8, levels)
+
+
+def test_levels_of_a_depth_rise():
+    with pytest.raises(ValueError, match="2 rising levels"):
+        MixedDepths(2, [1, 1], {1: [1, 1]})
+
+
+def test_an_array_without_layout_is_no_codes():
+    bare = np.zeros((2, 2), np.uint8).view(CodeArray)
+    assert bare.n_features == 0
+    assert not is_codes(bare)
+
+
+def test_the_warning_names_the_line_that_passed_codes(codes):
+    from sklearn.utils import check_array
+
+    def estimator(X):
+        return check_array(X)
+
+    with pytest.warns(UserWarning, match="CodeUnpacker") as caught:
+        estimator(codes)
+    assert caught[0].filename == __file__
+    with pytest.raises(AttributeError, match="no attribute 'iloc'"):
+        codes.iloc  # noqa: B018
