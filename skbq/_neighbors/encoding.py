@@ -127,7 +127,10 @@ class Encoder:
         blocks = _blocks(*X.shape)
         wanted = corrections is not None or like is not None
         if len(blocks) == 1 and not wanted:  # as a single query is
-            return EncodedRows(self.encode(self.see(X)), None)
+            codes = self.encode(self.see(X))
+            if len(codes) > 1:
+                _log_encoded(len(codes))
+            return EncodedRows(codes, None)
         filling = _Filling(self, len(X), corrections, like)
         filling.put(blocks[0], X[blocks[0]])
         # One block, which is done, needs no threads.
@@ -216,12 +219,13 @@ def fit_first_rows(
         numbers = np.arange(first.start, first.stop)
         block = _checked_rows(X, numbers, X[first], metric)
         encoder = Encoder(quantizer, metric)
-        filling = _Filling(encoder, len(block), corrections)
+        filling = _Filling(encoder, len(block), corrections, is_counted=False)
         filling.put(slice(0, len(block)), block)
         return FirstRows(numbers, filling.encoded)
     sample = _fit_on_sample(quantizer, X, metric, checked=True)
     first = _blocks(*sample.rows.shape)[0]
-    filling = _Filling(Encoder(quantizer, metric), first.stop, corrections)
+    encoder = Encoder(quantizer, metric)
+    filling = _Filling(encoder, first.stop, corrections, is_counted=False)
     sample.put_into(filling, first, first)
     numbers = np.arange(len(X)) if sample.numbers is None else sample.numbers
     return FirstRows(numbers[first], filling.encoded)
@@ -349,6 +353,10 @@ def _fill_by_workers(
         filling.take(where, filled)
 
 
+def _log_encoded(n_rows: int) -> None:
+    _log.debug("encoded %d rows", n_rows, extra={"rows": n_rows})
+
+
 class _Filled(NamedTuple):
     """What a worker fills in: plain codes, exact corrections, <q, a>, distortion."""
 
@@ -385,7 +393,11 @@ class _Filling:
         kind: CorrectionKind | None,
         like: Corrections | None = None,
         unit: float | None = None,
+        *,
+        is_counted: bool = True,
     ) -> None:
+        # Rows that are encoded again later count then.
+        self._is_counted = is_counted
         self._wanted = kind is not None or like is not None
         if self._wanted and not isinstance(encoder.last, CorrectingEncoder):
             check_has_thresholds(encoder.last)
@@ -430,7 +442,8 @@ class _Filling:
             if encoder.before is not None:
                 change = measure_distortion(rows, seen, encoder.metric)
                 self._distortions.append(change)
-        _log.debug("encoded %d rows", len(codes), extra={"rows": len(codes)})
+        if self._is_counted:
+            _log_encoded(len(codes))
 
     def _prepare(self, codes: CodeArray, seen: np.ndarray) -> None:
         """Choose the unit, and make room for all rows."""
@@ -480,8 +493,7 @@ class _Filling:
                 column[rows] = values
             self._along[rows] = filled.along
         self._distortions.append(filled.distortion)
-        n_rows = len(filled.codes)
-        _log.debug("encoded %d rows", n_rows, extra={"rows": n_rows})
+        _log_encoded(len(filled.codes))
 
     @property
     def encoded(self) -> EncodedRows:

@@ -48,6 +48,14 @@ if TYPE_CHECKING:
 # A dask.array: dask has no types.
 _DaskArray: TypeAlias = Any
 _NOT_EMPTY = "the folder is not empty: name a new one"
+_OF_FILES = (
+    "{name}={value!r} is for files, but X is an array, whose partitions are the shards "
+    "and have no columns. Leave it out; X.rechunk((100_000, -1)) makes other partitions."
+)
+_IDS_NEED_FOLDER = (
+    "ids={value!r} is written to the shards of a folder, but folder is None: rows in "
+    "the memory of workers are known by their numbers. Give a folder, or leave ids out."
+)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -71,10 +79,11 @@ class BinaryNeighbors(ShardedIndex):
         Where shards are written, as :class:`skbq.ShardedNeighbors` has them; a new or
         an empty folder. None keeps them in the memory of the workers.
     column, ids : str, default=None
-        Of files: the column of the vectors, and one of identifiers, which are written
-        to ``folder``.
+        Of files only: the column of the vectors, and one of identifiers, which are
+        written to ``folder``.
     shard_rows : int or "auto", default="auto"
-        Of files: most rows of a shard. Partitions of arrays are shards as they are.
+        Of files only: most rows of a shard. Partitions of arrays are shards as they
+        are.
     client : distributed.Client, default=None
         The cluster. None means dask's own default: the latest client, or threads of
         this process.
@@ -196,7 +205,8 @@ class BinaryNeighbors(ShardedIndex):
         Raises
         ------
         ValueError
-            If a row cannot be encoded or a file not be read, naming it.
+            If a row cannot be encoded or a file not be read, naming it; if what is
+            for files, or for a folder, is given without them.
         ConnectionError
             If the cluster is gone.
         """
@@ -365,9 +375,19 @@ class BinaryNeighbors(ShardedIndex):
                 "dask.array.from_array(X, chunks=(100_000, -1)), or index it by "
                 "skbq.BinaryNeighbors."
             )
+        given = {
+            "column": self.column is not None,
+            "ids": self.ids is not None,
+            "shard_rows": self.shard_rows != "auto",
+        }
+        for name, is_given in given.items():
+            if is_given:
+                raise ValueError(_OF_FILES.format(name=name, value=getattr(self, name)))
         return of_array(X)
 
     def _partitions_of_files(self, paths: Files) -> DaskRows:
+        if self.ids is not None and self.folder is None:
+            raise ValueError(_IDS_NEED_FOLDER.format(value=self.ids))
         rows = open_vectors(paths, column=self.column, ids=self.ids)
         size = self.shard_rows
         if size == "auto":

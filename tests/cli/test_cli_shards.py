@@ -119,6 +119,31 @@ def test_a_stopped_run_goes_on(folder, capsys, monkeypatch):
     assert rows_found(capsys, "many") == found
 
 
+def test_progress(folder, capsys, monkeypatch):
+    words = ["encode", "a*.npy", "-o", "many/", "--shard-rows", "70"]
+    # Where lines pile up there are few of them, and none goes over another.
+    assert main(words) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert "encoding 300 of 300 rows ..." in lines
+    assert not any(c in line for line in lines for c in "\r\x1b[#")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert main([*words, "--force"]) == 0
+    said = capsys.readouterr()
+    shown = said.err.split("\r\x1b[K")
+    counts = [int(line.split()[2]) for line in shown if "] encoding" in line]
+    assert counts[-1] == 300
+    assert len(counts) >= 5  # a step for each shard at least
+    assert counts == sorted(counts)
+    assert "[####################] encoding 300 of 300 rows ..." in shown
+    assert shown[-1] == ""  # nothing of it is left beside the result
+    assert said.out.startswith("many/: 300 rows in 5 shards")
+    # Shards that are kept count as well.
+    assert main([*words, "--resume"]) == 0
+    assert "] encoding 300 of 300 rows" in capsys.readouterr().err
+    assert main([*words, "--force", "--quiet"]) == 0
+    assert not capsys.readouterr().err.replace("\r\x1b[K", "")
+
+
 def test_what_cannot_be_used(folder, capsys, X):
     (folder / "full").mkdir()
     (folder / "full" / "letter.txt").write_text("keep")

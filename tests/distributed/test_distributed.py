@@ -145,11 +145,11 @@ def test_files_are_read_by_workers(client, X, queries, tmp_path):
     make = {"query": "vectors", "oversampling": 2}
     one = BinaryNeighbors(**make).fit(X)
     pattern = str(tmp_path / "*.parquet")
-    options = {"column": "emb", "ids": "key", "shard_rows": 120}
+    options = {"column": "emb", "shard_rows": 120}
     held = distributed.BinaryNeighbors(**make, **options).fit(pattern)
     check_equal(held, one, queries)
     folder = tmp_path / "index"
-    index = distributed.BinaryNeighbors(**make, **options, folder=folder)
+    index = distributed.BinaryNeighbors(**make, **options, ids="key", folder=folder)
     index.fit(files[:3])
     assert len(list(folder.glob("shard-*.skbq"))) > 4
     index.partial_fit(files[3:])
@@ -301,6 +301,18 @@ def test_what_is_no_collection(client, X):
     dd = pytest.importorskip("dask.bag")
     with pytest.raises(TypeError, match="pass a dask.array"):
         BinaryNeighbors().fit(dd.from_sequence([1, 2]))
+
+
+def test_parameters_of_files(lazy, tmp_path):
+    for options in ({"column": "emb"}, {"ids": "key"}, {"shard_rows": 100}):
+        index = distributed.BinaryNeighbors(**options, folder=tmp_path / "index")
+        with pytest.raises(ValueError, match=rf"{next(iter(options))}=.* is for files"):
+            index.fit(lazy)
+        with pytest.raises(ValueError, match="is for files"):
+            index.set_params(folder=None).fit(lazy)
+    index = distributed.BinaryNeighbors(column="emb", ids="key")
+    with pytest.raises(ValueError, match="ids='key' .* but folder is None"):
+        index.fit(write_files(np.ones((700, 4), np.float32), tmp_path))
 
 
 def test_a_cluster_that_is_gone(X, lazy, queries):

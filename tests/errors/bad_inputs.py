@@ -1594,6 +1594,12 @@ def sharded_rows() -> list[Row]:
         client: Any = SimpleNamespace(status="closed", as_current=None)
         return distributed.BinaryNeighbors(client=client).fit(f"{folder}/a.npy")
 
+    def of_files(folder: str | None, X: Any = None, **parameters: Any) -> Any:
+        from dask.array import from_array
+
+        X = from_array(good()) if X is None else X
+        return distributed.BinaryNeighbors(folder=folder, **parameters).fit(X)
+
     def far(folder: str) -> Any:
         from skbq._neighbors import encoding
 
@@ -1623,6 +1629,22 @@ def sharded_rows() -> list[Row]:
                 TypeError,
                 "takes a dask.array or files",
                 "`dask.array.from_array(X)`",
+            ),
+            (
+                f"{cluster}.fit",
+                "`column`, `ids` or `shard_rows`, and an array of dask",
+                lambda folder: of_files(f"{folder}/index", column="emb"),
+                ValueError,
+                "is for files, but X is an array",
+                "none of them",
+            ),
+            (
+                f"{cluster}.fit",
+                "`ids` without `folder`",
+                lambda folder: of_files(None, f"{folder}/a.npy", ids="key"),
+                ValueError,
+                "but folder is None",
+                "a folder, or no `ids`",
             ),
         ]
     )
