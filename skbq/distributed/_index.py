@@ -50,7 +50,7 @@ _DaskArray: TypeAlias = Any
 _NOT_EMPTY = "the folder is not empty: name a new one"
 _OF_FILES = (
     "{name}={value!r} is for files, but X is an array, whose partitions are the shards "
-    "and have no columns. Leave it out; X.rechunk((100_000, -1)) makes other partitions."
+    "and have no columns. Leave it out; X.rechunk((100_000, -1)) makes others."
 )
 _IDS_NEED_FOLDER = (
     "ids={value!r} is written to the shards of a folder, but folder is None: rows in "
