@@ -37,6 +37,7 @@ from .choice import PREFERENCES, Prefer, Task
 from .drift import DriftResult, compare_rows
 from .exporting import export_candidates
 from .html_report import EngineSettings, advice_values, engine_settings
+from .list_advice import ListAdvice, advise_lists
 from .recall_curve import Curve
 from .report import as_text, say_outcome, verdict
 from .results import (
@@ -136,6 +137,12 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         Recall@k to expect from the recommendation.
     recall_interval_ : tuple of float
         Its limits at 90%.
+    lists_ : ListAdvice
+        Whether inverted lists (``algorithm="ivf"``) pay: ``share`` of the sampled rows
+        that a query compares for ``target_recall`` of the nearest ones, ``separates``,
+        ``rows_compared`` among those expected, ``pays_from("single")`` and
+        ``pays_from("batch")``, the number of rows from which lists are faster, and
+        ``sentences()``.
     warnings_ : list of str
         What you should know, in plain words; empty if all is well.
     profile_ : HeterogeneityProfiler
@@ -216,6 +223,10 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     An oversampling above 20 is not recommended. If none up to that reaches the target,
     ``warnings_`` says so, and the recommendation is what comes nearest.
 
+    Lists are learned from the recommended codes of the sampled rows, and of a quarter
+    of them, to see how the share that is compared falls. Up to 256 queries ask for
+    their nearest rows by exact distance: your own, or else sampled rows, each left out.
+
     Steps of the fit are logged at level INFO to the logger "skbq", which ``verbose``
     shows.
 
@@ -234,6 +245,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
     bytes_curve_: BytesCurve
     recall_curves_: dict[str, Curve]
     warnings_: list[str]
+    lists_: ListAdvice
     _advice: Advice
     _reference: np.ndarray
     _last_step: Quantizer
@@ -325,6 +337,14 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         )
         self._profile(bench, rng)
         self.warnings_ += self._doubts(bench, X.dtype)
+        _log.info("putting rows into lists", extra={"done": 0.97})
+        lists = advise_lists(
+            bench,
+            findings.choice.strategy,
+            self.target_recall,
+            self.expected_rows_,
+            own_queries=queries is not None,
+        )
         advice = Advice(
             task,
             findings,
@@ -335,6 +355,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
                 for s in strategies
                 if s.is_linear_map
             },
+            lists,
         )
         self._set_advice(advice)
         self._keep_for_drift(bench, rng)
@@ -448,6 +469,7 @@ class QuantizationAdvisor(HTMLReportMixin, DocLinkMixin, BaseEstimator):
         self.oversampling_ = advice.findings.choice.oversampling
         self.recall_ = advice.recall.value
         self.recall_interval_ = advice.recall.interval
+        self.lists_ = advice.lists
         self.warnings_ += say_outcome(advice)
 
     def _keep_for_drift(self, bench: Bench, rng: np.random.RandomState) -> None:

@@ -73,6 +73,7 @@ def advice_values(
         "warnings": warnings,
         "advice_charts": _charts(advice),
         "reasons": reasons(advice),
+        "lists": advice.lists.sentences(),
         "table_title": table_title(advice),
         "ladder": _table(table_header(advice), ladder(advice), advice),
         "everything_title": everything_title(advice),

@@ -98,6 +98,7 @@ def as_text(advice: Advice, profile: str, warnings: list[str]) -> str:
         lines += ["Why", *(_wrapped(f"- {text}") for text in why), ""]
     if warnings:
         lines += ["Warnings", *(_wrapped(f"- {text}") for text in warnings), ""]
+    lines += ["Many rows", *(_wrapped(f"- {x}") for x in advice.lists.sentences()), ""]
     lines += [_wrapped(table_title(advice)), ""]
     lines += [*_text_table(table_header(advice), ladder(advice)), ""]
     lines += ["The vectors", *(_wrapped(f"- {x}") for x in profile.splitlines())]

@@ -14,6 +14,7 @@ from .._utils.estimate import Estimate
 from .bytes_curve import BytesCurve, BytesPoint, bytes_curve
 from .candidates import Kind, bytes_per_row, kind_of
 from .choice import MAX_OVERSAMPLING, Task
+from .list_advice import ListAdvice
 from .recall_curve import Curve
 from .speed import RelativeSpeed
 from .strategy_search import Evaluation, Findings
@@ -35,6 +36,8 @@ class Advice:
         The largest number of rows that recall can be predicted for.
     linear_maps : mapping of Strategy to PCAQuantizer
         The fitted quantizers of one bit for each of the strongest axes.
+    lists : ListAdvice
+        Whether inverted lists of the recommended codes pay.
     """
 
     task: Task
@@ -42,6 +45,7 @@ class Advice:
     speeds: dict[Kind, RelativeSpeed]
     supported_rows: int
     linear_maps: Mapping[Strategy, PCAQuantizer]
+    lists: ListAdvice
 
     @property
     def chosen(self) -> Evaluation:

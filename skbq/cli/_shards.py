@@ -10,6 +10,7 @@ from .._sharding.index import ShardedNeighbors
 from .._sharding.manifest import NAME
 from .._utils.stored_rows import StoredRows
 from ._inputs import load_vectors
+from ._lists import say_lists
 from ._terminal import Bar, InputError, LoggedProgress, checked, print_lines, progress
 
 
@@ -87,7 +88,8 @@ def encode_shards(
         [
             f"{args.out}: {index.n_samples_fit_:,} rows in {n_shards} "
             f"shard{'s' * (n_shards != 1)}, {index.bytes_per_row_} bytes per vector"
-            + (f", and {kept:,} for the vector itself" if kept else "")
+            + (f", and {kept:,} for the vector itself" if kept else ""),
+            *say_lists(index),
         ]
     )
 
@@ -98,6 +100,11 @@ def _check_folder(args: argparse.Namespace) -> None:
         raise InputError(
             "--like is for files: shards in a folder share what was learned; add "
             "files to them with --append"
+        )
+    if args.append and args.algorithm is not None:
+        raise InputError(
+            "--append goes on with the lists that the folder has, or without: leave "
+            "out --algorithm"
         )
     if args.resume and args.append:
         raise InputError("--resume goes on with a run, --append adds: choose one")

@@ -23,6 +23,7 @@ class InputError(Exception):
 
 # Parameters of the library by the option that sets them.
 _FLAGS = {
+    "algorithm": "--algorithm",
     "n_neighbors": "--neighbors",
     "target_recall": "--target-recall",
     "max_bytes": "--max-bytes",

@@ -172,6 +172,7 @@ def _as_json(advisor: QuantizationAdvisor, engine: str | None) -> dict[str, obje
         "recall_interval": jsonable(advisor.recall_interval_),
         "expected_rows": advisor.expected_rows_,
         "warnings": advisor.warnings_,
+        "lists": advisor.lists_.to_dict(),
         "results": table,
         "bytes_curve": _bytes_curve(advisor.bytes_curve_),
         "recall_curves": {

@@ -17,6 +17,7 @@ from .._utils.parallel import row_blocks
 from .._utils.stored_rows import StoredRows
 from ..exports import TARGETS, Prepare, write_for
 from ._inputs import add_inputs, load_vectors
+from ._lists import say_lists
 from ._options import (
     ROTATIONS,
     Commands,
@@ -28,6 +29,9 @@ from ._options import (
 )
 from ._shards import add_shards, encode_shards, is_folder, refuse_shard_options
 from ._terminal import Bar, InputError, LoggedProgress, checked, print_lines, progress
+
+# Any: the same command gives the same lists.
+_LISTS_SEED = 0
 
 
 def add(commands: Commands) -> None:
@@ -113,6 +117,15 @@ def add(commands: Commands) -> None:
         help="keep the vectors in the index, to rerank C candidates for each neighbor",
     )
     encode.add_argument(
+        "--algorithm",
+        choices=["brute", "ivf", "auto"],
+        help=(
+            "ivf: put rows into inverted lists, of which a search compares the nearest "
+            "(skbq advise says from how many rows on that pays); auto: where there are "
+            "many rows that lists separate (default: brute, or that of --like)"
+        ),
+    )
+    encode.add_argument(
         "--like",
         metavar="INDEX",
         help=(
@@ -168,7 +181,8 @@ def run(args: argparse.Namespace) -> None:
         [
             f"{args.out}: {len(rows):,} rows, {_words(args, index)}, "
             f"{index.bytes_per_row_} bytes per vector"
-            + (f", and {kept:,} for the vector itself" if kept else "")
+            + (f", and {kept:,} for the vector itself" if kept else ""),
+            *say_lists(index),
         ]
     )
 
@@ -177,6 +191,11 @@ def _check_engine(args: argparse.Namespace) -> None:
     """Refuse what no engine could search."""
     if args.bits == 2 or args.lloyd_max:
         raise InputError(f"--to {args.to} takes one bit: leave out two bits")
+    if args.algorithm not in (None, "brute"):
+        raise InputError(
+            f"--to {args.to} writes codes, which that engine compares or lists itself: "
+            "leave out --algorithm"
+        )
     if args.query == "vectors":
         raise InputError(
             f"--to {args.to} is for symmetric search, where queries are encoded too: "
@@ -219,7 +238,10 @@ def _encode(
     folder: str,
 ) -> BinaryNeighbors:
     """Return the index; vectors to keep lie in the folder if no file is that."""
-    index = _new_index(args, rows.shape[1]) if like is None else _alike(like)
+    if like is None:
+        index = _new_index(args, rows.shape[1])
+    else:
+        index = _in_lists(_alike(like), args)
     index.set_params(n_jobs=-1 if rows.is_mapped else 1)
     X: StoredRows | np.ndarray = rows
     if index.oversampling is not None and rows.array is None:
@@ -240,7 +262,7 @@ def _new_index(args: argparse.Namespace, n_features: int) -> BinaryNeighbors:
     if rotation in (None, "auto"):
         rotation = rotation_method(n_features)
     if args.n_bytes is not None:
-        return _new_pca_index(args, rotation)
+        return _in_lists(_new_pca_index(args, rotation), args)
     strategy = Strategy(
         args.bits,
         args.query,
@@ -249,7 +271,15 @@ def _new_index(args: argparse.Namespace, n_features: int) -> BinaryNeighbors:
         "lloyd_max" if args.lloyd_max else (1, 3),
         rotation=rotation,
     )
-    return make_index(strategy, 10, metric=args.metric, oversampling=args.oversampling)
+    index = make_index(strategy, 10, metric=args.metric, oversampling=args.oversampling)
+    return _in_lists(index, args)
+
+
+def _in_lists(index: BinaryNeighbors, args: argparse.Namespace) -> BinaryNeighbors:
+    """Let an unfitted index put its rows into lists, if that is asked for."""
+    if args.algorithm is None:
+        return index
+    return index.set_params(algorithm=args.algorithm, random_state=_LISTS_SEED)
 
 
 def _new_pca_index(

@@ -14,8 +14,9 @@ from .._neighbors.row_ids import ids_of
 from .._sharding.index import ShardedNeighbors
 from .._utils.stored_rows import StoredRows
 from ._inputs import FILES, add_columns, load_vectors
+from ._lists import say_lists
 from ._options import Commands, add_neighbors, add_no_verify, add_output, check_output
-from ._terminal import Bar, InputError, checked, print_lines
+from ._terminal import Bar, InputError, checked, print_lines, progress
 
 # Queries that are searched between two looks at the bar of progress.
 _BATCH = 1000
@@ -72,6 +73,8 @@ def run(args: argparse.Namespace) -> None:
     index = _load_index(args.index, verify=not args.no_verify)
     _set_oversampling(index, args)
     _set_algorithm(index, args)
+    for line in say_lists(index):
+        progress(line)
     mask = _load_mask(args.mask, index.n_samples_fit_)
     queries = load_vectors(
         args.files,
@@ -123,8 +126,8 @@ def _set_algorithm(index: BinaryNeighbors, args: argparse.Namespace) -> None:
         return
     if args.algorithm == "ivf" and not hasattr(index, "n_lists_"):
         raise InputError(
-            f"--algorithm ivf needs rows in lists, and {args.index} has none: save an "
-            "index of BinaryNeighbors(algorithm='ivf')"
+            f"--algorithm ivf needs rows in lists, and {args.index} has none: encode "
+            "with --algorithm ivf"
         )
     index.set_params(algorithm=args.algorithm)
 

@@ -3,7 +3,8 @@
 import logging
 import pickle
 import sys
-from html import escape
+from dataclasses import replace
+from html import escape, unescape
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,7 @@ from skbq._advisor.candidates import (
     pca_strategies,
 )
 from skbq._advisor.drift import compare_rows
+from skbq._advisor.list_advice import COSTS, advise_lists
 from skbq._advisor.paired_comparison import (
     choose,
     compare_groups,
@@ -816,6 +818,85 @@ def test_exports(advised, uniform):
         settings = advisor.export("pgvector").settings
         assert "bit(384)" in settings
         assert "59" in settings  # candidates that are reranked
+
+
+def test_share_in_lists_is_what_an_index_in_lists_finds(advised, glosses):
+    """The lists that were advised hold the exact neighbors of the user's queries."""
+    advice = advised.lists_
+    assert advice.own_queries
+    assert (advice.n_rows, advice.n_queries) == (5000, 250)
+    assert advice.separates
+    assert advice.recall.low >= 0.95
+    assert 0 < advice.share < advice.part_share <= 1
+    index = advised.make_estimator().set_params(
+        algorithm="ivf", n_probes=advice.share, random_state=0, oversampling=20
+    )
+    _, found = index.fit(glosses.data).kneighbors(glosses.queries)
+    rows, queries = unit(glosses.data, "cosine"), unit(glosses.queries, "cosine")
+    true = np.argsort(-queries @ rows.T, axis=1)[:, :10]
+    recall = np.mean([len(set(a) & set(b)) for a, b in zip(true, found, strict=True)])
+    assert recall / 10 == pytest.approx(advice.recall.value, abs=0.02)
+
+
+def test_rows_from_which_lists_pay(advised):
+    advice = advised.lists_
+    for kind in ("single", "batch"):
+        n, cost = advice.pays_from(kind), COSTS[advice.query][kind]
+        for rows, faster in ((1.1 * n, True), (n / 1.2, False)):
+            compared = cost.per_row * advice.share_at(rows) * rows
+            assert (cost.fixed_rows + compared < rows) == faster
+    assert advice.share_at(advice.n_rows) == pytest.approx(advice.share)
+    assert advice.share_at(advice.part_rows) == pytest.approx(advice.part_share)
+    shares = [advice.share_at(n) for n in (10, 10**3, 10**5, 10**7)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == 1
+    # Rows that lists separate no better where there are more.
+    flat = replace(advice, part_share=advice.share)
+    assert flat.share_at(10**9) == pytest.approx(flat.share)
+
+
+def test_lists_in_words(advised):
+    text = " ".join(advised.report().split())
+    assert "Many rows - A query that probes inverted lists (algorithm='ivf')" in text
+    assert "measured on 5,000 sampled rows, with 250 queries of yours" in text
+    assert "For 5,000 rows use algorithm='brute'." in text
+    page = unescape(advised.report("html"))
+    assert all(sentence in page for sentence in advised.lists_.sentences())
+    more = replace(advised.lists_, expected_rows=10_000_000)
+    said = " ".join(more.sentences())
+    assert (
+        f"that is {round(1e7 * more.share):,} at most; {more.rows_compared:,}" in said
+    )
+    assert "algorithm='ivf' pays for your 10,000,000." in said
+    assert more.rows_compared < 1e7 * more.share
+    told = more.to_dict()
+    assert told["pays_from_single"] == more.pays_from("single")
+    assert told["rows_compared"] == more.rows_compared
+    slow = replace(more, share=0.5, part_share=0.5)
+    assert "too much for lists to be faster at any number" in slow.sentences()[1]
+
+
+def test_rows_that_lists_do_not_separate():
+    X = np.asarray(make_sphere(2500, 96, random_state=0))
+    bench = put_on_bench(X, X[:5])
+    advice = advise_lists(bench, Strategy(2), 0.95, 10**6, own_queries=False)
+    assert not advice.own_queries
+    assert advice.n_queries == 256
+    assert not advice.separates
+    assert advice.pays_from("batch") is None
+    (sentence,) = advice.sentences()
+    assert sentence.startswith("Lists do not separate your rows: to find 95% you must")
+    assert "with 256 of them as queries, each left out" in sentence
+    assert sentence.endswith("Use algorithm='brute'.")
+
+
+def test_few_rows_cannot_tell_whether_lists_pay(small):
+    bench = put_on_bench(*small)
+    advice = advise_lists(bench, Strategy(1), 0.95, 10**6, own_queries=True)
+    assert not advice.is_known
+    assert advice.rows_compared is advice.pays_from("single") is None
+    assert advice.to_dict()["separated"] is None
+    assert "600 sampled rows are too few" in advice.sentences()[0]
 
 
 def test_report_of_principal_axes(advised):

@@ -72,6 +72,9 @@ def test_advise_without_a_file(capsys):
     assert "5,000 WordNet glosses" in first
     assert rest.startswith("Recommended: PCA codes of ")
     assert rest.rstrip().endswith("skbq advise FILE --queries FILE")
+    text = " ".join(rest.split())
+    assert "measured on 5,000 sampled rows, with 250 queries of yours" in text
+    assert "Lists are faster than brute force from about" in text
 
 
 def test_few_rows_are_warned_of_in_the_report_alone(folder, capsys, recwarn):
@@ -90,6 +93,8 @@ def test_advise_as_json(folder, capsys):
     assert found["recommended"]["n_neighbors"] == 5
     assert found["recommended"]["bytes_per_row"] <= 11
     assert found["expected_rows"] == 300
+    assert found["lists"]["sampled_rows"] == 300
+    assert found["lists"]["share_compared"] is None  # too few rows to tell
     assert {row["bytes_per_row"] for row in found["results"]} <= {3, 6, 8, 9, 11}
     curve = found["bytes_curve"]
     assert curve["recall"] == sorted(curve["recall"])

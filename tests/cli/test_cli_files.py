@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -364,6 +365,54 @@ def test_oversampling_and_mask_at_search(folder, X, capsys):
         ["search", "small", "queries.npy", "--neighbors", "201"],
         "--neighbors 201 is more than the 200 rows of small",
     )
+
+
+LISTED = ["--query", "vectors", "--oversampling", "2", "--algorithm", "ivf"]
+
+
+@pytest.mark.parametrize("out", ["lists", "lists/"])
+def test_lists_are_made_searched_and_told(folder, X, capsys, out):
+    assert main(["encode", "a*.npy", "-o", out, *LISTED]) == 0
+    printed = capsys.readouterr().out
+    parameters = {"query": "vectors", "oversampling": 2, "random_state": 0}
+    index = BinaryNeighbors(10, algorithm="ivf", **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # few rows: lists do not part them
+        index.fit(X[:300])
+    share = index.probe_curve_.share[index.probe_curve_.find(0.95)]
+    said = f"{index.n_lists_} lists, of which a query probes {index.n_probes_}: of 300 "
+    said += f"rows {share:.2%} are compared, and "
+    assert said in printed
+    assert "lists do not separate your rows: to find 95% you must" in printed
+    assert main(["search", "lists", "queries.npy", "--neighbors", "3"]) == 0
+    assert said in capsys.readouterr().err
+    rows = ["lists", "queries.npy", "--neighbors", "3"]
+    for algorithm in ("ivf", "brute"):
+        index.set_params(algorithm=algorithm)
+        table = found(capsys, [*rows, "--algorithm", algorithm])
+        assert_array_equal(
+            np.array([int(line[2]) for line in table]).reshape(-1, 3),
+            index.kneighbors(X[300:], 3)[1],
+        )
+    assert main(["search", *rows, "--algorithm", "brute"]) == 0
+    assert "lists" not in capsys.readouterr().err
+
+
+def test_lists_where_they_cannot_be(folder, capsys):
+    main(["encode", "a0.npy", "-o", "plain", "--algorithm", "auto"])  # few rows: none
+    assert "of which a query probes" not in capsys.readouterr().out
+    search = ["search", "plain", "queries.npy", "--algorithm", "ivf"]
+    fails(capsys, search, "plain has none: encode with --algorithm ivf")
+    main(["encode", "a0.npy", "-o", "lists", "--algorithm", "ivf"])
+    encode = ["encode", "a1.npy", "-o"]
+    like = ["--like", "lists", "--algorithm", "brute"]
+    assert main([*encode, "like", *like]) == 0
+    assert not hasattr(BinaryNeighbors.load("like"), "n_lists_")
+    lists = ["--algorithm", "ivf"]
+    fails(capsys, [*encode, "x", "--to", "faiss", *lists], "leave out --algorithm")
+    fails(capsys, [*encode, "x/", "--algorithm", "auto"], "--algorithm 'auto' decides")
+    main([*encode, "many/"])
+    fails(capsys, [*encode, "many/", "--append", *lists], "leave out --algorithm")
 
 
 @pytest.mark.parametrize("options", [[], ["--query", "vectors", "--oversampling", "2"]])
