@@ -11,7 +11,7 @@ from .._neighbors.calibration import (
     MOST_SHARE,
     measure_curve,
 )
-from .._neighbors.inverted_lists import choose_n_lists, learn_lists, whole_values
+from .._neighbors.inverted_lists import choose_n_lists, learn_lists
 from .._quantization.strategy import Strategy
 from .._utils.estimate import Estimate
 from .._utils.parallel import fixed_blocks
@@ -291,13 +291,10 @@ def _probe(
     asked = bench.first(n_rows)
     asked = asked.leaving_one_out() if own else asked
     queries = slice(0, min(CALIBRATION_ROWS, len(asked.queries)))
-    if own:
-        values = whole_values(codes[queries])
-    else:
-        seen = bench.queries.seen_by(strategy)[queries]
-        values = index._search.list_values(seen)
+    seen = (bench.rows if own else bench.queries).seen_by(strategy)[queries]
+    order, _ = index._search.rank(seen, lists, len(lists))
     k = max(bench.n_neighbors, FEWEST_NEIGHBORS)
-    curve = measure_curve(lists, values, _nearest_rows(asked, queries, k))
+    curve = measure_curve(lists, order, _nearest_rows(asked, queries, k))
     point = curve.find(target_recall)
     return _Probed(queries.stop, float(curve.share[point]), curve.recall[point])
 

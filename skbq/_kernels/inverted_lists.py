@@ -8,7 +8,7 @@ from .exact_distances import row_distances
 from .jit import inlined, kernel
 from .list_ranking import is_before
 from .result_heap import sift_down
-from .simd import BLOCK, list_rows
+from .simd import BLOCK, CACHE_LINE, list_rows, prefetch
 from .table_lookup import (
     ROWS_FOR_LIMIT,
     count_tile_rows,
@@ -25,6 +25,9 @@ from .tiles import count_lines, load_tile
 
 # Rows that may be near are looked at so many at a time and a few more.
 _TOGETHER = 16
+# How much of a list is fetched ahead, in bytes: of a longer one the processor itself
+# sees what comes next.
+_FETCHED_AHEAD = 2**17
 
 
 class ListedRows(NamedTuple):
@@ -81,29 +84,38 @@ def fill_lines(codes, bits, starts, blocks, lines):
 def _pair_by_list(probed, first, n_lists):
     """Sort pairs of a list and a query by list, then by query.
 
-    Of query q, the lists ``first[q]`` to ``probed.stop[q]`` count.
+    Of query q, the lists ``first[q]`` to ``probed.stop[q]`` count. Those of a single
+    query stay in their order, from near to far.
 
     Returns
     -------
-    starts : int64 array (n_lists + 1,)
+    numbers : int64 array (n,)
+        The lists that any query probes.
+    starts : int64 array (n + 1,)
     queries : int64 array (n_pairs,)
-        Those of list i are at ``starts[i]`` to ``starts[i + 1]``.
+        Those of list ``numbers[i]`` are at ``starts[i]`` to ``starts[i + 1]``.
     """
     lists, stop = probed.lists, probed.stop
-    starts = np.zeros(n_lists + 1, np.int64)
-    for q in range(lists.shape[0]):
+    if stop.size == 1:
+        numbers = lists[0, first[0] : stop[0]].astype(np.int64)
+        return numbers, np.arange(numbers.size + 1), np.zeros(numbers.size, np.int64)
+    ends = np.zeros(n_lists + 1, np.int64)
+    for q in range(stop.size):
         for i in range(first[q], stop[q]):
-            starts[lists[q, i] + 1] += 1
+            ends[lists[q, i] + 1] += 1
+    numbers, starts, n = np.empty(n_lists, np.int64), np.zeros(n_lists + 1, np.int64), 0
     for number in range(n_lists):
-        starts[number + 1] += starts[number]
-    queries = np.empty(starts[n_lists], np.int64)
-    places = starts[:n_lists].copy()
-    for q in range(lists.shape[0]):
+        numbers[n] = number
+        n += ends[number + 1] > 0
+        ends[number + 1] += ends[number]
+        starts[n] = ends[number + 1]
+    queries = np.empty(ends[n_lists], np.int64)
+    for q in range(stop.size):
         for i in range(first[q], stop[q]):
             number = lists[q, i]
-            queries[places[number]] = q
-            places[number] += 1
-    return starts, queries
+            queries[ends[number]] = q
+            ends[number] += 1
+    return numbers[:n], starts[: n + 1], queries
 
 
 @kernel
@@ -127,6 +139,32 @@ def _take_in_any_order(near, rows, n, q, allowed, found):
         sift_down(distances, kept, first, size)
         count += 1
     found.limits[q], found.counts[q] = distances[first], count
+
+
+@inlined
+def _fetch_list(codes, listed, number):
+    """Have the rows of a list fetched, which come next, while others are compared."""
+    if listed.lines.shape[0] > 0:
+        size = listed.lines.shape[1] * BLOCK
+        start, end = listed.blocks[number] * size, listed.blocks[number + 1] * size
+        for place in range(start, min(end, start + _FETCHED_AHEAD), CACHE_LINE):
+            prefetch(listed.lines, place)
+    elif listed.in_place:
+        width = codes.shape[1]
+        start, end = listed.starts[number] * width, listed.starts[number + 1] * width
+        for place in range(start, min(end, start + _FETCHED_AHEAD), CACHE_LINE):
+            prefetch(codes, place)
+
+
+@inlined
+def _fetch_scales(bounds, listed, number):
+    """Have the corrections of the rows of a list fetched."""
+    if not listed.in_place or bounds.offset.size == 0:
+        return
+    start, end = 4 * listed.starts[number], 4 * listed.starts[number + 1]
+    for place in range(start, min(end, start + _FETCHED_AHEAD), CACHE_LINE):
+        prefetch(bounds.offset, place)
+        prefetch(bounds.scale, place)
 
 
 @kernel
@@ -192,11 +230,11 @@ def _scan_exact(codes, bits, tables, which, group, listed, probed, allowed, foun
     tile, gathered = _make_room(codes, listed, n_lines, step)
     sums = np.zeros((4, step), np.int32)
     places, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
-    starts, queries = _pair_by_list(probed, probed.first, n_lists)
-    for number in range(n_lists):
-        begin, end = starts[number], starts[number + 1]
-        if begin == end:
-            continue
+    lists, starts, queries = _pair_by_list(probed, probed.first, n_lists)
+    for place in range(lists.size):
+        number, begin, end = lists[place], starts[place], starts[place + 1]
+        if place + 1 < lists.size:
+            _fetch_list(codes, listed, lists[place + 1])
         for first in range(listed.starts[number], listed.starts[number + 1], step):
             count = min(step, listed.starts[number + 1] - first)
             lines = _lines_of(codes, listed, number, first, count, bits, gathered, tile)
@@ -275,11 +313,12 @@ def scan_lists_bounded(
     steps, limits, capacity = bounds.queries, found.limits, _TOGETHER + BLOCK
     places, waiting = np.empty(later.size * capacity, np.int64), later * 0
     near = np.empty(capacity)
-    starts, numbers = _pair_by_list(probed, later, n_lists)
-    for number in range(n_lists):
-        begin, end = starts[number], starts[number + 1]
-        if begin == end:
-            continue
+    lists, starts, numbers = _pair_by_list(probed, later, n_lists)
+    for place in range(lists.size):
+        number, begin, end = lists[place], starts[place], starts[place + 1]
+        if place + 1 < lists.size:
+            _fetch_list(codes, listed, lists[place + 1])
+            _fetch_scales(bounds, listed, lists[place + 1])
         for first in range(listed.starts[number], listed.starts[number + 1], step):
             count = min(step, listed.starts[number + 1] - first)
             lines = _lines_of(codes, listed, number, first, count, bits, gathered, tile)
@@ -358,6 +397,9 @@ def _scan_nearest(
         while later[q] < probed.stop[q] and n_rows < enough and filled < n_blocks:
             number = probed.lists[q, later[q]]
             later[q] += 1
+            if later[q] < probed.stop[q]:
+                _fetch_list(codes, listed, probed.lists[q, later[q]])
+                _fetch_scales(bounds, listed, probed.lists[q, later[q]])
             for first in range(listed.starts[number], listed.starts[number + 1], step):
                 count = min(step, listed.starts[number + 1] - first)
                 lines = _lines_of(
@@ -447,6 +489,19 @@ def _least_bounds(
     return n
 
 
+@inlined
+def _fetch_rows(codes, bounds, rows, n):
+    """Have the codes of n rows fetched, and what goes with them: they lie apart."""
+    width = codes.shape[1]
+    for at in range(n):
+        start = rows[at] * width
+        for place in range(start, start + width + CACHE_LINE - 1, CACHE_LINE):
+            prefetch(codes, place)
+        if bounds.offset.size > 0:
+            prefetch(bounds.offset, 4 * rows[at])
+            prefetch(bounds.scale, 4 * rows[at])
+
+
 @kernel
 def _take_near(
     places, n, q, codes, bits, bounds, queries, listed, near, allowed, found
@@ -454,6 +509,7 @@ def _take_near(
     """Take n rows by their distances; ``places`` is changed to their numbers."""
     rows = listed.rows
     if listed.in_place:
+        _fetch_rows(codes, bounds, places, n)
         row_distances(codes, places, n, bits, q, bounds, queries, near)
     for at in range(n):
         places[at] = np.int64(rows[places[at]])

@@ -65,7 +65,7 @@ class ProbeCurve:
 
 def measure_curve(
     lists: Lists,
-    values: np.ndarray,
+    order: np.ndarray,
     rows: np.ndarray,
     numbers: np.ndarray | None = None,
 ) -> ProbeCurve:
@@ -74,8 +74,8 @@ def measure_curve(
     Parameters
     ----------
     lists : Lists
-    values : int8 array of shape (n_queries, n_values)
-        Those of the queries' codes.
+    order : int32 array of shape (n_queries, n_lists)
+        All lists in the order in which each query probes them.
     rows : int64 array of shape (n_queries, n_neighbors)
         The nearest rows of each query among all; -1: fewer than so many count.
     numbers : int64 array of the same shape, default=None
@@ -90,8 +90,7 @@ def measure_curve(
     A row that is among the k nearest of all is among the k nearest of the lists that
     hold it. So one search of all lists gives recall at every number of lists.
     """
-    n_queries, n_lists = len(values), len(lists)
-    order, _ = lists.rank(values, n_lists)
+    n_queries, n_lists = order.shape
     there = rows >= 0
     probes_needed = np.empty(rows.shape, np.int64)
     compared = np.empty((n_queries, n_lists))

@@ -85,11 +85,11 @@ class Encoder:
         return _check_result(codes, self.last)
 
     def center(
-        self, X: np.ndarray, unit: float = 1.0, *, corrected: bool = True
+        self, seen: np.ndarray, unit: float = 1.0, *, corrected: bool = True
     ) -> CenteredQueries:
-        """Prepare float queries for the estimate."""
+        """Prepare float queries for the estimate, as the quantizer sees them."""
         centered = center_queries(
-            self.see(X), self.mean, self.metric, unit, corrected=corrected
+            seen, self.mean, self.metric, unit, corrected=corrected
         )
         if isinstance(self.last, CorrectingEncoder):
             return centered._replace(values=self.last._project(centered.values))

@@ -6,11 +6,13 @@ Queries are taken block by block, so that what is computed of them fits scikit-l
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from typing import NamedTuple, Self
 
 import numpy as np
 
+from .._kernels.list_ranking import ListQueries
 from .._utils.parallel import row_blocks
 from ..codes import CodeArray, MixedDepths, with_layout
 from .brute_force import (
@@ -40,7 +42,7 @@ from .float_queries import (
     start_estimates,
 )
 from .indexed_rows import IndexedRows
-from .inverted_lists import whole_values
+from .inverted_lists import Lists, list_queries
 from .list_search import Probes, RankedLists, nearest_in_lists
 
 # The factor of the error bound that belongs to a query is rounded up by at most this
@@ -59,12 +61,14 @@ _BOUND_BYTES = 96
 class FirstStage(NamedTuple):
     """What is scanned.
 
-    Of float queries also what the distances found lack; of codes the queries' codes.
+    Of float queries also what the distances found lack, and the queries as the
+    quantizer sees them; of codes the queries' codes.
     """
 
     comparison: Comparison
     constants: np.ndarray | None
     codes: CodeArray | None
+    seen: np.ndarray | None = None
 
 
 class Queries(NamedTuple):
@@ -169,16 +173,16 @@ class IndexSearch:
         own : int64 array of shape (n_queries,), default=None
             Rows that the queries are and that are left out; None: other vectors.
         """
-        everywhere = replace(self, probes=None)
-        rows, values = np.empty((len(X), k), np.int64), []
+        everywhere, lists = replace(self, probes=None), self.rows.lists
+        assert lists is not None
+        rows, order = np.empty((len(X), k), np.int64), []
         depth = self.depth(k, len(self.rows))
-        assert self.rows.lists is not None
         for some in self._blocks(X, _CANDIDATE_BYTES * depth):
             queries = self._queries(X, some)
             eligible = Eligible(None if own is None else own[some], mask)
             rows[some] = everywhere._nearest(queries, k, depth, eligible, False).rows
-            values.append(whole_values(self._encode(queries)))
-        return measure_curve(self.rows.lists, np.concatenate(values), rows)
+            order.append(self.rank(X[some], lists, len(lists))[0])
+        return measure_curve(lists, np.concatenate(order), rows)
 
     def radius_neighbors(
         self, X: np.ndarray | Queries | None, radius: float, mask: np.ndarray | None
@@ -252,17 +256,34 @@ class IndexSearch:
             stage = self._first_stage(block, clip and self.oversampling is None)
             search = replace(self, probes=None if ranked is None else ranked[some])
             found.distances[some], found.rows[some] = search._candidates(
-                block,
                 stage,
                 shape[1],
                 Eligible(None if own is None else own[some], mask),
             )
         return found
 
-    def list_values(self, X: np.ndarray) -> np.ndarray:
-        """Return the whole numbers of queries, which lists are ranked by."""
-        some = slice(0, len(X))
-        return whole_values(self._encode(self._queries(X, some)))
+    def rank(
+        self, X: np.ndarray, lists: Lists, n_wanted: int, budget: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Give the lists that queries probe, as :meth:`Lists.rank` does."""
+        queries = self._queries(X, slice(0, len(X)))
+        if self.query == "codes":
+            ranked_by = list_queries(self._encode(queries))
+        else:
+            assert self.encoder is not None
+            seen = self._see(queries)
+            y = self._center(queries, seen).values
+            ranked_by = list_queries(self.encoder.encode(seen), y)
+        return lists.rank(ranked_by, n_wanted, budget)
+
+    def _ranked_by(self, stage: FirstStage, some: slice) -> ListQueries:
+        """Return what lists are ranked by for some queries."""
+        if stage.codes is not None:
+            return list_queries(stage.codes[some])
+        assert self.encoder is not None
+        assert stage.seen is not None
+        vectors = stage.comparison.queries  # type: ignore[attr-defined]
+        return list_queries(self.encoder.encode(stage.seen[some]), vectors[some])
 
     def finish(self, queries: Queries, found: Neighbors) -> Neighbors:
         """Return candidates at the distances that users see; no rows are needed."""
@@ -332,7 +353,8 @@ class IndexSearch:
             else:
                 comparison = CodeComparison(codes, compared, self.code_metric)
             return FirstStage(comparison, None, compared)
-        y, constants = self._center(queries)
+        seen = None if queries.centered is not None else self._see(queries)
+        y, constants = self._center(queries, seen)
         least = -constants if clip or self.metric == "euclidean" else None
         is_listed = self.rows.lists is not None  # few rows are read
         scale, offset = (
@@ -341,7 +363,7 @@ class IndexSearch:
             else self._corrections.decoded(codes)
         )
         comparison = EstimateComparison(codes, scale, offset, y, least)
-        return FirstStage(comparison, constants, None)
+        return FirstStage(comparison, constants, None, seen)
 
     def _encode(self, queries: Queries) -> CodeArray:
         if queries.codes is not None:
@@ -355,21 +377,31 @@ class IndexSearch:
         assert self.rows.corrections is not None
         return self.rows.corrections
 
-    def _center(self, queries: Queries) -> CenteredQueries:
+    def _see(self, queries: Queries) -> np.ndarray:
+        """Return queries as the quantizer sees them."""
+        assert self.encoder is not None
+        assert queries.vectors is not None
+        return self.encoder.see(queries.vectors)
+
+    def _center(
+        self, queries: Queries, seen: np.ndarray | None = None
+    ) -> CenteredQueries:
+        """Prepare float queries for the estimate, if that has not been done."""
         if queries.centered is not None:
             return queries.centered
         assert self.encoder is not None
-        assert queries.vectors is not None
         kept = self._corrections
         return self.encoder.center(
-            queries.vectors, kept.unit, corrected=kept.keeps_products_with_center
+            self._see(queries) if seen is None else seen,
+            kept.unit,
+            corrected=kept.keeps_products_with_center,
         )
 
     def _nearest(
         self, queries: Queries, k: int, depth: int, eligible: Eligible, clip: bool
     ) -> Neighbors:
         stage = self._first_stage(queries, clip and self.oversampling is None)
-        found = self._candidates(queries, stage, depth, eligible)
+        found = self._candidates(stage, depth, eligible)
         if self.oversampling is None:
             return self._finish(found, stage.constants)
         best = self._rerank(queries, found.rows, k)
@@ -379,19 +411,15 @@ class IndexSearch:
         return best
 
     def _candidates(
-        self, queries: Queries, stage: FirstStage, depth: int, eligible: Eligible
+        self, stage: FirstStage, depth: int, eligible: Eligible
     ) -> Neighbors:
         """Find the nearest rows by codes: of all rows, or of the lists probed."""
         comparison, lists, n_jobs = stage.comparison, self.rows.lists, self.n_jobs
         if lists is None:
             return nearest(comparison, depth, eligible, n_jobs=n_jobs)
-        values = None
-        if isinstance(self.probes, Probes):
-            codes = self._encode(queries) if stage.codes is None else stage.codes
-            values = whole_values(codes)
         return nearest_in_lists(
             comparison,
-            values,
+            partial(self._ranked_by, stage),
             lists,
             self.rows.listed,
             self.probes,
@@ -428,7 +456,7 @@ class IndexSearch:
             return exact_within(
                 vectors, queries.vectors, metric, radius, eligible, n_jobs=n_jobs
             )
-        comparison, constants, _ = self._first_stage(queries)
+        comparison, constants, *_ = self._first_stage(queries)
         if constants is None:
             radii = np.full(comparison.n_queries, radius)
             return self._stored_within(comparison, radii, eligible)

@@ -9,7 +9,7 @@ the same bytes for any number of threads and any machine.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -17,17 +17,21 @@ import numpy as np
 from .._kernels.dispatch import lines_of_lists
 from .._kernels.inverted_lists import ListedRows
 from .._kernels.list_ranking import (
+    WEIGHT_PARTS,
+    ListQueries,
     ListTree,
     assign_rows,
+    fill_whole_values,
     nearest_centroid,
     rank_lists,
+    round_queries,
     sum_values,
 )
 from .._kernels.memory import read_only
 from .._kernels.simd import BLOCK
 from .._kernels.tiles import NIBBLES, count_lines
 from .._utils.parallel import fixed_blocks, map_slices
-from ..codes import CodeArray, MixedDepths
+from ..codes import CodeArray, MixedDepths, code_bytes
 
 # Lists of all rows as a multiple of the square root of their number, and the fewest
 # rows that a list has on average: for shorter ones reading a query's tables costs more
@@ -67,28 +71,71 @@ def whole_values(codes: CodeArray) -> np.ndarray:
     -------
     values : int8 array of shape (n_rows, n_values)
     """
-    values = codes.unpack()
-    factor = _value_factor(codes)[0]
-    if factor != 1:
-        values *= np.float32(factor)
+    layout = codes.layout
+    assert layout is not None
+    if isinstance(layout, MixedDepths):
+        values = codes.unpack()
+        values *= np.float32(_value_factor(codes)[0])
         np.rint(values, out=values)
-    return values.astype(np.int8, order="C")
+        return values.astype(np.int8, order="C")
+    low, high = _whole_levels(layout.levels)
+    whole = np.empty((len(codes), layout.n_values), np.int8)
+    fill_whole_values(read_only(code_bytes(codes)), layout.bits, low, high, whole)
+    return whole
+
+
+@lru_cache
+def _whole_levels(levels: tuple[float, float] | None) -> tuple[int, int]:
+    """Return the levels of codes of one or two bits as whole numbers."""
+    pair = np.array(levels or (1.0, 1.0))
+    factor = _plane_factor(levels)[0]
+    low, high = np.rint(pair.astype(np.float32) * np.float32(factor))
+    return int(low), int(high)
+
+
+@lru_cache
+def _plane_factor(levels: tuple[float, float] | None) -> tuple[float, int]:
+    """Do what :func:`_value_factor` does for codes of one or two bits."""
+    pair = np.array(levels or (1.0, 1.0))
+    largest = float(pair.max())
+    if largest <= _SMALL_LEVEL and (pair == np.rint(pair)).all():
+        return 1.0, int(largest)
+    return _LARGEST / largest, _LARGEST
+
+
+def list_queries(codes: CodeArray, vectors: np.ndarray | None = None) -> ListQueries:
+    """Return what lists are ranked by for queries.
+
+    Parameters
+    ----------
+    codes : CodeArray of shape (n_queries, width)
+        Their codes.
+    vectors : float32 array of shape (n_queries, n_values), default=None
+        What the values of rows' codes are multiplied with, by which lists are ranked
+        better than by codes; None: codes are all that is known.
+    """
+    values, scale = whole_values(codes), _centroid_scale(codes)
+    if vectors is None:
+        weights = np.full(len(values), scale * WEIGHT_PARTS)
+        return ListQueries(values, values, weights)
+    rounded, weights = np.empty_like(values), np.empty(len(values), np.int64)
+    round_queries(read_only(vectors), values, scale, rounded, weights)
+    return ListQueries(values, rounded, weights)
+
+
+def _centroid_scale(codes: CodeArray) -> int:
+    """Return how many times means of values centroids are."""
+    return _LARGEST // _value_factor(codes)[1]
 
 
 def _value_factor(codes: CodeArray) -> tuple[float, int]:
     """Return what values are multiplied by, and the largest whole number then."""
     layout = codes.layout
     assert layout is not None
-    if isinstance(layout, MixedDepths):
-        levels = np.array([layout.levels[depth][-1] for depth in layout.depths])
-        levels = levels * layout.scales
-    else:
-        levels = np.array(layout.levels or [1.0])
-    largest = float(np.abs(levels).max())
-    if not isinstance(layout, MixedDepths) and (
-        largest <= _SMALL_LEVEL and (levels == np.rint(levels)).all()
-    ):
-        return 1.0, int(largest)
+    if not isinstance(layout, MixedDepths):
+        return _plane_factor(layout.levels)
+    levels = np.array([layout.levels[depth][-1] for depth in layout.depths])
+    largest = float(np.abs(levels * layout.scales).max())
     return _LARGEST / largest if largest > 0 else 1.0, _LARGEST
 
 
@@ -196,7 +243,7 @@ def learn_lists(
     lists : Lists
         Of all rows.
     """
-    clustering = _Clustering(_LARGEST // _value_factor(codes)[1])
+    clustering = _Clustering(_centroid_scale(codes))
     n_sample = min(len(codes), max(_SAMPLE_ROWS * n_lists, _PARENT_SAMPLE_ROWS))
     some = np.sort(random_state.permutation(len(codes))[:n_sample])
     tree = _learn_tree(
@@ -495,14 +542,14 @@ class Lists:
     # Probing.
 
     def rank(
-        self, values: np.ndarray, n_wanted: int, budget: int | None = None
+        self, queries: ListQueries, n_wanted: int, budget: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Give the lists that queries probe, in that order.
 
         Parameters
         ----------
-        values : int8 array of shape (n_queries, n_values)
-            As :func:`whole_values` gives them.
+        queries : ListQueries
+            As :func:`list_queries` gives them.
         n_wanted : int
             The most lists of a query.
         budget : int, default=None
@@ -515,10 +562,11 @@ class Lists:
             How many of them count.
         """
         self._refuse_no_tree()
-        lists = np.empty((len(values), min(n_wanted, len(self))), np.int32)
-        counts = np.empty(len(values), np.int64)
+        n = len(queries.weights)
+        lists = np.empty((n, min(n_wanted, len(self))), np.int32)
+        counts = np.empty(n, np.int64)
         rows = _NO_BUDGET if budget is None else budget
-        rank_lists(values, self.tree, NEAR_PARENTS, self.sizes, rows, lists, counts)
+        rank_lists(queries, self.tree, NEAR_PARENTS, self.sizes, rows, lists, counts)
         return lists, counts
 
     def _refuse_no_tree(self) -> None:
@@ -569,8 +617,8 @@ def pack_lists(lists: Lists) -> tuple[np.ndarray, ...]:
 def unpack_lists(packed: tuple[np.ndarray, ...], codes: CodeArray) -> Lists:
     """Undo :func:`pack_lists`, given the codes that are in the lists."""
     parents, children, centroids, starts, order, added = packed
-    scale = _LARGEST // _value_factor(codes)[1]
-    return Lists(make_tree(parents, children, centroids, scale), starts, order, added)
+    tree = make_tree(parents, children, centroids, _centroid_scale(codes))
+    return Lists(tree, starts, order, added)
 
 
 def fit_together(packed: tuple[np.ndarray, ...], n_values: int, n_rows: int) -> bool:

@@ -6,7 +6,7 @@ that it probes, and on nothing else: not on other queries, on threads, or on whe
 added rows have been listed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from .._kernels.dispatch import ListScan
 from .._kernels.inverted_lists import ListedRows, Probed
+from .._kernels.list_ranking import ListQueries
 from .._kernels.result_heap import Allowed, Found, sort_heaps
 from .._utils.parallel import map_slices
 from .brute_force import (
@@ -64,7 +65,7 @@ class RankedLists:
 
 def nearest_in_lists(
     comparison: Comparison,
-    values: np.ndarray | None,
+    ranked_by: Callable[[slice], ListQueries],
     lists: Lists,
     segments: Sequence[ListedRows],
     probes: Probes | RankedLists | None,
@@ -79,8 +80,9 @@ def nearest_in_lists(
     ----------
     comparison : Comparison
         Of codes as they are stored.
-    values : int8 array of shape (n_queries, n_values)
-        Those of the queries' codes; not needed where all lists are probed.
+    ranked_by : callable
+        Gives what lists are ranked by for some queries; not called where all lists are
+        probed, or where they were ranked elsewhere.
     lists : Lists
     segments : sequence of ListedRows
         The rows in them.
@@ -102,10 +104,10 @@ def nearest_in_lists(
         for some in batches(part, count_queries_of(comparison.codes)):
             if isinstance(probes, RankedLists):
                 ranked = _Ranked.given(lists, probes[some])
-            elif values is None or probes is None:
+            elif probes is None:
                 ranked = _Ranked.all_of(lists, some.stop - some.start)
             else:
-                ranked = _Ranked(lists, values[some], probes)
+                ranked = _Ranked(lists, ranked_by(some), probes)
             scan = comparison.list_scan(some)
             allowed = eligible.numbered(some)
             distances, rows = found.distances[some], found.rows[some]
@@ -123,9 +125,9 @@ class _Ranked:
     ``stop``: int64 (n_queries,), how many of them each query probes.
     """
 
-    def __init__(self, lists: Lists, values: np.ndarray, probes: Probes) -> None:
-        self._values, self.lists, self.goes_on = values, lists, True
-        self.order, self.stop = lists.rank(values, probes.n_lists, probes.budget)
+    def __init__(self, lists: Lists, queries: ListQueries, probes: Probes) -> None:
+        self._queries, self.lists, self.goes_on = queries, lists, True
+        self.order, self.stop = lists.rank(queries, probes.n_lists, probes.budget)
 
     @classmethod
     def all_of(cls, lists: Lists, n_queries: int) -> Self:
@@ -144,7 +146,8 @@ class _Ranked:
     def rank_all(self, queries: np.ndarray) -> None:
         """Rank all lists, of some queries."""
         order = np.zeros((len(self.order), len(self.lists)), np.int32)
-        order[queries] = self.lists.rank(self._values[queries], len(self.lists))[0]
+        some = self._queries.of(queries)
+        order[queries] = self.lists.rank(some, len(self.lists))[0]
         self.order = order
 
 

@@ -400,17 +400,18 @@ class ShardedSearch:
     ) -> ProbeCurve:
         """Measure the share of the nearest rows in lists, as IndexSearch does."""
         assert self.lists is not None
-        depth, found, values = self._depth(k), [], []
+        depth, found, order = self._depth(k), [], []
         for some in self._blocks(X, depth):
             left_out = None if own is None else own[some]
             nearest = self._nearest(X[some], k, depth, mask, False, own=left_out)
             found.append(nearest.rows)
-            values.append(self.template.list_values(X[some]))
+            ranked = self.template.rank(X[some], self.lists, len(self.lists))
+            order.append(ranked[0])
         rows = self.engine.call(_same, np.concatenate(found))
         parts = self._asking(Queries(X[:1], None))(find_lists, rows)
         numbers = self.engine.result(self.engine.merge(merge_bounds, parts))
         return measure_curve(
-            self.lists, np.concatenate(values), np.concatenate(found), numbers
+            self.lists, np.concatenate(order), np.concatenate(found), numbers
         )
 
     def count_listed(self, mask: np.ndarray | None) -> np.ndarray:
@@ -461,15 +462,15 @@ class ShardedSearch:
         lists, probes = self.lists, self.probes
         assert lists is not None
         assert probes is not None
-        values = self.template.list_values(X)
-        order, stop = lists.rank(values, probes.n_lists, probes.budget)
+        rank = self.template.rank
+        order, stop = rank(X, lists, probes.n_lists, probes.budget)
         # What stands behind those that count is nothing.
         counting = np.arange(order.shape[1]) < stop[:, np.newaxis]
         order = np.where(counting, order, 0)
         reached = np.where(counting, counts[order], 0).sum(axis=1)
         (few,) = np.nonzero((reached < depth) & (stop < len(lists)))
         if few.size:
-            every, _ = lists.rank(values[few], len(lists))
+            every, _ = rank(X[few], lists, len(lists))
             reached = np.cumsum(counts[every], axis=1)
             enough = (reached < depth).sum(axis=1) + 1
             stop[few] = np.maximum(stop[few], np.minimum(enough, len(lists)))

@@ -20,7 +20,7 @@ from skbq import (
 from skbq._kernels.list_ranking import nearest_centroid
 from skbq._neighbors import index as index_module
 from skbq._neighbors import inverted_lists
-from skbq._neighbors.inverted_lists import choose_n_lists, learn_lists, whole_values
+from skbq._neighbors.inverted_lists import choose_n_lists, learn_lists, list_queries
 from skbq.datasets import make_sphere
 
 LISTS = {"algorithm": "ivf", "n_lists": 40, "random_state": 0}
@@ -159,14 +159,15 @@ def test_row_finds_itself_with_one_probe(vectors, kind):
 def test_a_row_is_in_the_list_that_its_code_probes_first(vectors):
     _, index = pair(vectors)
     lists = index._rows.lists
-    first = lists.rank(whole_values(index.codes_), 1)[0][:, 0]
+    first = lists.rank(list_queries(index.codes_), 1)[0][:, 0]
     assert_array_equal(first, lists.lists_of(np.arange(len(vectors))))
     assert (np.diff(lists.order[lists.starts[3] : lists.starts[4]]) > 0).all()
 
 
-def naive_order(values, lists):
+def naive_order(code, vector, lists):
     """The lists of a query in the order in which they are probed, by definition."""
     tree, near = lists.tree, inverted_lists.NEAR_PARENTS
+    values = inverted_lists.whole_values(code)[0].astype(np.int64)
 
     def distances(centroids):
         return ((values * tree.scale - centroids.astype(np.int64)) ** 2).sum(axis=1)
@@ -179,24 +180,38 @@ def naive_order(values, lists):
     while len(nearest) == 0:
         nearest, place = groups[place], place + 1
     own = nearest[np.argmin(of_list[nearest])]
+    if vector is not None:  # a quarter longer than the code, in parts of 256
+        y = np.rint(vector * (127 / np.abs(vector).max().astype(np.float64)))
+        length = np.sqrt((values @ values) / (y @ y))
+        weight = np.rint(tree.scale * 256 * 1.25 * length).astype(np.int64)
+        wide = tree.centroids.astype(np.int64)
+        of_list = 256 * (wide**2).sum(axis=1)
+        of_list = of_list - 2 * weight * (wide @ y.astype(np.int64))
     order = np.argsort(of_list, kind="stable")
     return np.concatenate([[own], order[order != own]])
 
 
+@pytest.mark.parametrize("are_floats", [False, True])
 @pytest.mark.parametrize("quantizer", [BinaryQuantizer(), TwoBitQuantizer()])
-def test_order_of_lists_is_as_defined(vectors, queries, quantizer, monkeypatch):
+def test_order_of_lists_is_as_defined(
+    vectors, queries, quantizer, are_floats, monkeypatch
+):
     monkeypatch.setattr(inverted_lists, "_ONE_LEVEL", 8)
     codes = quantizer.fit_transform(vectors)
     lists = learn_lists(codes, 100, np.random.RandomState(0))
     assert len(lists.tree.parents) > 8
-    values = whole_values(quantizer.transform(queries))
-    order, counts = lists.rank(values, len(lists))
+    codes = quantizer.transform(queries)
+    y = queries - quantizer.thresholds_.astype(np.float32) if are_floats else None
+    given = list_queries(codes, y)
+    order, counts = lists.rank(given, len(lists))
     assert (counts == len(lists)).all()
     for q in range(QUERIES):
-        assert_array_equal(order[q], naive_order(values[q].astype(np.int64), lists))
+        vector = None if y is None else y[q]
+        assert_array_equal(order[q], naive_order(codes[q : q + 1], vector, lists))
+        assert_array_equal(lists.rank(given.of([q]), len(lists))[0][0], order[q])
     for n in (1, 2, 7, 50):
-        assert_array_equal(lists.rank(values, n)[0], order[:, :n])
-    some, counts = lists.rank(values, len(lists), budget=200)
+        assert_array_equal(lists.rank(given, n)[0], order[:, :n])
+    some, counts = lists.rank(given, len(lists), budget=200)
     for q in range(QUERIES):
         assert_array_equal(some[q, : counts[q]], order[q, : counts[q]])
         rows = np.cumsum(lists.sizes[order[q]])
@@ -230,8 +245,7 @@ def test_parents_without_lists_are_passed_over(vectors, queries, monkeypatch):
     children[:-1] = 0  # all lists are those of the last parent
     tree = tree._replace(children=children)
     few = inverted_lists.Lists(tree, lists.starts, lists.order, lists.added)
-    values = whole_values(codes[:QUERIES])
-    order, _ = few.rank(values, len(few))
+    order, _ = few.rank(list_queries(codes[:QUERIES]), len(few))
     assert_array_equal(np.sort(order, axis=1), np.tile(np.arange(len(few)), (60, 1)))
     assert_array_equal(few.with_added(codes[:QUERIES]).added, order[:, 0])
 
