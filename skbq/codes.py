@@ -178,6 +178,10 @@ class MixedDepths:
         For each depth b among ``depths``, its 2^b levels, rising; evenly spaced for 8.
     scales : array-like of float of shape (n_values,), default=None
         What the levels of each coordinate are multiplied by, positive; None: 1.
+    deep_below : bool, default=False
+        Whether the first half of the nibbles, the deeper ones, are lower halves of
+        bytes, as those of :class:`~skbq.PCAQuantizer` are: such codes are searched
+        faster. Of n bytes every ``ceil(n / 4)``-th then stands side by side.
 
     Attributes
     ----------
@@ -207,6 +211,8 @@ class MixedDepths:
     """
 
     dtype: ClassVar[np.dtype] = np.dtype(np.uint8)
+    # Also of what was pickled before there was a choice.
+    deep_below = False
 
     def __init__(
         self,
@@ -214,6 +220,8 @@ class MixedDepths:
         depths: ArrayLike,
         levels: Mapping[int, ArrayLike],
         scales: ArrayLike | None = None,
+        *,
+        deep_below: bool = False,
     ) -> None:
         self.n_features = _check_n_features(n_features)
         self.depths = _check_depths(depths)
@@ -223,6 +231,7 @@ class MixedDepths:
             if depth in self.depths
         }
         self.scales = _check_scales(scales, len(self.depths))
+        self.deep_below = bool(deep_below)
 
     @property
     def n_values(self) -> int:
@@ -281,8 +290,11 @@ class MixedDepths:
             start = stop
         lines += [[]] * (len(lines) % 2)
         if len(self.levels) > 1:
-            stride = -(-len(lines) // _SPREAD)
-            lines = [line for i in range(stride) for line in lines[i::stride]]
+            # What is spread: nibbles, or pairs of a nibble and one of the deeper half.
+            size = 1 + self.deep_below
+            n, stride = len(lines) // size, -(-len(lines) // _SPREAD)
+            order = [j for i in range(stride) for j in range(i, n, stride)]
+            lines = [lines[i] for j in order for i in range(j, size * n, n)[::-1]]
         table = np.full((len(lines), _MOST_IN_NIBBLE), -1)
         for line, row in zip(lines, table, strict=True):
             row[: len(line)] = line
@@ -314,6 +326,13 @@ class MixedDepths:
                 own = levels[numbers >> self.line_shifts[line, slot] & 2**depth - 1]
             values[line, slot] = own * np.float64(self.scales[i])
         return values
+
+    @cached_property
+    def has_sums_above(self) -> bool:
+        """Whether what upper halves of bytes add is a sum over two pairs of bits."""
+        upper = self.line_coordinates[::2]
+        depths = np.where(upper < 0, 0, self.depths[upper])
+        return not (depths == 4).any()
 
     @cached_property
     def split_lines(self) -> np.ndarray:
@@ -404,7 +423,8 @@ class MixedDepths:
 
     def _key(self) -> tuple[object, ...]:
         levels = tuple((depth, of.tobytes()) for depth, of in self.levels.items())
-        return self.n_features, self.depths.tobytes(), levels, self.scales.tobytes()
+        arrays = self.depths.tobytes(), levels, self.scales.tobytes()
+        return self.n_features, *arrays, self.deep_below
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MixedDepths):
@@ -415,8 +435,8 @@ class MixedDepths:
         return hash(self._key())
 
     def __getstate__(self) -> dict[str, object]:
-        names = ("n_features", "depths", "levels", "scales")
-        return {name: self.__dict__[name] for name in names}
+        names = ("n_features", "depths", "levels", "scales", "deep_below")
+        return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
         return f"<MixedDepths: {self.describe()}>"

@@ -175,15 +175,16 @@ LEVELS = {
 }
 
 
-def make_layout(rng, counts, n_features=None):
+def make_layout(rng, counts, n_features=None, **options):
     """Return a layout with so many coordinates of each depth."""
     depths = np.repeat([8, 4, 2, 1], [counts.get(b, 0) for b in (8, 4, 2, 1)])
     scales = rng.uniform(0.5, 2, len(depths))
-    return MixedDepths(n_features or len(depths) + 3, depths, LEVELS, scales)
+    n_features = n_features or len(depths) + 3
+    return MixedDepths(n_features, depths, LEVELS, scales, **options)
 
 
-def make_mixed(rng, counts, n=20):
-    layout = make_layout(rng, counts)
+def make_mixed(rng, counts, n=20, **options):
+    layout = make_layout(rng, counts, **options)
     numbers = rng.integers(0, 2 ** layout.depths.astype(int), (n, layout.n_values))
     return layout.pack(numbers.astype(np.uint8)), numbers
 
@@ -202,8 +203,9 @@ COUNTS = [
 
 
 @pytest.mark.parametrize("counts", COUNTS)
-def test_values_of_mixed_depths(rng, counts):
-    codes, numbers = make_mixed(rng, counts)
+@pytest.mark.parametrize("deep_below", [False, True])
+def test_values_of_mixed_depths(rng, counts, deep_below):
+    codes, numbers = make_mixed(rng, counts, deep_below=deep_below)
     layout = codes.layout
     assert is_codes(codes)
     assert codes.dtype == np.uint8
@@ -233,6 +235,22 @@ def test_deep_coordinates_are_spread_over_the_row(rng):
     layout = make_layout(rng, {4: 16, 1: 192})  # 16 nibbles and 48
     deep = layout.depths[layout.line_coordinates[:, 0]] == 4
     assert_array_equal(deep.reshape(8, 8).sum(axis=1), np.full(8, 2))
+    below = make_layout(rng, {4: 16, 1: 192}, deep_below=True)
+    deep = below.depths[below.line_coordinates[:, 0]] == 4
+    assert_array_equal(deep.reshape(8, 4, 2).sum(axis=1), np.tile([0, 2], (8, 1)))
+    assert below != layout
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_deeper_half_is_below(rng, counts):
+    layout = make_layout(rng, counts, deep_below=True)
+    upper, lower = layout.line_coordinates[::2], layout.line_coordinates[1::2]
+    depths = [
+        np.where(half < 0, 0, layout.depths[half]).max(axis=1)
+        for half in (upper, lower)
+    ]
+    assert depths[0].max() <= depths[1].min() or len(counts) == 1
+    assert pickle.loads(pickle.dumps(layout)).deep_below
 
 
 def test_both_halves_of_eight_bits(rng):

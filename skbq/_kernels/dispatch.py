@@ -44,7 +44,12 @@ from .inverted_lists import (
 from .memory import aligned_copy, aligned_empty, read_only
 from .mixed_depths import fill_tables
 from .popcount import scan_planes, scan_words
-from .query_tables import number_lines, tables_of_nibbles, tables_of_values
+from .query_tables import (
+    number_lines,
+    tables_of_cut_bytes,
+    tables_of_nibbles,
+    tables_of_values,
+)
 from .result_heap import Allowed, Found
 from .rounded_tables import REACH, ROUNDED_GROUP, empty_tables, round_tables
 from .simd import BLOCK
@@ -92,10 +97,21 @@ class NibbleValues(NamedTuple):
 
     ``coordinates``, int64 (2 * width, 4): their coordinates, -1 none; ``values``,
     float32 (2 * width, 4, 16): what each adds to a row's values, by the nibble.
+    ``bits``: as :func:`bits_of_nibbles` gives it.
     """
 
     coordinates: np.ndarray
     values: np.ndarray
+    bits: int = NIBBLES
+
+
+def bits_of_nibbles(has_sums_above: bool) -> int:
+    """Return what kernels call the bits of codes of mixed depth.
+
+    Where what upper halves of bytes add is a sum over two pairs of bits, their bytes
+    can be cut as those of one bit, which takes the fewest look-ups.
+    """
+    return 1 if has_sums_above and ENTRIES == 64 else NIBBLES
 
 
 class Scan(Protocol):
@@ -416,11 +432,15 @@ def from_vectors_by_nibble(
         exact,
     )
     sign = _most_common_sign(scale)
-    tables, bounds = empty_tables(len(values), n_lines)
-    tables_of_nibbles(exact, sign, tables, bounds)
+    rows, bits = _as_bytes(codes), nibbles.bits
+    tables, bounds = empty_tables(len(values), int(count_lines(rows.shape[1], bits)))
+    if bits == NIBBLES:
+        tables_of_nibbles(exact, sign, tables, bounds)
+    else:
+        tables_of_cut_bytes(exact, sign, tables, bounds)
     return BoundedScan(
-        _as_bytes(codes),
-        NIBBLES,
+        rows,
+        bits,
         tables.reshape(-1, ENTRIES),
         Bounds(bounds, read_only(offset), read_only(scale), sign),
         Queries(_NO_TERMS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact),
@@ -454,7 +474,7 @@ def lines_of_lists(codes: np.ndarray, listed: ListedRows, bits: int) -> ListedRo
     listed : ListedRows
         In place.
     bits : int
-        Of a coordinate; ``NIBBLES`` for codes of mixed depths.
+        Of a coordinate; of mixed depths as :func:`bits_of_nibbles` gives it.
 
     Returns
     -------

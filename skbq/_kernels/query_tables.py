@@ -93,3 +93,33 @@ def tables_of_nibbles(exact, sign, tables, bounds):
             for c in range(ENTRIES):
                 raw[p, c] = np.float32(sign) * exact[q, p, c & 15]
         round_one(raw, ROUNDED_GROUP, REACH, lows, tables, bounds, q)
+
+
+@kernel
+def tables_of_cut_bytes(exact, sign, tables, bounds):
+    """Do the same where bytes are cut into lines as those of one bit are.
+
+    That is for tables of 64 entries, and for codes whose upper nibbles add a part by
+    their upper two bits and a part by their lower two.
+
+    Parameters
+    ----------
+    exact, sign, tables, bounds : as for ``tables_of_nibbles``
+        Of three bytes four lines: the lower six bits of each, then the upper two of
+        all, those of the last byte the highest.
+    """
+    width, n_lines = exact.shape[1] // 2, tables.shape[1]
+    raw, lows = np.empty((n_lines, 64), np.float32), np.empty(n_lines, np.float32)
+    sign = np.float32(sign)
+    for q in range(exact.shape[0]):
+        if not fits(largest_size(exact[q].ravel())):
+            say_nothing(tables, bounds, q)
+            continue
+        raw[:] = 0
+        for b in range(width):
+            upper, lower = exact[q, 2 * b], exact[q, 2 * b + 1]
+            line, last, shift = b // 3 * 4 + b % 3, b // 3 * 4 + 3, 2 * (b % 3)
+            for c in range(64):
+                raw[line, c] = sign * (lower[c & 15] + (upper[c >> 4] - upper[0]))
+                raw[last, c] += sign * upper[(c >> shift & 3) << 2]
+        round_one(raw, ROUNDED_GROUP, REACH, lows, tables, bounds, q)

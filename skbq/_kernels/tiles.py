@@ -120,7 +120,8 @@ def transpose(codes, first, count, tile):
 _BYTES_AHEAD = 8 * 1024
 
 # Instead of the bits of a coordinate: each half of a byte is a line of its own,
-# whatever it holds, also where tables have 64 entries.
+# whatever it holds, also where tables have 64 entries. (Codes of mixed depth whose
+# upper halves can be cut count as those of one bit there.)
 NIBBLES = 4
 # Entries of a look-up's table.
 ENTRIES = 64 if INSTRUCTIONS == "avx512vbmi" else 16

@@ -17,6 +17,7 @@ from .._kernels.dispatch import (
     NibbleValues,
     Scan,
     between_codes,
+    bits_of_nibbles,
     count_queries,
     from_vectors,
     from_vectors_by_nibble,
@@ -141,7 +142,8 @@ class EstimateComparison:
         least = np.full(len(y), -np.inf) if self.least is None else self.least[queries]
         codes, layout = self.codes, self.codes.layout
         if isinstance(layout, MixedDepths):
-            nibbles = NibbleValues(layout.line_coordinates, layout.line_values)
+            bits = bits_of_nibbles(layout.has_sums_above)
+            nibbles = NibbleValues(layout.line_coordinates, layout.line_values, bits)
             return from_vectors_by_nibble(
                 codes, y, nibbles, self.offset, self.scale, least
             )

@@ -14,7 +14,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from .._kernels.dispatch import lines_of_lists
+from .._kernels.dispatch import bits_of_nibbles, lines_of_lists
 from .._kernels.inverted_lists import ListedRows
 from .._kernels.list_ranking import (
     WEIGHT_PARTS,
@@ -29,7 +29,7 @@ from .._kernels.list_ranking import (
 )
 from .._kernels.memory import read_only
 from .._kernels.simd import BLOCK
-from .._kernels.tiles import NIBBLES, count_lines
+from .._kernels.tiles import count_lines
 from .._utils.parallel import fixed_blocks, map_slices
 from ..codes import CodeArray, MixedDepths, code_bytes
 
@@ -599,7 +599,10 @@ def shard_lists(tree: ListTree, codes: CodeArray, n_jobs: int | None = None) -> 
 
 def _line_bits(codes: CodeArray) -> int:
     """Return what kernels call the bits of codes."""
-    return NIBBLES if isinstance(codes.layout, MixedDepths) else codes.itemsize
+    layout = codes.layout
+    if isinstance(layout, MixedDepths):
+        return bits_of_nibbles(layout.has_sums_above)
+    return codes.itemsize
 
 
 # As arrays of a file.

@@ -95,8 +95,12 @@ def from_state(state: object, arrays: list[np.ndarray]) -> Any:
     if "vectors in" in state:
         return VectorFile(*from_state(state["vectors in"], arrays))
     if "layout" in state:
-        n_features, depths, levels, scales = from_state(state["layout"], arrays)
-        return MixedDepths(n_features, depths, dict(levels), scales)
+        # Former files do not say whether deep nibbles are below: they are not.
+        n_features, depths, levels, scales, *below = from_state(state["layout"], arrays)
+        deep_below = below == [True]
+        return MixedDepths(
+            n_features, depths, dict(levels), scales, deep_below=deep_below
+        )
     stored = CLASSES[state["class"]]
     estimator = stored.kind.__new__(stored.kind)  # type: ignore[call-overload]
     vars(estimator).update(_defaults(stored.kind))

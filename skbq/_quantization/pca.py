@@ -50,8 +50,9 @@ RotationMethod = Literal["haar", "hadamard", "dct"]
 
 # Bytes of the corrections that asymmetric search keeps of a row, if any.
 CORRECTION_BYTES = 3
-# Recall that keeping none must add at equal bytes: predicting them takes time.
-_WORTH_PREDICTING = 0.01
+# Recall that keeping none must add at equal bytes: predicting them makes a single query
+# take up to three times as long.
+_WORTH_PREDICTING = 0.005
 # Rows that the axes are learned from: as many as these products of numbers allow, but
 # at least two for each coordinate.
 _PRODUCTS = 2**36
@@ -564,7 +565,7 @@ def _make_layout(axes: Axes, depths: np.ndarray, rotated: bool) -> MixedDepths:
     # Where rows do not vary, values near 0, as far as the mean's digits allow.
     scales[~(scales > 0)] = _STILL * (np.abs(axes.mean).max() or 1)
     levels = {int(depth): normal_levels(int(depth)) for depth in np.unique(kept)}
-    return MixedDepths(len(axes.mean), kept, levels, scales)
+    return MixedDepths(len(axes.mean), kept, levels, scales, deep_below=True)
 
 
 def _encode_projected(

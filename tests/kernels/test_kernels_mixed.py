@@ -25,10 +25,15 @@ from skbq._kernels.code_sums import (
     evaluate_polynomials,
     sum_entries,
 )
-from skbq._kernels.dispatch import NibbleValues, from_vectors_by_nibble
+from skbq._kernels.dispatch import (
+    NibbleValues,
+    bits_of_nibbles,
+    from_vectors_by_nibble,
+)
 from skbq._kernels.memory import read_only
 from skbq._kernels.mixed_depths import (
     count_found,
+    fill_tables,
     square_norms,
 )
 from skbq.codes import MixedDepths
@@ -54,7 +59,7 @@ COUNTS = [
 def make(rng, counts, n):
     depths = np.repeat([8, 4, 2, 1], [counts.get(b, 0) for b in (8, 4, 2, 1)])
     scales = np.sort(rng.lognormal(0, 1, len(depths)))[::-1]
-    layout = MixedDepths(len(depths), depths, LEVELS, scales)
+    layout = MixedDepths(len(depths), depths, LEVELS, scales, deep_below=True)
     numbers = rng.integers(0, 2 ** layout.depths.astype(int), (n, layout.n_values))
     return layout.pack(numbers.astype(np.uint8))
 
@@ -69,7 +74,8 @@ def make_scan(rng, counts, n=200, n_queries=9, sign=-1, duplicates=False):
     offset, scale = make_scales(rng, n, sign)
     if duplicates:
         offset[:], scale[:] = 0.5, sign * 0.25
-    nibbles = NibbleValues(layout.line_coordinates, layout.line_values)
+    bits = bits_of_nibbles(layout.has_sums_above)
+    nibbles = NibbleValues(layout.line_coordinates, layout.line_values, bits)
     least = np.full(n_queries, -np.inf)
 
     def scan(some):
@@ -79,7 +85,7 @@ def make_scan(rng, counts, n=200, n_queries=9, sign=-1, duplicates=False):
 
     plain = np.asarray(codes)
     return Compared(codes, n_queries, scan), naive.estimates_by_nibble(
-        plain, queries, *nibbles, offset, scale
+        plain, queries, *nibbles[:2], offset, scale
     )
 
 
@@ -122,7 +128,7 @@ def test_tables_are_those_of_the_values(rng):
     ones, zeros = np.ones(50, np.float32), np.zeros(50, np.float32)
     nibbles = NibbleValues(layout.line_coordinates, layout.line_values)
     products = naive.estimates_by_nibble(
-        np.asarray(codes), query, *nibbles, zeros, ones
+        np.asarray(codes), query, *nibbles[:2], zeros, ones
     )
     assert_allclose(products[0], codes.unpack() @ query[0], rtol=1e-5, atol=1e-5)
 
@@ -165,6 +171,48 @@ def test_tables_of_64_entries_repeat(rng, monkeypatch):
     for raw, sums in zip(filled, exact, strict=True):
         assert raw.shape == (10, 64)
         assert_array_equal(raw, np.tile(-sums, 4))
+
+
+@needs_compiler
+@pytest.mark.parametrize("counts", [{2: 31}, {8: 3, 4: 7, 2: 9, 1: 33}, {4: 2, 1: 8}])
+def test_tables_of_cut_bytes(rng, counts, monkeypatch):
+    """The entries of a row's lines, in three bytes and less, add up to its product."""
+    codes = make(rng, counts, 40)
+    layout, plain = codes.layout, np.asarray(codes)
+    assert layout.has_sums_above
+    y = rng.standard_normal((1, layout.n_values)).astype(np.float32)
+    exact = np.empty((1, len(layout.line_coordinates), 16), np.float32)
+    fill_tables(
+        *(read_only(x) for x in (y, layout.line_coordinates, layout.line_values)), exact
+    )
+    filled = []
+    monkeypatch.setattr(
+        query_tables, "round_one", lambda raw, *rest: filled.append(raw.copy())
+    )
+    n_cycles = -(-layout.width // 3)
+    tables = np.empty((1, 4 * n_cycles, 64), np.uint8)
+    query_tables.tables_of_cut_bytes.py_func(exact, -1, tables, None)
+    rows = np.zeros((len(plain), n_cycles, 3), np.int64)
+    rows.reshape(len(plain), -1)[:, : layout.width] = plain
+    tops = (rows >> 6) @ [1, 4, 16]
+    lines = np.concatenate([rows & 63, tops[:, :, np.newaxis]], axis=2)
+    lines = lines.reshape(len(plain), -1)
+    found = filled[0][np.arange(lines.shape[1]), lines].sum(axis=1)
+    expected = -(codes.unpack().astype(float) @ y[0])
+    assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_which_bytes_are_cut():
+    """Four bits have 16 levels of any distance: no sums of what two pairs say."""
+    for counts, can_be in (({4: 8, 1: 32}, True), ({4: 9, 1: 24}, False)):
+        depths = np.repeat([4, 1], [counts[4], counts[1]])
+        layout = MixedDepths(50, depths, LEVELS, deep_below=True)
+        assert layout.has_sums_above == can_be
+        assert not MixedDepths(50, depths, LEVELS).has_sums_above
+    assert MixedDepths(9, [2] * 9, LEVELS).has_sums_above
+    assert not MixedDepths(9, [4] * 9, LEVELS).has_sums_above
+    assert bits_of_nibbles(False) == tiles.NIBBLES
+    assert bits_of_nibbles(True) == (1 if tiles.ENTRIES == 64 else tiles.NIBBLES)
 
 
 def digest_of_results():
