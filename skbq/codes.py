@@ -390,6 +390,8 @@ class MixedDepths:
         ValueError
             If they are of another type or shape, or a level is not there.
         """
+        if np.ma.is_masked(numbers):
+            raise ValueError("numbers of levels have masked values: fill them in.")
         numbers = np.asarray(numbers)
         if numbers.dtype != np.uint8 or numbers.shape[1:] != (self.n_values,):
             raise ValueError(
@@ -461,7 +463,9 @@ def _check_n_features(n_features: object) -> int:
 def _check_depths(depths: ArrayLike) -> np.ndarray:
     array = np.asarray(depths)
     if (
-        array.ndim != 1
+        array.dtype.kind not in "iu"
+        or np.ma.is_masked(depths)
+        or array.ndim != 1
         or array.size == 0
         or not np.isin(array, DEPTHS).all()
         or (np.diff(array.astype(np.int64)) > 0).any()
@@ -499,7 +503,10 @@ def _check_depth_levels(levels: Mapping[int, ArrayLike], depth: int) -> np.ndarr
 def _check_scales(scales: ArrayLike | None, n_values: int) -> np.ndarray:
     array = np.ones(n_values, np.float32)
     if scales is not None:
-        array = np.array(scales, np.float32)
+        try:
+            array = np.array(scales, np.float32)
+        except (TypeError, ValueError):
+            array = np.zeros(0, np.float32)
     if array.shape != (n_values,) or not (
         np.isfinite(array).all() and (array > 0).all()
     ):
@@ -971,6 +978,8 @@ def _packed_bits(array: ArrayLike, n_features: int, *, one_bit: bool) -> np.ndar
 
 def _plain_array(array: ArrayLike, width: int) -> np.ndarray:
     """Return an array of numbers; rows of bytes as uint8."""
+    if np.ma.is_masked(array):
+        raise ValueError("Codes have masked values: fill them in, or drop these rows.")
     if isinstance(array, bytes | bytearray | memoryview):
         plain = np.frombuffer(array, np.uint8)
         return plain.reshape(-1, width) if plain.size % width == 0 else plain

@@ -127,7 +127,7 @@ class FidelityDisplay:
         ValueError
             If a column is missing.
         """
-        if not hasattr(table, "__getitem__") or isinstance(table, str):
+        if not hasattr(table, "keys"):
             raise TypeError(
                 "FidelityDisplay.from_predictions draws a mapping of columns. Got "
                 f"{type(table).__name__}."

@@ -246,7 +246,8 @@ def _color(point: BytesPoint) -> str:
 
 
 def _named(strategies: Sequence[str], bytes_curve: BytesCurve) -> list[BytesPoint]:
-    if isinstance(strategies, str) or not isinstance(strategies, Iterable):
+    is_many = isinstance(strategies, Iterable) and not isinstance(strategies, str)
+    if not is_many or not all(isinstance(name, str) for name in strategies):
         raise TypeError(
             "The 'strategies' parameter of RecallDisplay.from_estimator must be a "
             f"sequence of str. Got {strategies!r} instead."

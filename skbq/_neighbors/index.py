@@ -17,7 +17,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._quantization.quantizers import TwoBitQuantizer
 from .._quantization.steps import rows_learned_from, split_quantizer
-from .._utils.params import check_int, check_n_jobs, check_option, check_real
+from .._utils.params import (
+    check_bool,
+    check_int,
+    check_n_jobs,
+    check_option,
+    check_real,
+    check_seed,
+)
 from .._utils.typing import (
     METRICS,
     Algorithm,
@@ -652,7 +659,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             If the file is no index of this class, was cut short or altered, or holds
             what no index could: that is looked at whatever ``verify`` says.
         """
-        check_option(mmap_mode or "r", "mmap_mode", f"{cls.__name__}.load", ["r"])
+        if mmap_mode is not None:
+            check_option(mmap_mode, "mmap_mode", f"{cls.__name__}.load", ["r"])
+        check_bool(verify, "verify", f"{cls.__name__}.load")
         codes, attributes = read_index(
             path, cls, mapped=mmap_mode is not None, verify=verify
         )
@@ -756,7 +765,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             share of pairs that the Notes of the class give.
         """
         self._check_ready()
-        if return_bound:
+        check_bool(return_distance, "return_distance", self)
+        if check_bool(return_bound, "return_bound", self):
             self._check_estimates()
         k = self._check_n_neighbors(X, n_neighbors)
         X, mask = self._check_queries(X), self._check_mask(mask)
@@ -846,7 +856,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         indices : ndarray of shape (n_queries,) of int64 arrays
         """
         self._check_ready()
-        if sort_results and not return_distance:
+        check_bool(return_distance, "return_distance", self)
+        if check_bool(sort_results, "sort_results", self) and not return_distance:
             raise ValueError("return_distance must be True if sort_results is True.")
         X, mask = self._check_queries(X), self._check_mask(mask)
         limit = self._check_radius(radius)
@@ -986,10 +997,9 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
 
     def _check_list_parameters(self) -> None:
         check_option(self.algorithm, "algorithm", self, _ALGORITHMS)
-        if self.n_lists != "auto":
-            check_number(self.n_lists, "n_lists", self)
-        if self.n_probes != "auto":
-            check_number(self.n_probes, "n_probes", self, may_be_share=True)
+        check_number(self.n_lists, "n_lists", self)
+        check_number(self.n_probes, "n_probes", self, may_be_share=True)
+        check_seed(self.random_state, self)
         check_real(
             self.target_recall, "target_recall", self, low=0, high=1, closed_low=False
         )
@@ -1094,6 +1104,8 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         """Return the rows that may be found, None for all."""
         if mask is None:
             return self._rows.mask(None)
+        if np.ma.is_masked(mask):
+            raise ValueError("mask has masked values: fill them in, True or False.")
         mask = np.asarray(mask)
         if mask.dtype != bool or mask.shape != (self.n_samples_fit_,):
             raise ValueError(
@@ -1221,7 +1233,7 @@ def check_number(
     """
     if isinstance(value, str):
         check_option(value, name, owner, ["auto"], "a number")
-    if may_be_share and isinstance(value, Real) and not isinstance(value, Integral):
+    elif may_be_share and isinstance(value, Real) and not isinstance(value, Integral):
         check_real(value, name, owner, low=0, high=1, closed_low=False)
     else:
         check_int(value, name, owner, low=1)

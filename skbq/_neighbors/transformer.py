@@ -8,6 +8,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils.params import check_bool
 from .._utils.typing import (
     Algorithm,
     CodeMetric,
@@ -179,12 +180,9 @@ class BinaryNeighborsTransformer(
         -------
         self : object
         """
+        self._check_parameters()
         self._check_mode(self.mode)
-        if not isinstance(self.symmetric, bool | np.bool_):
-            raise TypeError(
-                "The 'symmetric' parameter of BinaryNeighborsTransformer must be a "
-                f"bool. Got {self.symmetric!r} instead."
-            )
+        check_bool(self.symmetric, "symmetric", self)
         return super().fit(X)
 
     def transform(self, X: VectorsLike) -> csr_array | csr_matrix:

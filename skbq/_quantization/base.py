@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._kernels.memory import read_only
 from .._kernels.vector_ops import add_to_cells
 from .._utils.parallel import even_slices, fixed_blocks, row_blocks, run_threads
-from .._utils.params import check_option
+from .._utils.params import as_real_array, check_option
 from .._utils.typing import Threshold, VectorsLike
 from .._utils.validation import (
     BLOCK_ROWS,
@@ -261,7 +261,7 @@ class Quantizer(VectorEncoder):
 
     def _learn_thresholds(self, X: np.ndarray) -> np.ndarray:
         if not isinstance(self.threshold, str):
-            numbers = np.asarray(self.threshold, dtype=np.float64)
+            numbers = as_real_array(self.threshold, "threshold")
             if numbers.ndim > 1 or numbers.size not in (1, X.shape[1]):
                 raise ValueError(
                     f"The 'threshold' parameter of {type(self).__name__} must be one "
@@ -344,7 +344,7 @@ def check_threshold(quantizer: Quantizer) -> None:
         check_option(quantizer.threshold, "threshold", quantizer, options, "numbers")
         return
     try:
-        numbers = np.asarray(quantizer.threshold, dtype=np.float64)
+        numbers = as_real_array(quantizer.threshold, "threshold")
         finite = bool(np.isfinite(numbers).all())
     except (TypeError, ValueError):
         finite = False
@@ -362,8 +362,10 @@ def model_thresholds(
 
     For coordinates that are N(mean_i, scale_i^2), independent of any fit.
     """
-    mean = np.asarray(mean, dtype=np.float64)
-    scale = np.asarray(scale, dtype=np.float64)
+    mean, scale = as_real_array(mean, "mean"), as_real_array(scale, "scale")
+    for values, name in ((mean, "mean"), (scale, "scale")):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite. Got {values} instead.")
     if isinstance(threshold, str):
         level = np.zeros_like(mean) if threshold == "zero" else mean.copy()
     else:

@@ -243,7 +243,7 @@ def plan_capacity(
 
 
 def _check_positive(value: float, parameter: str) -> None:
-    if value != inf:
+    if not (isinstance(value, float) and value == inf):
         check_real(value, parameter, "plan_capacity", low=0, closed_low=False)
 
 

@@ -134,7 +134,7 @@ class ShardedIndex(BinaryNeighbors):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if self.shard_rows != "auto":
+        if not isinstance(self.shard_rows, str) or self.shard_rows != "auto":
             check_int(self.shard_rows, "shard_rows", self, low=1)
         if self.algorithm == "auto":
             raise ValueError(
@@ -230,7 +230,7 @@ class ShardedIndex(BinaryNeighbors):
 
     def _check_rows(self, X: VectorsLike, *, reset: bool) -> Rows:
         """Let rows in; their values are looked at as they are encoded."""
-        if is_codes(X):
+        if is_codes(X) and (reset or self.quantizer_ is None):
             if reset:
                 self._check_codes_make_sense()
                 self.__dict__.pop("feature_names_in_", None)
@@ -569,6 +569,7 @@ class ShardedNeighbors(ShardedIndex):
             If a file is missing or altered, or the run that wrote them was not
             finished.
         """
+        check_bool(verify, "verify", f"{cls.__name__}.load")
         folder = Path(path)
         manifest = Manifest.read(folder)
         if not manifest.complete:
@@ -603,6 +604,8 @@ class ShardedNeighbors(ShardedIndex):
             If a row is not there.
         """
         check_is_fitted(self)
+        if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
+            raise TypeError(f"rows must be row numbers. Got {rows!r} instead.")
         numbers = check_row_numbers(list(rows))
         beyond = numbers[(numbers < 0) | (numbers >= len(self._rows))]
         if beyond.size:

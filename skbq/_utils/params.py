@@ -10,8 +10,18 @@ from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
+from scipy.sparse import issparse
 
 _BOOLS = (bool, np.bool_)
+_SEEDS = 2**32 - 1
+_NO_NUMBERS = {
+    "c": "complex numbers",
+    "M": "dates",
+    "m": "durations",
+    "U": "text",
+    "S": "bytes",
+    "V": "records",
+}
 
 
 def _refuse(value: object, name: str, owner: object, expected: str) -> str:
@@ -132,18 +142,47 @@ def check_option(
     raise ValueError(text) if is_text else TypeError(text)
 
 
+def check_seed(value: object, owner: object) -> None:
+    """Refuse what seeds no random numbers, whether they are drawn or not.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if value is None or value is np.random or isinstance(value, np.random.RandomState):
+        return
+    expected = f"None, a RandomState or a seed, an int in the range [0, {_SEEDS}]"
+    if not isinstance(value, Integral) or isinstance(value, _BOOLS):
+        raise TypeError(_refuse(value, "random_state", owner, expected))
+    if not 0 <= int(value) <= _SEEDS:
+        raise ValueError(_refuse(value, "random_state", owner, expected))
+
+
 def as_real_array(
-    values: ArrayLike | None, name: str, dtype: DTypeLike = np.float64
+    values: ArrayLike | None, name: str, dtype: DTypeLike | None = np.float64
 ) -> np.ndarray:
     """Return an array of floats, NaN among them as they are.
 
     Raises
     ------
     TypeError
-        If ``values`` is None, which numpy takes for NaN, or complex, of which it
-        drops a half.
+        If ``values`` is what numpy takes for floats, or not at all, but nobody means:
+        None (NaN to numpy), complex numbers (of which it drops a half), dates, text,
+        sparse matrices, objects that are no numbers.
+    ValueError
+        If values are masked, which numpy would take as they are under the mask, or
+        rows have different lengths.
     """
-    if values is None or np.iscomplexobj(values):
-        what = "None" if values is None else "complex numbers"
-        raise TypeError(f"{name} must be an array of real numbers. Got {what} instead.")
-    return np.asarray(values, dtype=dtype)
+    expected = f"{name} must be an array of real numbers. Got"
+    if values is None or issparse(values):
+        what = "None" if values is None else "a sparse matrix: write .toarray()"
+        raise TypeError(f"{expected} {what} instead.")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{expected} masked values: fill them in, or drop them.")
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in _NO_NUMBERS:
+            raise TypeError(_NO_NUMBERS[array.dtype.kind])
+        return np.asarray(array, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{expected} {error} instead.") from None

@@ -7,7 +7,7 @@ from scipy.special import ndtri
 from sklearn.utils import Bunch, check_random_state
 
 from .._utils.orthogonal import haar_directions
-from .._utils.params import check_int, check_real
+from .._utils.params import as_real_array, check_bool, check_int, check_real
 from .._utils.typing import RandomState
 
 Floats = NDArray[np.float64]
@@ -21,6 +21,20 @@ def _check_sizes(owner: str, n_samples: object, n_features: object) -> tuple[int
         check_int(n_samples, "n_samples", owner, low=1),
         check_int(n_features, "n_features", owner, low=1),
     )
+
+
+def _float_type(dtype: DTypeLike, owner: str) -> np.dtype:
+    """Return a type of floats, refusing what would round all numbers or is no type."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found.kind != "f":
+        raise TypeError(
+            f"The 'dtype' parameter of {owner} must be a type of floats, such as "
+            f"np.float32. Got {dtype!r} instead."
+        )
+    return found
 
 
 def _scale_rows_to_unit(rows: Floats) -> Floats:
@@ -68,6 +82,7 @@ def make_sphere(
     (100, 16)
     """
     n, d = _check_sizes("make_sphere", n_samples, n_features)
+    dtype = _float_type(dtype, "make_sphere")
     rng = check_random_state(random_state)
     rows = _scale_rows_to_unit(rng.standard_normal((n, d)))
     return rows.astype(dtype, copy=False)
@@ -157,6 +172,7 @@ def make_low_rank_clusters(
     """
     owner = "make_low_rank_clusters"
     n, d = _check_sizes(owner, n_samples, n_features)
+    dtype = _float_type(dtype, owner)
     rank = check_int(rank, "rank", owner, low=1, high=d)
     n_clusters = check_int(n_clusters, "n_clusters", owner, low=2)
     exponent = check_real(exponent, "exponent", owner, low=0.0, closed_low=False)
@@ -183,7 +199,7 @@ def _eigenvalues(spectrum: float | ArrayLike, d: int) -> Floats:
         exponent = check_real(spectrum, "spectrum", "make_gaussian", low=0.0)
         values = np.arange(1, d + 1, dtype=np.float64) ** -exponent
         return values / values.mean()
-    values = np.asarray(spectrum, dtype=np.float64)
+    values = as_real_array(spectrum, "spectrum")
     if values.shape != (d,) or not np.isfinite(values).all() or (values < 0).any():
         raise ValueError(
             f"The 'spectrum' parameter of make_gaussian must be a number or {d} "
@@ -198,7 +214,7 @@ def _mean_vector(mean: float | ArrayLike, scales: Floats) -> Floats:
     if np.ndim(mean) == 0:
         ratio = check_real(mean, "mean", "make_gaussian", low=-np.inf)
         return ratio * scales
-    values = np.asarray(mean, dtype=np.float64)
+    values = as_real_array(mean, "mean")
     if values.shape != scales.shape or not np.isfinite(values).all():
         raise ValueError(
             "The 'mean' parameter of make_gaussian must be a number or "
@@ -334,6 +350,9 @@ def make_gaussian(
     """
     owner = "make_gaussian"
     n, d = _check_sizes(owner, n_samples, n_features)
+    dtype = _float_type(dtype, owner)
+    check_bool(correlated, "correlated", owner)
+    check_bool(return_model, "return_model", owner)
     eigenvalues = _eigenvalues(spectrum, d)
     if heterogeneity is not None:
         heterogeneity = check_real(heterogeneity, "heterogeneity", owner, low=0.0)

@@ -37,6 +37,17 @@ _IN_JSON = (
 SUFFIXES = {"sql": "sql", "sh": "sh", "redis": "sh", "js": "js"}
 
 
+def _two_rows(vectors: ArrayLike) -> np.ndarray:
+    """Return the first and the last of rows."""
+    rows = np.asarray(vectors)
+    if rows.ndim != 2 or not len(rows):
+        raise ValueError(
+            "vectors must be rows, of shape (n_samples, n_features). Got shape "
+            f"{rows.shape} instead."
+        )
+    return rows[[0, -1]]
+
+
 @dataclass(frozen=True)
 class Export:
     """Settings of one engine for the best strategy that it can run.
@@ -172,12 +183,18 @@ class Export:
             Rows, the first and the last of which become the row and the query that the
             console statements read. An advisor's export has some of its own.
 
+        Raises
+        ------
+        TypeError, ValueError
+            If vectors are none, or of another width than those of the export.
+
         Notes
         -----
         The folder then holds README.txt (what printing shows), the console statements
         (``schema``, ``insert``, ``query``), ``search.py``, and ``prepare.py`` with
         ``prepare.npz`` (or ``prepare.joblib``) for rows and queries to come.
         """
+        rows = self.example if vectors is None else _two_rows(vectors)
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         suffix = SUFFIXES.get(self.shell, "txt")
@@ -195,9 +212,8 @@ class Export:
             self.prepare.fit(vectors)
         if hasattr(self.prepare, "center_"):
             self.prepare.save(folder)
-        example = self.example if vectors is None else np.asarray(vectors)
-        if example is not None and self.schema:
-            rows = example[[0, -1]]
+        if rows is not None and self.schema:
+            rows = rows[[0, -1]]
             given = rows if self._codes_only else self.prepare.rows(rows)
             codes = as_codes(self.prepare.codes(rows), n_features=self.prepare.n_bits)
             save_examples(folder, self.insert + self.query, _EXAMPLES, given, codes)

@@ -15,9 +15,10 @@ from .._quantization.quantizers import BinaryQuantizer
 from .._quantization.rotation import RandomRotation
 from .._quantization.steps import split_quantizer
 from .._quantization.strategy import ROTATION_SEED
-from .._utils.params import as_real_array, check_option
+from .._utils.params import as_real_array, check_bool, check_option
 from .._utils.similarity import scaled_rows
 from .._utils.typing import METRICS, Metric
+from .._utils.validation import refuse_unsigned
 
 # The module that a snippet imports: all that an application needs tomorrow, without
 # skbq. It reads prepare.npz beside it.
@@ -89,6 +90,10 @@ class Prepare:
         center: bool = False,
         linear_map: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
+        for name, flag in (("unit", unit), ("rotate", rotate), ("center", center)):
+            check_bool(flag, name, self)
+        if linear_map is not None:
+            linear_map = _check_linear_map(linear_map)
         self.unit = unit
         self.rotate = rotate or linear_map is not None
         self.center = center or linear_map is not None
@@ -307,6 +312,7 @@ def _finite(
     ValueError
         If one is NaN or infinite.
     """
+    refuse_unsigned(values, name)
     numbers = as_real_array(values, name, dtype)
     if numbers.ndim and not np.isfinite(numbers).all():
         rows = np.atleast_2d(numbers)
@@ -316,6 +322,18 @@ def _finite(
             "or fill them in."
         )
     return numbers
+
+
+def _check_linear_map(given: object) -> tuple[np.ndarray, np.ndarray]:
+    """Return a matrix (n_features, n_bits) and a center (n_bits,)."""
+    if isinstance(given, tuple | list) and len(given) == 2:
+        matrix, center = (_finite(x, "linear_map", np.float64) for x in given)
+        if matrix.ndim == 2 and center.shape == matrix.shape[1:]:
+            return matrix, center
+    raise ValueError(
+        "The 'linear_map' parameter of Prepare must be a matrix (n_features, n_bits) "
+        f"and a center (n_bits,). Got {given!r} instead."
+    )
 
 
 def _float_rows(X: ArrayLike) -> NDArray[np.float32]:

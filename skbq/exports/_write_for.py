@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse
 
 from .._utils.params import check_int, check_option, check_real
 from .._utils.typing import METRICS, Metric
@@ -454,6 +455,12 @@ def _check_vectors(
     rows: np.ndarray = (
         vectors if hasattr(vectors, "shape") else np.asarray(vectors)  # type: ignore
     )
+    kind = getattr(rows.dtype, "kind", "O")
+    if kind not in "fi" or issparse(rows) or np.ma.is_masked(rows):
+        raise TypeError(
+            "vectors must be an array of floats or signed integers, without masked "
+            f"values. Got {type(rows).__name__} of {rows.dtype} instead."
+        )
     if tuple(rows.shape) != shape:
         raise ValueError(
             f"vectors must be of shape {shape}, as the codes are. Got "

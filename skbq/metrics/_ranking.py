@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._utils.params import as_real_array
 from .._utils.statistics import rank_correlation
 
 
@@ -41,7 +42,7 @@ def ranking_fidelity(true_similarity: ArrayLike, score: ArrayLike) -> float:
     """
     sides = []
     for name, values in (("true_similarity", true_similarity), ("score", score)):
-        side = np.asarray(values, dtype=np.float64)
+        side = as_real_array(values, name)
         if not np.isfinite(side).all():
             raise ValueError(f"{name} holds NaN or infinity; pass finite values.")
         if side.size == 0 or np.ptp(side) == 0:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._utils.parallel import row_blocks
+from .._utils.params import as_real_array, check_real
 from .._utils.similarity import distances
 
 # Distances that are equal in exact arithmetic differ by less than this share of the
@@ -84,10 +85,12 @@ def neighbor_recall(
     >>> neighbor_recall([[0.1, 0.2], [0.3, 0.3]], [[0.2, 0.4], [0.3, 0.3]])
     0.75
     """
+    check_real(rtol, "rtol", "neighbor_recall", low=0)
+    check_real(atol, "atol", "neighbor_recall", low=0)
+    true = as_real_array(true_distances, "true_distances")
+    found = as_real_array(found_distances, "found_distances")
     for name, given in (("true", true_distances), ("found", found_distances)):
         _refuse_row_numbers(np.asarray(given), f"{name}_distances")
-    true = np.asarray(true_distances, dtype=np.float64)
-    found = np.asarray(found_distances, dtype=np.float64)
     if true.ndim != 2 or true.shape != found.shape or true.size == 0:
         raise ValueError(
             "true_distances and found_distances must have the same shape "

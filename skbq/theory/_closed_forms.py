@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import erfc, ndtr, xlogy
 
-from .._utils.params import check_option, check_real
+from .._utils.params import as_real_array, check_option, check_real
 from .._utils.statistics import rank_correlation
 from ._normal import MEAN_ABSOLUTE, normal_density
 from ._options import QUERIES
@@ -98,8 +98,8 @@ def rotated_fidelity(
     array([0.934, 0.759])
     """
     check_option(query, "query", "rotated_fidelity", QUERIES)
-    eta = np.asarray(eta, dtype=np.float64)
-    ratio = np.asarray(dimension_ratio, dtype=np.float64)
+    eta = as_real_array(eta, "eta")
+    ratio = as_real_array(dimension_ratio, "dimension_ratio")
     for values, name in ((eta, "eta"), (ratio, "dimension_ratio")):
         if not np.all((values > 0) & (values <= 1 + _ROUNDING)):
             raise ValueError(f"{name} must lie in (0, 1]. Got {values}.")
@@ -164,7 +164,7 @@ def one_sided_fidelity(scale: ArrayLike) -> OneSidedFidelity:
     >>> round(one, 4), round(two, 4)
     (0.7979, 0.9138)
     """
-    scale = np.asarray(scale, dtype=np.float64)
+    scale = as_real_array(scale, "scale")
     if scale.ndim != 1 or not np.all(scale >= 0) or not scale.any():
         raise ValueError("scale must be 1-d, >= 0 and not all 0.")
     u = scale / scale.mean()
@@ -373,7 +373,7 @@ def bit_agreement(cosine: ArrayLike) -> float | np.ndarray:
     >>> bit_agreement(0.0), bit_agreement(1.0)
     (0.5, 1.0)
     """
-    cosine = np.asarray(cosine, dtype=np.float64)
+    cosine = as_real_array(cosine, "cosine")
     if not np.all(np.abs(cosine) <= 1.0):
         raise ValueError("cosine must lie in [-1, 1].")
     return _scalar(1.0 - np.arccos(cosine) / np.pi)
@@ -424,8 +424,12 @@ def corrected_error(
     True
     """
     v, lost, mu = (
-        np.asarray(values, dtype=np.float64)
-        for values in (variances, distortions, spectrum)
+        as_real_array(values, name)
+        for values, name in (
+            (variances, "variances"),
+            (distortions, "distortions"),
+            (spectrum, "spectrum"),
+        )
     )
     if v.ndim != 1 or not v.shape == lost.shape == mu.shape:
         raise ValueError(
@@ -456,8 +460,9 @@ def kruskal(pearson: ArrayLike) -> np.ndarray:
 
 
 def _mean_and_scale(mean: ArrayLike, scale: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    mean = np.asarray(mean, dtype=np.float64)
-    scale = np.asarray(scale, dtype=np.float64)
+    mean, scale = as_real_array(mean, "mean"), as_real_array(scale, "scale")
+    if not np.isfinite(mean).all():
+        raise ValueError(f"mean must be finite. Got {mean} instead.")
     if mean.ndim != 1 or mean.shape != scale.shape or not np.all(scale >= 0):
         raise ValueError(
             "mean and scale must both have shape (d,), scale >= 0. Got "

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
-from .._utils.params import check_real
+from .._utils.params import as_real_array, check_real
 from ._closed_forms import kruskal
 
 # Two constants need three data sets to leave one out.
@@ -146,7 +146,7 @@ def fit_scaling_law(
     (0.6, 0.1)
     """
     signal = np.atleast_1d(_signal(off_diagonal_ratio, snr_mean, snr_std))
-    target = np.atleast_1d(np.asarray(fidelity, dtype=np.float64))
+    target = np.atleast_1d(as_real_array(fidelity, "fidelity"))
     if signal.ndim != 1 or signal.shape != target.shape or len(signal) < _FEWEST_SETS:
         raise ValueError(
             "All arguments must have shape (n,), n >= 3. Got "
@@ -172,9 +172,12 @@ def fit_scaling_law(
 
 def _signal(ratio: ArrayLike, snr_mean: ArrayLike, snr_std: ArrayLike) -> np.ndarray:
     """r^2 A^2 of each data set."""
-    ratio = np.asarray(ratio, dtype=np.float64)
-    m = np.asarray(snr_mean, dtype=np.float64)
-    widening = 1.0 + 2.0 * np.asarray(snr_std, dtype=np.float64) ** 2
+    given = {"off_diagonal_ratio": ratio, "snr_mean": snr_mean, "snr_std": snr_std}
+    ratio, m, std = (as_real_array(values, name) for name, values in given.items())
+    for name, values in zip(given, (ratio, m, std), strict=True):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite. Got {given[name]!r} instead.")
+    widening = 1.0 + 2.0 * std**2
     return np.asarray(ratio**2 * np.exp(-2.0 * m**2 / widening) / widening)
 
 

@@ -1219,7 +1219,14 @@ def advisor_rows() -> list[Row]:
             "`advisor.recommended_`",
         ),
         *(
-            Row("metrics.ranking_fidelity", given, call, ValueError, message, remedy)
+            Row(
+                "metrics.ranking_fidelity",
+                given,
+                call,
+                (TypeError, ValueError),
+                message,
+                remedy,
+            )
             for given, call, message, remedy in [
                 (
                     "two lengths",
@@ -1234,7 +1241,7 @@ def advisor_rows() -> list[Row]:
                     "two values or more",
                 ),
                 ("NaN", lambda: fidelity(line, line * NAN), "NaN|finite", "numbers"),
-                ("a string", lambda: fidelity("ab", line), "convert", "numbers"),
+                ("a string", lambda: fidelity("ab", line), "text", "numbers"),
             ]
         ),
         *(
@@ -1300,7 +1307,7 @@ def theory_rows() -> list[Row]:
         ("no square", lambda: np.ones((4, 3)), "shape"),
         ("not symmetric", lambda: np.triu(np.ones((4, 4))), "symmetric"),
         ("NaN", lambda: covariance * NAN, "finite"),
-        ("a string", lambda: "eye", "convert"),
+        ("a string", lambda: "eye", "text"),
         ("complex numbers", lambda: covariance * 1j, "complex"),
     ]
     matrices = {
@@ -2217,6 +2224,64 @@ COMMANDS = [
     Command("plan 1e9 768 --bits 3", "--bits", "1 or 2, or `--code pca`"),
     Command("profile", "required", "a file"),
     Command("frobnicate", "invalid choice", "`skbq --help`"),
+    *(
+        Command(
+            f"{command} good.npy{more} {option} e", f"no columns, so that {option}", why
+        )
+        for command, more in (
+            ("advise", ""),
+            ("profile", ""),
+            ("encode", " -o out"),
+            ("search good.skbq", ""),
+        )
+        for option, why in (("--column", "no `--column`"), ("--ids", "no `--ids`"))
+        if (command, option) != ("encode", "--column")  # stands above
+    ),
+    Command("demo --query good", "invalid int", "a number of a query"),
+    Command("advise good.npy -o report", "--export", "`--export ENGINE` too"),
+    Command("profile good.npy --html no/such/report.html", "no folder", "a folder"),
+    Command("encode good.npy -o out --max-depth 3", "invalid choice", "1, 2, 4 or 8"),
+    Command("encode good.npy -o out --threshold max", "invalid choice", "mean or zero"),
+    Command(
+        "encode good.npy -o out --rotate qr", "unrecognized", "haar, dct, hadamard"
+    ),
+    Command("encode good.npy -o out --metric l2", "invalid choice", "one of the three"),
+    Command(
+        "encode good.npy -o out --query floats", "invalid choice", "codes, vectors"
+    ),
+    Command(
+        "encode good.npy -o many/ --vectors link", "invalid choice", "copy or refer"
+    ),
+    Command(
+        "search good.skbq good.npy --algorithm hnsw", "invalid choice", "brute, ivf"
+    ),
+    Command("search good.skbq good.npy --algorithm ivf", "in lists", "see left"),
+    Command("search good.skbq good.npy -o rows.txt", "must end in", "one of these"),
+    Command("plan 0 768", "n_rows", "1 or more"),
+    Command("plan 1e9 0", "n_features", "1 or more"),
+    *(
+        Command(f"plan 1e9 768 {option} nothing", "invalid choice", "one listed")
+        for option in ("--code", "--query", "--metric")
+    ),
+    *(
+        Command(f"plan 1e9 768 {option} {value}", name, "a number above 0")
+        for option, value, name in (
+            ("--neighbors", 0, "neighbors"),
+            ("--oversampling", 0.5, "oversampling"),
+            ("--vector-bytes", 0, "bytes"),
+            ("--probed-share", 1.5, "probed_share"),
+            ("--copies", 0, "copies"),
+            ("--memory-gb", 0, "memory_gb"),
+            ("--cores", 0, "cores"),
+            ("--latency-ms", 0, "latency_ms"),
+            ("--scan-gb-per-second", 0, "scan_gb"),
+            ("--encode-rows-per-second", 0, "encode_rows"),
+            ("--read-gb-per-second", 0, "read_gb"),
+            ("--random-reads-per-second", 0, "random_reads"),
+            ("--shard-rows", 0, "shard_rows"),
+        )
+    ),
+    Command("completion tcsh", "invalid choice", "bash, zsh or fish"),
 ]
 
 
@@ -2233,6 +2298,26 @@ def _table(header: list[str], rows: list[list[str]]) -> list[str]:
     # A bar within code would end the cell.
     cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     return [*lines, *("| " + " | ".join(row) + " |" for row in cells), ""]
+
+
+def _kinds() -> list[str]:
+    """The tables of kinds of arguments, and of what has arguments of each."""
+    from public_arguments import DOORS, KINDS
+
+    kinds = [[kind, ", ".join(refused)] for kind, refused in KINDS.items() if refused]
+    of: dict[str, dict[str, list[str]]] = {}
+    for name, door in DOORS.items():
+        for argument, kind in door.kinds.items():
+            if KINDS[kind]:
+                of.setdefault(name, {}).setdefault(kind, []).append(f"`{argument}`")
+    rows = [
+        [f"`{name}`", "; ".join(f"{k}: {', '.join(v)}" for k, v in kinds.items())]
+        for name, kinds in of.items()
+    ]
+    lines = ["<!-- kinds -->", "", *_table(["kind", "what it refuses"], kinds)]
+    lines += ["<!-- end of kinds -->", "", "<!-- arguments -->", ""]
+    lines += _table(["function or estimator", "arguments, by kind"], rows)
+    return [*lines, "<!-- end of arguments -->", ""]
 
 
 def docs() -> str:
@@ -2264,7 +2349,7 @@ def docs() -> str:
             for (function, error, remedy), given in seen.items()
         ],
     )
-    lines += ["<!-- end of parameters -->", "", "<!-- commands -->", ""]
+    lines += ["<!-- end of parameters -->", "", *_kinds(), "<!-- commands -->", ""]
     lines += _table(
         ["command", "what the line says", "write instead"],
         [

@@ -24,7 +24,7 @@ import skbq
 import skbq.exports
 import skbq.metrics
 import skbq.theory
-from skbq.cli import main
+from skbq.cli import _parser, main
 
 DOCS = Path(__file__).parents[2] / "docs" / "errors_table.md"
 # Codes are what an index may be fitted on.
@@ -116,6 +116,25 @@ def test_bad_command(command, folder, monkeypatch, capsys):
     assert re.match(r"skbq( \w+)?: error: ", last)
     assert re.search(command.message, last)
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def options_with_values():
+    """Yield every command, and every option of it that takes a value."""
+    [commands] = [a for a in _parser()._actions if a.dest == "command"]
+    for name, command in commands.choices.items():
+        for action in command._actions:
+            if action.option_strings and action.nargs != 0:
+                yield name, action.option_strings
+
+
+def test_every_option_has_a_row():
+    words = [command.argv.split() for command in COMMANDS]
+    missing = [
+        (command, *options)
+        for command, options in options_with_values()
+        if not any(argv[0] == command and {*options} & {*argv} for argv in words)
+    ]
+    assert missing == []
 
 
 def test_docs_hold_the_same_table():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._utils.deprecation import UNUSED, renamed_parameter
-from ..._utils.params import check_option
+from ..._utils.params import as_real_array, check_bool, check_option
 from .._options import QUERIES
 
 # Share of the squares below which a variance is the rounding noise of a constant.
@@ -62,8 +62,8 @@ def pairwise_fidelity(
     owner = "pairwise_fidelity"
     check_option(query, "query", owner, QUERIES)
     centered = renamed_parameter(centered, centred, "centered", "centred", owner)
-    q = np.asarray(codes, dtype=np.float64)
-    f = np.asarray(vectors, dtype=np.float64)
+    check_bool(centered, "centered", owner)
+    q, f = as_real_array(codes, "codes"), as_real_array(vectors, "vectors")
     if q.ndim != 2 or f.ndim != 2 or len(q) != len(f) or len(q) < 3:
         raise ValueError(
             "codes and vectors must be 2-d with the same number of rows, at least 3. "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..._utils.deprecation import UNUSED, renamed_parameter
-from ..._utils.params import check_option
+from ..._utils.params import check_bool, check_option
 from ..._utils.typing import StepQuantizer
 from .._normal import Normal
 from .._options import CODE_METRICS, METRICS, QUERIES
@@ -147,6 +147,7 @@ def predict_fidelity(
     check_option(metric, "metric", owner, METRICS)
     check_option(code_metric, "code_metric", owner, CODE_METRICS)
     centered = renamed_parameter(centered, centred, "centered", "centred", owner)
+    check_bool(centered, "centered", "predict_fidelity")
     rotated = _rotated(mean, covariance, rotation)
     results = [
         closed_sums(quantizer, normal, query, code_metric, metric, centered)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.fft import dct
 
 from ..._utils.orthogonal import haar_directions
+from ..._utils.params import as_real_array
 from .._normal import Normal
 
 # Any, but fixed, so that predictions repeat: the paper's number on arXiv.
@@ -57,7 +58,7 @@ def _cosine_rotated(
 
 def check_rotation(rotation: ArrayLike, d: int) -> np.ndarray:
     """Return an orthogonal matrix (d, d) as float64, refusing what is not one."""
-    matrix = np.asarray(rotation, dtype=np.float64)
+    matrix = as_real_array(rotation, "rotation")
     if matrix.shape != (d, d) or not np.allclose(
         matrix @ matrix.T, np.eye(d), atol=_ORTHOGONAL
     ):

@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..._utils.params import check_option
+from ..._utils.params import check_int, check_option
 from ..._utils.similarity import EQUAL_NORMS, scaled_rows
 from ..._utils.typing import StepQuantizer
 from .._normal import Normal
@@ -129,6 +129,7 @@ class RowModel:
             If moments and sample are not finite or do not fit together.
         """
         mean, covariance = check_moments(mean, covariance)
+        check_int(n_samples, "n_samples", "RowModel.fit", low=1)
         check_option(metric, "metric", "RowModel.fit", METRICS)
         rows = sample_rows(sample, mean)
         if metric == "inner_product":

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtr
 from scipy.stats import rankdata
 
+from ..._utils.params import as_real_array
 from ..._utils.similarity import scaled_rows
 from ..._utils.statistics import correlation
 from .._closed_forms import kruskal
@@ -74,11 +75,13 @@ def spearman_from_pearson(
     >>> round(spearman_from_pearson(0.8, heavy), 2)
     0.69
     """
+    if np.ndim(as_real_array(pearson, "pearson")):
+        raise TypeError(f"pearson must be one number. Got {pearson!r} instead.")
     if not -1.0 <= pearson <= 1.0:
         return float("nan")
     if similarities is None:
         return float(kruskal(pearson))
-    values = np.asarray(similarities, dtype=np.float64).ravel()
+    values = as_real_array(similarities, "similarities").ravel()
     if len(values) < _FEWEST_SIMILARITIES or not np.isfinite(values).all():
         raise ValueError(
             f"similarities must be at least {_FEWEST_SIMILARITIES} finite numbers. Got "
@@ -119,7 +122,7 @@ def joint_spearman(
 
 def sample_rows(sample: ArrayLike, mean: np.ndarray) -> np.ndarray:
     """Check a sample of rows."""
-    rows = np.asarray(sample, dtype=np.float64)
+    rows = as_real_array(sample, "sample")
     if rows.ndim != 2 or rows.shape[1] != len(mean) or len(rows) < _FEWEST_ROWS:
         raise ValueError(
             f"sample must have shape (n, {len(mean)}) with n >= "

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from ..._utils.estimate import Estimate
-from ..._utils.params import check_int, check_real
+from ..._utils.params import as_real_array, check_int, check_real
 from .extrapolation import Extrapolation, Measurement
 
 # Fewer rows have no depth at which recall could be measured and extrapolated.
@@ -200,7 +200,7 @@ def predict_recall(
     array([0.6 , 0.94])
     """
     similarities, scores = _check_pairs(similarities, scores)
-    c = np.atleast_1d(np.asarray(oversampling, dtype=float))
+    c = np.atleast_1d(as_real_array(oversampling, "oversampling"))
     if c.ndim != 1 or c.size == 0 or not np.all(np.isfinite(c)) or c.min() < 1:
         raise ValueError(
             "oversampling must be a number or a 1-d array of numbers, all at least 1. "
@@ -347,6 +347,7 @@ def _check_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     pairs = []
     for name, values in (("similarities", similarities), ("scores", scores)):
+        as_real_array(values, name, None)
         array = np.asarray(values)
         if array.ndim != 2:
             raise ValueError(

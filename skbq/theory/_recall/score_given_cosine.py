@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from ..._utils.params import check_int, check_option
+from ..._utils.params import as_real_array, check_int, check_option
 from ..._utils.typing import StepQuantizer
 from .._normal import MEAN_ABSOLUTE, normal_density
 from .._quantizer_steps import quantizer_steps
@@ -202,14 +202,20 @@ def model_scores(
     check_option(query, "query", "model_scores", ["codes", "corrected"])
     check_int(random_state, "random_state", "model_scores", low=0)
     cosines = check_cosine(cosines)
+    sizes = as_real_array(scales, "scales")
+    aim = cosines
+    if similarities is not None:
+        aim = as_real_array(similarities, "similarities")
+    for values, name in ((aim, "similarities"), (sizes, "scales")):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite: NaN or infinity is none.")
     scores = score_given_cosine(quantizer, mean, covariance, cosines, query=query)
     # A stream of its own: data are often generated from the same small seeds.
     noise = np.random.default_rng([random_state, 1]).standard_normal(cosines.shape)
     noise *= np.sqrt(scores.variance)
     if query == "codes":
         return scores.mean + noise
-    aim = cosines if similarities is None else np.asarray(similarities, dtype=float)
-    return aim + np.asarray(scales, dtype=float) * noise
+    return aim + sizes * noise
 
 
 class _Moments(NamedTuple):
