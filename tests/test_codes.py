@@ -566,6 +566,7 @@ def test_an_array_without_layout_is_no_codes():
     bare = np.zeros((2, 2), np.uint8).view(CodeArray)
     assert bare.n_features == 0
     assert not is_codes(bare)
+    assert is_codes(pack_codes(np.ones((1, 1), bool)))
 
 
 def test_the_warning_names_the_line_that_passed_codes(codes):
@@ -579,3 +580,29 @@ def test_the_warning_names_the_line_that_passed_codes(codes):
     assert caught[0].filename == __file__
     with pytest.raises(AttributeError, match="no attribute 'iloc'"):
         codes.iloc  # noqa: B018
+
+
+@pytest.mark.parametrize("counts", COUNTS)
+def test_padding_is_what_no_number_sets(rng, counts):
+    layout = make_layout(rng, counts)
+    most = (2 ** layout.depths.astype(int) - 1).astype(np.uint8)
+    [full] = np.asarray(layout.pack(most[np.newaxis]))
+    assert_array_equal(layout.padding, ~full)
+
+
+def test_halves_of_bytes_with_sums():
+    """Four bits have 16 levels of any distance: no sums of what two pairs say."""
+    for counts, expected in (
+        ({1: 9}, True),
+        ({4: 8, 1: 32}, False),
+        ({8: 1, 4: 1}, False),
+        ({2: 3}, True),
+        ({4: 2}, False),
+    ):
+        depths = np.repeat([*counts], [*counts.values()])
+        layout = MixedDepths(50, depths, LEVELS)
+        upper = layout.line_coordinates[::2]
+        assert layout.has_sums_above == (
+            not (layout.depths[upper[upper >= 0]] == 4).any()
+        )
+        assert layout.has_sums_above == expected

@@ -20,17 +20,22 @@ from numpy.testing import assert_array_equal
 from sklearn import config_context
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import Normalizer
 
 from skbq import (
     BinaryNeighbors,
     BinaryNeighborsTransformer,
     BinaryQuantizer,
+    RandomRotation,
+    ShardedNeighbors,
     TwoBitQuantizer,
 )
+from skbq._neighbors import file_checks, file_format
 from skbq._neighbors.file_checks import coordinates, number, whole
 from skbq._neighbors.file_format import _array_at, read_file, write_file
+from skbq._neighbors.inverted_lists import fit_together
+from skbq._neighbors.state import IndexState, read_index, write_index
 from skbq._neighbors.vector_files import VectorFile
 
 
@@ -601,3 +606,135 @@ def test_short_corrections_without_their_unit(X, path):
     put_together(path, header, arrays)
     with pytest.raises(ValueError, match="short corrections are not what they must"):
         BinaryNeighbors.load(path)
+
+
+# What mutants of the format showed to be looked at by no test.
+
+
+def test_an_index_of_one_row(X, path):
+    BinaryNeighbors().fit(X[:1]).save(path)
+    assert BinaryNeighbors.load(path).kneighbors(X[:3], 1)[1].tolist() == [[0]] * 3
+
+
+def test_files_can_be_read_by_whom_the_umask_lets(X, path, tmp_path):
+    BinaryNeighbors().fit(X).save(path)
+    umask = os.umask(0)
+    os.umask(umask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+    ShardedNeighbors(folder=tmp_path / "shards").fit(X)
+    manifest = tmp_path / "shards" / "manifest.json"
+    assert manifest.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"metric": "l2"}, {"n_neighbors": 0}, {"n_jobs": 0}, {"oversampling": -1}],
+)
+def test_parameters_of_a_file_are_checked(X, path, change):
+    BinaryNeighbors().fit(X).save(path)
+    index = read_index(path, BinaryNeighbors, mapped=False, verify=True)
+    write_index(path, BinaryNeighbors, index)
+    BinaryNeighbors.load(path)
+    attributes = {**index.attributes, **change}
+    write_index(path, BinaryNeighbors, IndexState(index.codes, attributes))
+    with pytest.raises(ValueError, match="altered|holds what no index"):
+        BinaryNeighbors.load(path)
+
+
+def test_vectors_without_quantizer_are_refused(X, path):
+    BinaryNeighbors().fit(BinaryQuantizer().fit_transform(X)).save(path)
+    index = read_index(path, BinaryNeighbors, mapped=False, verify=True)
+    assert index.attributes["quantizer_"] is None
+    attributes = {**index.attributes, "_vectors": X}
+    write_index(path, BinaryNeighbors, IndexState(index.codes, attributes))
+    with pytest.raises(ValueError, match="altered|holds what no index"):
+        BinaryNeighbors.load(path)
+
+
+def test_what_belongs_together():
+    quantizer = BinaryQuantizer()
+    assert file_checks._pipeline_fits(Pipeline([("q", quantizer)]))
+    for steps in (
+        [("q", 3)],
+        [("q", quantizer, 1)],
+        [["q", quantizer]],
+        [(1, quantizer)],
+        [],
+        [("q", quantizer), ("r", 3)],
+    ):
+        assert not file_checks._pipeline_fits(Pipeline(steps))
+    rotation = RandomRotation("hadamard").fit(np.ones((2, 20)))
+    assert file_checks._rotation_fits(rotation)
+    rotation.orders_ = rotation.orders_[:-1]
+    assert not file_checks._rotation_fits(rotation)
+
+
+def test_identifiers_and_lists_of_other_types_are_refused():
+    sizes = {"n": 3, "values": 20, "d": 20}
+    text, ends = np.frombuffer(b"abc", np.uint8), np.array([1, 2, 3])
+    assert file_checks._row_ids((text, ends), sizes)
+    assert file_checks._row_ids(np.arange(3), sizes)
+    for wrong in (
+        *(None, 3, [1, 2], (text,), (text, ends, ends), (text, [1, 2, 3])),
+        *((b"abc", ends), (text, ends[::-1]), (text, ends[:0]), (text, ends[:2])),
+        *((text, np.array([1, 2, 3, 3])), np.arange(4)),
+    ):
+        assert not file_checks._row_ids(wrong, sizes)
+    for wrong in (None, 3, (), (text,) * 5, (None,) * 6):
+        assert not file_checks._are_lists(wrong, sizes)
+
+
+def test_checksums_are_those_of_crc32(X, tmp_path):
+    assert file_format._checksum(X) == zlib.crc32(X.tobytes())
+    np.save(tmp_path / "X.npy", X)
+    vectors = np.load(tmp_path / "X.npy", mmap_mode="r")
+    assert VectorFile.of(vectors).checksum == zlib.crc32(X.tobytes())
+
+
+def test_lists_that_do_not_fit_together(X, path):
+    lists = {"algorithm": "ivf", "n_lists": 20, "n_probes": 2, "random_state": 0}
+    index = BinaryNeighbors(**lists).fit(X)
+    index.partial_fit(X[:3]).save(path)
+    state = read_index(path, BinaryNeighbors, mapped=False, verify=True)
+    packed, n = state.attributes["_lists"], len(state.codes)
+
+    def fits(**change):
+        names = ("parents", "children", "centroids", "starts", "order", "added")
+        parts = {**dict(zip(names, packed, strict=True)), **change}
+        return fit_together(tuple(parts.values()), 20, n)
+
+    assert fits()
+    assert not fit_together(packed, 21, n)
+    assert not fit_together(packed, 20, n + 1)
+    parents, children, centroids, starts, order, added = packed
+    assert len(parents) == 1
+    assert len(added) == 3
+    turned = np.copy(order)
+    turned[:2] = turned[0]
+    for change in (
+        {"parents": parents[:, :-1]},
+        {"parents": parents[:-1]},
+        {"parents": parents[0]},
+        {"parents": parents.astype("i2")},
+        {"children": children[:-1]},
+        {"children": children + 1},
+        {"children": children[::-1]},
+        {"children": children.astype("i4")},
+        {"centroids": centroids[:, :-1]},
+        {"centroids": centroids[:-1]},
+        {"centroids": centroids.astype("f4")},
+        {"centroids": centroids[:0]},
+        {"starts": starts[:-1]},
+        {"starts": starts + 1},
+        {"starts": starts * (np.arange(len(starts)) < 5)},
+        {"starts": starts[None]},
+        {"order": order[:-1]},
+        {"order": turned},
+        {"order": order + np.uint32(1)},
+        {"order": order.astype("i8")},
+        {"added": added[:-1]},
+        {"added": added + np.uint32(20)},
+        {"added": np.append(added, added[:1])},
+        {"added": added.astype("u8")},
+    ):
+        assert not fits(**change), change

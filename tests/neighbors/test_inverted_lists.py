@@ -505,3 +505,10 @@ def test_bytes_tell_the_lists(vectors):
     lines = index._rows.listed[0].lines.nbytes
     assert lines > 0
     assert more == -(-(index._rows.lists.nbytes + lines) // len(vectors))
+
+
+def test_probes_are_measured_with_rows_that_are_there(vectors):
+    """Where few rows are left, not more neighbors are looked for than there are."""
+    index = BinaryNeighbors(8, **{**LISTS, "n_lists": 3}, n_probes=2).fit(vectors[:30])
+    index.remove(np.arange(26)).calibrate(vectors[:40])
+    assert index.probe_curve_.recall[-1].value == 1
