@@ -535,7 +535,9 @@ class CodeArray(np.ndarray):
     Quantizers make these; wrap an array of your own with :func:`as_codes`. Row
     slices, copies, pickles and joblib memory maps stay codes. Whatever changes the
     columns or the values (``astype``, arithmetic, bitwise operations, column slices,
-    ``numpy`` functions such as :func:`numpy.concatenate`) gives a plain array.
+    ``numpy`` functions such as :func:`numpy.concatenate`) gives a plain array. Of
+    concatenated codes of one quantizer :func:`as_codes` with the ``layout`` of one
+    part makes codes again.
 
     Estimators of scikit-learn would take the bytes for numbers, which a warning says:
     put a :class:`CodeUnpacker` before them.
@@ -575,6 +577,9 @@ class CodeArray(np.ndarray):
       [ 96]]>
     >>> codes.n_features, codes.bits, codes.shape
     (3, 1, (2, 1))
+    >>> from skbq import as_codes
+    >>> as_codes(np.concatenate([codes, codes[:1]]), layout=codes.layout).shape
+    (3, 1)
     >>> codes.unpack()
     array([[ 1., -1.,  1.],
            [-1.,  1.,  1.]], dtype=float32)

@@ -105,6 +105,15 @@ def test_everything_else_is_plain(codes, name):
     assert type(plain) is np.ndarray
 
 
+@pytest.mark.parametrize("counts", [None, {1: 5, 4: 2}], ids=["planes", "mixed"])
+def test_concatenated_codes_are_codes_again(codes, rng, counts):
+    codes = codes if counts is None else make_mixed(rng, counts)
+    joined = as_codes(np.concatenate([codes[:7], codes[7:]]), layout=codes.layout)
+    assert is_codes(joined)
+    assert joined.layout == codes.layout
+    assert_array_equal(joined.unpack(), codes.unpack())
+
+
 def test_square_transpose_is_not_taken_for_codes(rng):
     codes = make(rng, 1, n=2, d=13)
     assert not is_codes(codes.T)
