@@ -8,8 +8,7 @@ built of the first rows of ``matched.py``'s set: codes of 2 bits with asymmetric
 ("vectors"), and of 1 bit with symmetric search ("codes"), reranked fourfold. Lists are
 probed as "auto" does. Both search the same 256 queries in turn, in one call, and 64 one
 by one, on one thread; the ratio is the median over rounds. ``algorithm="auto"`` of
-``BinaryNeighbors`` takes lists from where both ratios of asymmetric search, its slower
-kind, are above 1 (``_ROWS_FOR_LISTS``).
+``BinaryNeighbors`` takes lists from where all ratios are above 1 (``_ROWS_FOR_LISTS``).
 
 The costs that the advisor reckons with (``COSTS`` of ``skbq/_advisor/list_advice.py``)
 are fitted to such times: brute force takes ``a + c N``, over the numbers of rows above,
@@ -122,6 +121,8 @@ def report(run):
         f"{run['data']}, {run['d']} coordinates; {machine['processor']}, kernels for "
         f"{machine['kernel']}, one thread."
     )
+    yield ""
+    yield "<!-- tables -->"
     for query in CODES:
         results = [one for one in run["results"] if one["query"] == query]
         yield ""

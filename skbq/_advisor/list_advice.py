@@ -48,9 +48,11 @@ class ListCost(NamedTuple):
 
 
 # Fitted by benchmarks/break_even.py, by kind of query: one at a time, and in batches.
+# That was at 200,000 rows; fewer rows have fewer lists to rank, which costs a little
+# less, so that lists pay from somewhat fewer rows than these say.
 COSTS = {
-    "codes": {"single": ListCost(35_000, 2.0), "batch": ListCost(60_000, 2.0)},
-    "vectors": {"single": ListCost(20_000, 2.0), "batch": ListCost(30_000, 2.0)},
+    "codes": {"single": ListCost(18_500, 1.5), "batch": ListCost(40_700, 3.6)},
+    "vectors": {"single": ListCost(9_200, 1.4), "batch": ListCost(10_400, 1.8)},
 }
 
 

@@ -65,8 +65,9 @@ from .vector_files import VectorFile
 _CODE_METRICS = get_args(CodeMetric)
 _SAVED_VECTORS = ["copy", "refer"]
 _ALGORITHMS = get_args(Algorithm)
-# Fewer rows are compared one and all where ``algorithm="auto"``.
-_ROWS_FOR_LISTS = 100_000
+# Fewer rows are compared one and all where ``algorithm="auto"``: from here on lists are
+# faster in all four ways that benchmarks/break_even.py times.
+_ROWS_FOR_LISTS = 50_000
 # Parameters of lists: files without lists do not name them, for earlier skbq to read.
 _LIST_PARAMETERS = (
     "algorithm",
@@ -140,7 +141,7 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
     algorithm : {"brute", "ivf", "auto"}, default="brute"
         "brute" compares all rows. "ivf", an inverted file, stores rows whose codes
         are alike in lists, and compares the rows of the lists nearest to a query:
-        most neighbors in a fraction of the time. "auto" is "ivf" from 100,000 rows
+        most neighbors in a fraction of the time. "auto" is "ivf" from 50,000 rows
         on, where lists separate them.
     n_lists : int or "auto", default="auto"
         About how many lists "ivf" makes; "auto" is four times the square root of the
