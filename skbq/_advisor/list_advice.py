@@ -15,6 +15,7 @@ from .._neighbors.inverted_lists import choose_n_lists, learn_lists
 from .._quantization.strategy import Strategy
 from .._utils.estimate import Estimate
 from .._utils.parallel import fixed_blocks
+from .._utils.params import check_option, check_real
 from .bench import Bench
 
 # Of fewer rows brute force takes less than a call costs, and lists of a quarter of them
@@ -54,6 +55,9 @@ COSTS = {
     "codes": {"single": ListCost(18_500, 1.5), "batch": ListCost(40_700, 3.6)},
     "vectors": {"single": ListCost(9_200, 1.4), "batch": ListCost(10_400, 1.8)},
 }
+
+
+KINDS = ("single", "batch")
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,12 @@ class ListAdvice:
 
         Beyond the sample the share is taken to fall with the power of the number of
         rows by which it falls from a quarter of the sample to the sample, if it does.
+
+        Parameters
+        ----------
+        n_rows : float, at least 1
         """
+        n_rows = check_real(n_rows, "n_rows", "share_at", low=1)
         ratio = self.part_share / self.share
         power = np.log(max(ratio, 1.0)) / np.log(self.n_rows / self.part_rows)
         return float(min(1.0, self.share * (self.n_rows / n_rows) ** power))
@@ -122,7 +131,9 @@ class ListAdvice:
         Parameters
         ----------
         kind : {"single", "batch"}
+            Queries one at a time, or hundreds in a call.
         """
+        check_option(kind, "kind", "pays_from", KINDS)
         if not self.separates:
             return None
         cost = COSTS[self.query][kind]

@@ -1958,6 +1958,22 @@ def late_rows() -> list[Row]:
     inside = "numbers of rows that are there"
     listed_rows: list[tuple[str, str, Callable[[], Any], Any, str, str]] = [
         (
+            "QuantizationAdvisor.lists_.pays_from",
+            "another kind of call",
+            lambda: fitted("QuantizationAdvisor").lists_.pays_from("batches"),
+            ValueError,
+            "'kind'.*one of",
+            '"single" or "batch"',
+        ),
+        (
+            "QuantizationAdvisor.lists_.share_at",
+            "no rows",
+            lambda: fitted("QuantizationAdvisor").lists_.share_at(0),
+            ValueError,
+            r"'n_rows'.*in the range \[1",
+            "a number of rows of at least 1",
+        ),
+        (
             "BinaryNeighbors.calibrate",
             "None",
             lambda: listed().calibrate(None),
