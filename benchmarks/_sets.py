@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import version
 
 import numpy as np
+from _families import FAMILIES, draw_families
 
 from skbq.datasets import load_wordnet_minilm
 
@@ -39,11 +40,15 @@ def load_sets(paths):
         yield path.stem, *(x[x.any(axis=1)] for x in pair)
 
 
-def few_rows(paths, most, seed):
+def few_rows(paths, most, seed, families=0):
     """Yield the shipped embeddings and those of files, of each so many rows at most.
 
-    They are drawn at random, and stay in their order.
+    They are drawn at random, and stay in their order. With ``families``, generated ones
+    with so many queries instead.
     """
+    if families:
+        yield from draw_families(most, families, seed)
+        return
     for name, rows, queries in (*load_sets([]), *(load_sets(paths) if paths else ())):
         chosen = np.random.default_rng(seed).permutation(len(rows))[:most]
         yield name, rows[np.sort(chosen)], queries
@@ -56,5 +61,9 @@ def describe_run(names, seed=None):
     lines = [f"Python {platform.python_version()}, {made}."]
     if seed is not None:
         lines.append(f"Seed {seed}.")
-    lines += [f"- {name}: {ORIGINS.get(name, 'given by name')}" for name in names]
+    lines += [
+        f"- {name}: {ORIGINS.get(name, 'given by name')}"
+        for name in names
+        if name not in FAMILIES
+    ]
     return lines

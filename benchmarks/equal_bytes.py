@@ -1,12 +1,13 @@
 """PCAQuantizer against other codes of the same bytes a row, all bytes counted.
 
     python benchmarks/equal_bytes.py [SET.npz ...] [--bits 1 2] [--rows 10000]
-        [--queries 500] [--keep FOLDER] [--out TABLE.md]
+        [--queries 500] [--families] [--keep FOLDER] [--out TABLE.md]
 
 Needs ``pip install '.[bench]'``; rabitqlib and turbovec are compared where they are
 installed. A set holds the arrays ``base`` and ``queries``; the shipped embeddings come
 first. ``--keep`` keeps what was found in a folder and takes from there what is kept.
-Cosine, asymmetric search, recall@10 of the code alone.
+Cosine, asymmetric search, recall@10 of the code alone. With ``--families`` sets are
+those that ``_families.py`` generates, which nothing was tuned on.
 """
 
 import argparse
@@ -352,13 +353,16 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=500, help="queries at most")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, help="write the tables there")
+    parser.add_argument("--families", action="store_true", help="generated sets")
     arguments = parser.parse_args()
     done, names = {}, []
-    for name, rows, queries in few_rows(arguments.sets, arguments.rows, SEED):
+    families = arguments.queries if arguments.families else 0
+    for name, rows, queries in few_rows(arguments.sets, arguments.rows, SEED, families):
         names.append(name)
         for bits in arguments.bits:
             whole = int(bits) if bits >= 1 else bits
-            kept = arguments.keep and arguments.keep / f"{name}-{bits:g}.json"
+            file = f"{name}-{bits:g}.json".replace(" ", "_")
+            kept = arguments.keep and arguments.keep / file
             print(name, bits, flush=True)
             found = compare(rows, queries[: arguments.queries], whole, kept)
             done[name, bits] = found

@@ -1,14 +1,15 @@
 """Exponents of PCAQuantizer: "auto" against fixed ones, predicted against measured.
 
     python benchmarks/exponents.py [SET.npz ...] [--bits 1 2] [--rows 10000]
-        [--out TABLE.md] [--keep RESULTS.json]
+        [--out TABLE.md] [--keep RESULTS.json] [--families QUERIES]
 
 A set holds the arrays ``base`` and ``queries``; the shipped embeddings come first.
 Cosine, asymmetric search, recall@10 of the code alone, in as many bytes in all as the
 bits take. Both schools are measured beside: as many bits for each coordinate, as the
 axes are and after a random rotation, with corrections of 3 bytes on top. The prediction
 minimizes equation (7.13), with the spectrum of differences of the rows' neighbors.
-``docs/figures/exponents.py`` draws what ``--keep`` keeps.
+``docs/figures/exponents.py`` draws what ``--keep`` keeps. With ``--families`` sets are
+those that ``_families.py`` generates, which nothing was tuned on, with so many queries.
 """
 
 import argparse
@@ -18,9 +19,11 @@ from pathlib import Path
 import numpy as np
 from _sets import describe_run, few_rows
 from codes import SEED, Skbq, rotated, unit
+from sklearn.frozen import FrozenEstimator
 
 from skbq import BinaryQuantizer, PCAQuantizer, TwoBitQuantizer
 from skbq._quantization.allocation import allocate, normal_distortion
+from skbq._quantization.pca import CORRECTION_BYTES, SharedAxes
 from skbq._utils.estimate import mean_estimate
 from skbq._utils.similarity import similarities
 from skbq.theory import corrected_error
@@ -72,13 +75,16 @@ def compare(rows, queries, bits: float) -> dict:
     rows, queries = unit(rows), unit(queries)
     true = similarities(queries, rows, "cosine")
     n_bytes = int(np.ceil(bits * rows.shape[1] / 8))
+    n_bytes = max(n_bytes, CORRECTION_BYTES + 1)
     settings = {"n_bytes": n_bytes, "max_depth": DEPTH, "random_state": SEED}
-    auto, code = measure(PCAQuantizer(**settings), rows, queries, true)
-    fitted = code.index.quantizer_
-    fixed = {}
-    for exponent in EXPONENTS:
-        quantizer = PCAQuantizer(exponent=exponent, **settings)
-        fixed[exponent], _ = measure(quantizer, rows, queries, true)
+    axes = SharedAxes(rows, SEED)
+
+    def of_bytes(**changed) -> tuple[np.ndarray, PCAQuantizer]:
+        quantizer = axes.fit(PCAQuantizer(**{**settings, **changed}))
+        return measure(FrozenEstimator(quantizer), rows, queries, true)[0], quantizer
+
+    auto, fitted = of_bytes()
+    fixed = {exponent: of_bytes(exponent=exponent)[0] for exponent in EXPONENTS}
     schools = {}
     if bits in NAMES:
         for name, quantizer in (
@@ -87,8 +93,7 @@ def compare(rows, queries, bits: float) -> dict:
         ):
             recall, code = measure(quantizer, rows, queries, true)
             schools[name] = [float(recall.mean()), code.bytes_per_row]
-    settings["max_depth"] = 8
-    deeper, _ = measure(PCAQuantizer(**settings), rows, queries, true)
+    deeper, _ = of_bytes(max_depth=8)
     best = max(fixed, key=lambda exponent: fixed[exponent].mean())
     gap, depth = (mean_estimate(x, 0.95) for x in (auto - fixed[best], deeper - auto))
     return {
@@ -157,11 +162,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000, help="rows at most")
     parser.add_argument("--out", type=Path, help="write the table there")
     parser.add_argument("--keep", type=Path, help="results, taken where they are there")
+    parser.add_argument("--families", type=int, default=0, metavar="QUERIES")
     arguments = parser.parse_args()
     kept = arguments.keep
     done = json.loads(kept.read_text()) if kept and kept.exists() else {}
     names = []
-    for name, rows, queries in few_rows(arguments.sets, arguments.rows, SEED):
+    given = arguments.sets, arguments.rows, SEED, arguments.families
+    for name, rows, queries in few_rows(*given):
         names.append(name)
         for bits in arguments.bits:
             key = f"{name} {bits:g}"
