@@ -360,6 +360,7 @@ def from_vectors(
     offset: np.ndarray,
     scale: np.ndarray,
     least: np.ndarray,
+    sign: int | None = None,
 ) -> ListScan:
     """Distances of float queries: ``offset + scale * <query, values of the code>``.
 
@@ -374,6 +375,8 @@ def from_vectors(
     offset, scale : float32 arrays of shape (n_rows,)
     least : float64 array of shape (n_queries,)
         Smaller distances become this, and tie; -infinity: none do.
+    sign : int, default=None
+        1 or -1, that of most scales; None: it is looked for.
 
     Notes
     -----
@@ -384,7 +387,7 @@ def from_vectors(
     rows = _as_bytes(codes)
     pair = np.array([1.0, 1.0] if levels is None else levels, np.float64)
     padded = _fill_up(values, 8 * codes.shape[1])
-    sign = _most_common_sign(scale)
+    sign = most_common_sign(scale) if sign is None else sign
     entries = _line_entries(sign, float(pair[0]), float(pair[1]), bits)
     order = _line_order(padded.shape[1], bits)
     tables, bounds = empty_tables(len(padded), len(order))
@@ -407,6 +410,7 @@ def from_vectors_by_nibble(
     offset: np.ndarray,
     scale: np.ndarray,
     least: np.ndarray,
+    sign: int | None = None,
 ) -> ListScan:
     """Distances of float queries to codes of mixed depth, as ``from_vectors``.
 
@@ -416,7 +420,7 @@ def from_vectors_by_nibble(
     values : float32 array of shape (n_queries, n_values)
         Finite.
     nibbles : NibbleValues
-    offset, scale, least : as for ``from_vectors``
+    offset, scale, least, sign : as for ``from_vectors``
 
     Notes
     -----
@@ -431,7 +435,7 @@ def from_vectors_by_nibble(
         read_only(nibbles.values),
         exact,
     )
-    sign = _most_common_sign(scale)
+    sign = most_common_sign(scale) if sign is None else sign
     rows, bits = _as_bytes(codes), nibbles.bits
     tables, bounds = empty_tables(len(values), int(count_lines(rows.shape[1], bits)))
     if bits == NIBBLES:
@@ -456,7 +460,7 @@ def _fill_up(values: np.ndarray, width: int) -> np.ndarray:
     return read_only(filled)
 
 
-def _most_common_sign(scale: np.ndarray) -> int:
+def most_common_sign(scale: np.ndarray) -> int:
     """Return the sign of most scales; the other rows are evaluated one by one."""
     return -1 if np.sum(scale[:_SIGN_ROWS], dtype=np.float64) < 0 else 1
 

@@ -12,6 +12,8 @@ def read_only(array: np.ndarray) -> np.ndarray:
     """Return a read-only C-ordered view, so that kernels see one type of array."""
     plain = np.asarray(array)
     flags = plain.flags
+    if not flags.writeable and flags.c_contiguous and flags.aligned:
+        return plain
     if not (flags.c_contiguous and flags.aligned):
         plain = np.require(plain, requirements=["C", "A"])
     view = plain.view()

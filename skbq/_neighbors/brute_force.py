@@ -8,6 +8,7 @@ is cut.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -124,6 +125,8 @@ class EstimateComparison:
         Centered as the codes are.
     least : ndarray of shape (n_queries,), dtype float64, or None
         Smaller distances become this, and tie.
+    sign : int or None
+        That of most scales, where it is known.
     """
 
     codes: CodeArray
@@ -131,6 +134,7 @@ class EstimateComparison:
     offset: np.ndarray
     queries: np.ndarray
     least: np.ndarray | None = None
+    sign: int | None = None
 
     @property
     def n_queries(self) -> int:
@@ -139,16 +143,20 @@ class EstimateComparison:
     def scan(self, queries: slice) -> ListScan:
         """Make the tables of some queries."""
         y = self.queries[queries]
-        least = np.full(len(y), -np.inf) if self.least is None else self.least[queries]
+        if self.least is None:
+            least = np.empty(len(y))
+            least.fill(-np.inf)
+        else:
+            least = self.least[queries]
         codes, layout = self.codes, self.codes.layout
         if isinstance(layout, MixedDepths):
             bits = bits_of_nibbles(layout.has_sums_above)
             nibbles = NibbleValues(layout.line_coordinates, layout.line_values, bits)
             return from_vectors_by_nibble(
-                codes, y, nibbles, self.offset, self.scale, least
+                codes, y, nibbles, self.offset, self.scale, least, self.sign
             )
         levels = None if layout is None else layout.levels
-        return from_vectors(codes, y, levels, self.offset, self.scale, least)
+        return from_vectors(codes, y, levels, self.offset, self.scale, least, self.sign)
 
     list_scan = scan
 
@@ -226,11 +234,12 @@ class Eligible(NamedTuple):
 
     def numbered(self, queries: slice) -> Allowed:
         """Say the same of all rows, by their numbers."""
-        left_out = np.full(queries.stop - queries.start, -1)
-        if self.left_out is not None:
-            left_out = self.left_out[queries]
-        mask = _NO_MASK if self.mask is None else self.mask.view(np.uint8)
-        return Allowed(read_only(left_out), read_only(mask))
+        if self.left_out is None:
+            left_out = _nobody(queries.stop - queries.start)
+        else:
+            left_out = read_only(self.left_out[queries])
+        mask = _NO_MASK if self.mask is None else read_only(self.mask.view(np.uint8))
+        return Allowed(left_out, mask)
 
     def block(self, rows: slice, queries: np.ndarray) -> "Eligible":
         """Say the same of a block of rows and of some queries."""
@@ -242,7 +251,15 @@ class Eligible(NamedTuple):
         return Eligible(left_out, None if self.mask is None else self.mask[rows])
 
 
-_NO_MASK = np.empty(0, np.uint8)
+_NO_MASK = read_only(np.empty(0, np.uint8))
+
+
+@lru_cache(maxsize=16)
+def _nobody(n_queries: int) -> np.ndarray:
+    """Return what says of so many queries that no row is left out."""
+    return read_only(np.full(n_queries, -1))
+
+
 EVERY_ROW = Eligible()
 
 
@@ -304,8 +321,7 @@ def _nearest_in_parts(
     scan = comparison.scan(queries)
 
     def search(part: slice) -> Neighbors:
-        n = queries.stop - queries.start
-        distances, rows = np.full((n, k), np.inf), np.full((n, k), -1)
+        distances, rows = nothing_found(queries.stop - queries.start, k)
         found = empty_heaps(distances, rows)
         scan.run(part, eligible.part(part, queries), found)
         if scan.units is not None:
@@ -317,14 +333,25 @@ def _nearest_in_parts(
     return run_threads(search, row_parts)
 
 
+def nothing_found(n_queries: int, k: int) -> Neighbors:
+    """Return infinity and -1, as many as wanted."""
+    # To fill arrays takes a third of the time of numpy.full.
+    distances, rows = np.empty((n_queries, k)), np.empty((n_queries, k), np.int64)
+    distances.fill(np.inf)
+    rows.fill(-1)
+    return Neighbors(distances, rows)
+
+
 def empty_heaps(distances: np.ndarray, rows: np.ndarray) -> Found:
     """Return heaps that fill C-ordered arrays of infinity and -1, (n_queries, k)."""
     n, k = rows.shape
+    limits = np.empty(n)
+    limits.fill(np.inf)
     return Found(
         distances.reshape(-1),
         rows.reshape(-1),
-        np.arange(n + 1) * k,
-        np.full(n, np.inf),
+        np.arange(0, n * k + 1, k),
+        limits,
         np.zeros(n, np.int64),
         False,
     )
@@ -507,21 +534,19 @@ def rerank(
     -------
     neighbors : Neighbors
     """
-    distances = np.full((len(queries), k), np.inf)
-    rows = np.full((len(queries), k), -1)
-
+    distances, rows = found = nothing_found(len(queries), k)
     stored = as_stored(vectors)
     y = queries if stored is None else read_only(np.asarray(queries, np.float64))
 
     def search(part: slice) -> None:
         some = read_only(candidates[part])
-        found = empty_heaps(distances[part], rows[part])
+        heaps = empty_heaps(distances[part], rows[part])
         if stored is None:
             near = distances_of_pairs(vectors, y[part], some, metric)
-            keep_nearest(near, some, found)
+            keep_nearest(near, some, heaps)
         else:
             number = METRIC_NUMBERS[metric]
-            rerank_candidates(stored, y[part], some, number, found)
+            rerank_candidates(stored, y[part], some, number, heaps)
 
     map_slices(search, len(queries), n_jobs)
-    return Neighbors(distances, rows)
+    return found

@@ -356,13 +356,12 @@ class IndexSearch:
         seen = None if queries.centered is not None else self._see(queries)
         y, constants = self._center(queries, seen)
         least = -constants if clip or self.metric == "euclidean" else None
-        is_listed = self.rows.lists is not None  # few rows are read
-        scale, offset = (
-            self.rows.decoded_corrections
-            if is_listed
-            else self._corrections.decoded(codes)
-        )
-        comparison = EstimateComparison(codes, scale, offset, y, least)
+        if self.rows.lists is not None:  # few rows are read
+            scale, offset = self.rows.decoded_corrections
+            sign = self.rows.scale_sign
+        else:
+            (scale, offset), sign = self._corrections.decoded(codes), None
+        comparison = EstimateComparison(codes, scale, offset, y, least, sign)
         return FirstStage(comparison, constants, None, seen)
 
     def _encode(self, queries: Queries) -> CodeArray:

@@ -7,8 +7,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._kernels.dispatch import most_common_sign
 from .._kernels.inverted_lists import ListedRows
-from .._kernels.memory import mapping_of
+from .._kernels.memory import mapping_of, read_only
 from ..codes import CodeArray, with_layout
 from .brute_force import scale_directions
 from .encoding import EncodedRows
@@ -198,7 +199,13 @@ class IndexedRows:
     def decoded_corrections(self) -> tuple[np.ndarray, np.ndarray]:
         """Scales and offsets of the estimate, as float32."""
         assert self.corrections is not None
-        return self.corrections.decoded(self.codes)
+        scale, offset = self.corrections.decoded(self.codes)
+        return read_only(scale), read_only(offset)
+
+    @cached_property
+    def scale_sign(self) -> int:
+        """The sign of most of these scales."""
+        return most_common_sign(self.decoded_corrections[0])
 
     @cached_property
     def listed(self) -> list[ListedRows]:

@@ -25,6 +25,7 @@ from .brute_force import (
     batches,
     count_queries_of,
     empty_heaps,
+    nothing_found,
 )
 from .inverted_lists import Lists
 
@@ -97,11 +98,11 @@ def nearest_in_lists(
     neighbors : Neighbors
         Equal distances in order of rows.
     """
-    n = comparison.n_queries
-    found = Neighbors(np.full((n, k), np.inf), np.full((n, k), -1))
+    found = nothing_found(comparison.n_queries, k)
+    size = count_queries_of(comparison.codes)
 
     def search(part: slice) -> None:
-        for some in batches(part, count_queries_of(comparison.codes)):
+        for some in batches(part, size):
             if isinstance(probes, RankedLists):
                 ranked = _Ranked.given(lists, probes[some])
             elif probes is None:
@@ -115,7 +116,7 @@ def nearest_in_lists(
             if scan.units is not None:
                 distances[:] = scan.units.distances(distances)
 
-    map_slices(search, n, n_jobs)
+    map_slices(search, comparison.n_queries, n_jobs)
     return found
 
 
