@@ -194,6 +194,8 @@ class MixedDepths:
 
     Raises
     ------
+    TypeError
+        If ``deep_below`` is no bool.
     ValueError
         If depths, levels and scales do not fit each other.
 
@@ -231,6 +233,10 @@ class MixedDepths:
             if depth in self.depths
         }
         self.scales = _check_scales(scales, len(self.depths))
+        if not isinstance(deep_below, bool | np.bool_):
+            raise TypeError(
+                f"deep_below must be True or False. Got {deep_below!r} instead."
+            )
         self.deep_below = bool(deep_below)
 
     @property

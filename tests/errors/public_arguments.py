@@ -715,6 +715,7 @@ DOORS: dict[str, Door] = {
             "depths": "numbers",
             "levels": "levels of depths",
             "scales": "numbers or none",
+            "deep_below": "flag",
         },
     ),
     "codes.MixedDepths.pack": Door(LAYOUT.pack, {"numbers": "codes"}),
