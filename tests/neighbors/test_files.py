@@ -614,6 +614,9 @@ def test_short_corrections_without_their_unit(X, path):
 def test_an_index_of_one_row(X, path):
     BinaryNeighbors().fit(X[:1]).save(path)
     assert BinaryNeighbors.load(path).kneighbors(X[:3], 1)[1].tolist() == [[0]] * 3
+    of_one_row = FrozenEstimator(BinaryQuantizer().partial_fit(X[:1]))
+    BinaryNeighbors(quantizer=of_one_row).fit(X).save(path)
+    assert BinaryNeighbors.load(path).quantizer_.n_samples_seen_ == 1
 
 
 def test_files_can_be_read_by_whom_the_umask_lets(X, path, tmp_path):
