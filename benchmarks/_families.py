@@ -134,7 +134,6 @@ def signs(d: int, n_kinds: int) -> Family:
 FAMILIES: dict[str, Family] = {
     "isotropic 32": power_law(32, 0),
     "isotropic 384": power_law(384, 0),
-    "power law .5, 1536": power_law(1536, 0.5),
     "power law 1, 16": power_law(16, 1),
     "power law 1, 256": power_law(256, 1),
     "power law 2, 64": power_law(64, 2),
@@ -148,8 +147,9 @@ FAMILIES: dict[str, Family] = {
     "patches 64": patches(8, 4),
     "patches 256": patches(16, 8),
     "network 48": network(48, 8),
-    "network 1536": network(1536, 64),
     "attributes 128": signs(128, 300),
+    "power law .5, 1536": power_law(1536, 0.5),
+    "network 1536": network(1536, 64),
 }
 
 

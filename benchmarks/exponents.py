@@ -177,11 +177,10 @@ def main() -> None:
                 print(key, done[key], flush=True)
             if kept:
                 kept.write_text(json.dumps(done, indent=1) + "\n")
-    text = report(names, done)
-    if arguments.out:
-        arguments.out.write_text(text)
-    else:
-        print(text)
+            if arguments.out:
+                arguments.out.write_text(report(names, done))
+    if not arguments.out:
+        print(report(names, done))
 
 
 if __name__ == "__main__":
