@@ -208,23 +208,25 @@ class ListAdvice:
         )
 
     def _say_pays(self) -> str:
-        single, batch = self.pays_from("single"), self.pays_from("batch")
-        if single is None or batch is None:
+        ways = {"single": "where queries come one by one", "batch": "in batches"}
+        pays = {kind: n for kind in ways if (n := self.pays_from(kind)) is not None}
+        if not pays:
             return (
                 "That is too much for lists to be faster at any number of rows: use "
                 "algorithm='brute'."
             )
-        line = (
-            f"Lists are faster than brute force from about {single:,} rows on where "
-            f"queries come one by one, and from {batch:,} in batches, by the costs "
-            "that benchmarks/break_even.py measured"
+        told = ", and ".join(
+            f"from about {n:,} rows on {ways[kind]}" for kind, n in pays.items()
         )
-        if max(single, batch) > self.n_rows:
+        line = f"Lists are faster than brute force {told}"
+        for kind in ways.keys() - pays.keys():
+            line += f", but not {ways[kind]}"
+        line += ", by the costs that benchmarks/break_even.py measured"
+        if max(pays.values()) > self.n_rows:
             line += ", and by the trend of the share beyond the sample"
-        expected, one = self.expected_rows, min(single, batch)
-        if expected < one:
-            return f"{line}. For {expected:,} rows use algorithm='brute'."
-        return f"{line}: algorithm='ivf' pays for your {expected:,}."
+        if self.expected_rows < min(pays.values()):
+            return f"{line}. For {self.expected_rows:,} rows use algorithm='brute'."
+        return f"{line}: algorithm='ivf' pays for your {self.expected_rows:,}."
 
 
 def _round(n: float) -> int:

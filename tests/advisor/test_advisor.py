@@ -855,7 +855,7 @@ def test_rows_from_which_lists_pay(advised):
     assert flat.share_at(10**9) == pytest.approx(flat.share)
 
 
-def test_lists_in_words(advised):
+def test_lists_in_words(advised, monkeypatch):
     text = " ".join(advised.report().split())
     assert "Many rows - A query that probes inverted lists (algorithm='ivf')" in text
     assert "measured on 5,000 sampled rows, with 250 queries of yours" in text
@@ -872,7 +872,10 @@ def test_lists_in_words(advised):
     told = more.to_dict()
     assert told["pays_from_single"] == more.pays_from("single")
     assert told["rows_compared"] == more.rows_compared
-    slow = replace(more, share=0.5, part_share=0.5)
+    slow = replace(more, share=0.5, part_share=0.5, query="codes")
+    assert slow.pays_from("batch") is None
+    assert "one by one, but not in batches, by the costs" in slow.sentences()[1]
+    monkeypatch.setitem(COSTS["codes"], "single", COSTS["codes"]["batch"])
     assert "too much for lists to be faster at any number" in slow.sentences()[1]
 
 
