@@ -66,8 +66,8 @@ def held(n_workers, n_rows, quantizer):
             part = rng.standard_normal(shape, dtype=np.float32, chunks=shape)
             place = workers[number % n_workers]
             parts.append(client.persist(part, workers=[place]))
-        X = da.concatenate(parts)
-        wait(parts)
+        X = client.persist(da.concatenate(parts))
+        wait(X)
         make = {"quantizer": quantizer, "query": "vectors", "client": client}
         index = distributed.BinaryNeighbors(10, **make).fit(X)
         index.kneighbors(np.ones((64, D), np.float32))  # compiles

@@ -41,8 +41,13 @@ Promise = Any
 class Engine(Protocol):
     """Where functions are called: in this process, or by dask."""
 
-    def call(self, function: Callable[..., object], *args: object) -> Promise:
-        """Call a function on values and promises."""
+    def call(
+        self,
+        function: Callable[..., object],
+        *args: object,
+        near: str | None = None,
+    ) -> Promise:
+        """Call a function on values and promises, near what it reads if possible."""
         ...
 
     def merge(
@@ -59,7 +64,12 @@ class Engine(Protocol):
 class InProcess:
     """Call at once; shards one after the other, each in threads of its own."""
 
-    def call(self, function: Callable[..., object], *args: object) -> Promise:
+    def call(
+        self,
+        function: Callable[..., object],
+        *args: object,
+        near: str | None = None,
+    ) -> Promise:
         """Call a function."""
         return function(*args)
 
@@ -143,12 +153,14 @@ def _open(path: str, mark: FileMark) -> BinaryNeighbors:
 class Shard(NamedTuple):
     """Some of the rows, and the number of the first.
 
-    ``rows``: IndexedRows, a FileShard, or a promise of one.
+    ``rows``: IndexedRows, a FileShard, or a promise of one. ``place``: the worker that
+    held the rows when they were encoded, if one did.
     """
 
     rows: Promise
     first_row: int
     n_rows: int
+    place: str | None = None
 
     def slice_mask(self, mask: np.ndarray | None) -> np.ndarray | None:
         """Return the part of a mask that is about these rows."""
@@ -519,8 +531,8 @@ class ShardedSearch:
         ) -> Iterator[Promise]:
             for number, shard in enumerate(self.shards):
                 own = () if each is None else (each[number],)
-                first = shard.first_row
-                yield call(stage, shard.rows, first, asked, *args, *own)
+                given = (shard.rows, shard.first_row, asked, *args, *own)
+                yield call(stage, *given, near=shard.place)
 
         return ask
 

@@ -9,7 +9,7 @@ from .._sharding.search import Promise
 from .._utils.dask_rows import RETRIES, merge_tree
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 _GONE = (
     "The cluster that held this index is gone ({reason}). Start another one and fit "
@@ -53,9 +53,33 @@ class DaskEngine:
             )
         self._client = client
 
-    def call(self, function: Callable[..., object], *args: object) -> Promise:
-        """Return a delayed value."""
-        return self._dask.delayed(function, pure=False)(*args)
+    def call(
+        self,
+        function: Callable[..., object],
+        *args: object,
+        near: str | None = None,
+    ) -> Promise:
+        """Return a delayed value, preferably of a worker.
+
+        dask may prefer the worker that holds what all calls share, such as queries, and
+        give it more of them than the others. Where the worker is gone, or will not
+        do, another one takes its place.
+        """
+        hints = {} if near is None else {"workers": [near], "allow_other_workers": True}
+        with self._dask.annotate(**hints):
+            return self._dask.delayed(function, pure=False)(*args)
+
+    def places(self, promises: list[Promise]) -> list[str | None]:
+        """Return the worker that holds each value; None where none does yet."""
+        futures = [_future_of(promise) for promise in promises]
+        clients = {future.client for future in futures if future is not None}
+        if len(clients) != 1:
+            return [None] * len(promises)
+        holders = clients.pop().who_has([f for f in futures if f is not None])
+        return [
+            None if future is None else next(iter(holders.get(future.key, ())), None)
+            for future in futures
+        ]
 
     def merge(
         self, function: Callable[[list[Any]], object], parts: Iterable[Promise]
@@ -99,6 +123,17 @@ class DaskEngine:
                     reason = f"{type(error).__name__}: {error}"
                     raise ConnectionError(_GONE.format(reason=reason)) from error
                 raise
+
+
+def _future_of(promise: Promise) -> "Future[Any] | None":
+    """Return the future of a value that a cluster holds, or computes."""
+    try:
+        from distributed import Future
+    except ImportError:  # of dask alone
+        return None
+    key, graph = getattr(promise, "key", None), getattr(promise, "dask", {})
+    value = graph.get(key)
+    return value if isinstance(value, Future) else None
 
 
 # What dask raises where scheduler, or what workers held, cannot be reached any more.

@@ -303,7 +303,12 @@ class BinaryNeighbors(ShardedIndex):
         learned = engine.call(_same, self._learned)
         calls = [
             engine.call(
-                _save_shard, shard.rows, learned, _shard_path(folder, i), vectors
+                _save_shard,
+                shard.rows,
+                learned,
+                _shard_path(folder, i),
+                vectors,
+                near=shard.place,
             )
             for i, shard in enumerate(self._rows.shards)
         ]
@@ -429,7 +434,7 @@ class BinaryNeighbors(ShardedIndex):
             shards = engine.persist(calls)
             counts = [engine.call(len, shard) for shard in shards]
             numbers = engine.results(counts)
-            return list(zip(shards, numbers, strict=True))
+            return list(zip(shards, numbers, engine.places(shards), strict=True))
         calls = [
             engine.call(
                 _write_partition, source, learned, _shard_path(folder, i), n_jobs
@@ -441,9 +446,9 @@ class BinaryNeighbors(ShardedIndex):
     def _hold(self, held: list[Any], known: list[Shard]) -> None:
         """Search rows in the memory of the workers."""
         shards = [*known]
-        for promise, n_rows in held:
+        for promise, n_rows, place in held:
             first = shards[-1].first_row + shards[-1].n_rows if shards else 0
-            shards.append(Shard(promise, first, n_rows))
+            shards.append(Shard(promise, first, n_rows, place))
         self._folder, self._manifest = None, None
         self._rows = ShardedRows(self._learned._rows, tuple(shards), 0)
 

@@ -27,6 +27,8 @@ from skbq import (
 da = pytest.importorskip("dask.array")
 pytest.importorskip("distributed")
 
+from distributed import get_task_stream  # noqa: E402
+
 from skbq import distributed  # noqa: E402
 
 pytestmark = [pytest.mark.distributed, pytest.mark.exhaustive]
@@ -179,6 +181,26 @@ def test_rows_are_added_and_saved(client, X, lazy, queries, tmp_path):
         index.remove([0])
     with pytest.raises(ValueError, match="X=None is for an index in one file"):
         index.kneighbors()
+
+
+def test_shards_are_searched_where_they_are(X, lazy):
+    """However large the queries are that all share, and another worker is sent."""
+    from dask import config
+    from distributed import Client, LocalCluster
+
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": False}
+    with (
+        config.set({"distributed.scheduler.work-stealing": False}),
+        LocalCluster(**options, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+    ):
+        index = distributed.BinaryNeighbors(query="vectors", client=client).fit(lazy)
+        places = [shard.place for shard in index._rows.shards]
+        assert set(places) <= set(client.nthreads())
+        with get_task_stream(client) as stream:
+            index.kneighbors(np.repeat(X, 20, axis=0))
+        done = [t["worker"] for t in stream.data if "find_candidates" in str(t["key"])]
+        assert sorted(done) == sorted(places)
 
 
 # Faults
