@@ -11,7 +11,7 @@ _QUERIES: list[str] = ["codes", "vectors"]
 # Decimal, as disks and networks are sold.
 _GB = 1e9
 _SECONDS_PER_HOUR = 3600
-# Bytes of a row that lists add: its number.
+# Bytes of a row that lists add: its number, and its place in them.
 _ROW_NUMBER_BYTES = 8
 # Bytes of the corrections of a row for float queries; of codes of one or two bits under
 # "inner_product" two more, for the error bound.
@@ -163,7 +163,8 @@ def plan_capacity(
     - code: ``ceil(d / 8) * b`` for 1 and 2 bits, ``ceil(b d / 8)`` for principal axes;
     - corrections of asymmetric search: 3, of principal axes at most; under
       "inner_product" 5, but for principal axes;
-    - lists: 8, the number of the row;
+    - lists: 8, the number of the row and its place, of codes in memory-mapped files;
+      an index in memory holds its codes once more, in blocks of 64 rows;
     - ``index = N (code + corrections + lists)``, ``disk = copies (index + N vector)``;
     - ``M = ceil(index / memory)``, or ``ceil(index share / (latency C scan))`` if that
       is more;
