@@ -107,7 +107,7 @@ def test_everything_else_is_plain(codes, name):
 
 @pytest.mark.parametrize("counts", [None, {1: 5, 4: 2}], ids=["planes", "mixed"])
 def test_concatenated_codes_are_codes_again(codes, rng, counts):
-    codes = codes if counts is None else make_mixed(rng, counts)
+    codes = codes if counts is None else make_mixed(rng, counts)[0]
     joined = as_codes(np.concatenate([codes[:7], codes[7:]]), layout=codes.layout)
     assert is_codes(joined)
     assert joined.layout == codes.layout

@@ -2263,6 +2263,9 @@ COMMANDS = [
     ),
     Command("encode good.npy -o out --metric l2", "invalid choice", "one of the three"),
     Command(
+        "encode good.npy -o out --algorithm hnsw", "invalid choice", "auto, brute, ivf"
+    ),
+    Command(
         "encode good.npy -o out --query floats", "invalid choice", "codes, vectors"
     ),
     Command(
