@@ -233,7 +233,8 @@ def test_searching_a_mapped_file_takes_little_memory(rng, path, oversampling):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert_array_equal(found, expected)
-    assert peak < 3 * megabyte
+    # Queries and results besides; the vectors of the file are 10 MB.
+    assert peak < 4 * megabyte
 
 
 def test_unfitted(path):
