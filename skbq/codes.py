@@ -334,6 +334,12 @@ class MixedDepths:
         return values
 
     @cached_property
+    def largest_value(self) -> float:
+        """The largest absolute value of any coordinate."""
+        levels = np.array([self.levels[depth][-1] for depth in self.depths])
+        return float(np.abs(levels * self.scales).max())
+
+    @cached_property
     def has_sums_above(self) -> bool:
         """Whether what upper halves of bytes add is a sum over two pairs of bits."""
         upper = self.line_coordinates[::2]

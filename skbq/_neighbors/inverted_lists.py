@@ -134,8 +134,7 @@ def _value_factor(codes: CodeArray) -> tuple[float, int]:
     assert layout is not None
     if not isinstance(layout, MixedDepths):
         return _plane_factor(layout.levels)
-    levels = np.array([layout.levels[depth][-1] for depth in layout.depths])
-    largest = float(np.abs(levels * layout.scales).max())
+    largest = layout.largest_value
     return _LARGEST / largest if largest > 0 else 1.0, _LARGEST
 
 
