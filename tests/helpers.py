@@ -44,8 +44,12 @@ def share_found(rows, expected):
     return np.mean(hits) / expected.shape[1]
 
 
-def check_equal(index, one, queries, **options):
-    """Two indexes find the same 7 neighbors at the same distances."""
-    found, expected = (i.kneighbors(queries, 7, **options) for i in (index, one))
+def check_same(found, expected):
+    """Two answers hold equal arrays."""
     for mine, theirs in zip(found, expected, strict=True):
         assert_array_equal(mine, theirs)
+
+
+def check_equal(index, one, queries, **options):
+    """Two indexes find the same 7 neighbors at the same distances."""
+    check_same(*(i.kneighbors(queries, 7, **options) for i in (index, one)))

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers import check_same
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 
@@ -64,31 +65,28 @@ def pair(vectors, n_probes=10**6, **parameters):
     return brute, index.fit(vectors)
 
 
-def same(one, other):
-    for mine, theirs in zip(one, other, strict=True):
-        assert_array_equal(mine, theirs)
-
-
 @pytest.mark.parametrize("kind", INDEXES)
 def test_all_lists_probed_are_brute_force(vectors, queries, kind, rng):
     brute, index = pair(vectors, **INDEXES[kind])
     assert_array_equal(np.asarray(brute.codes_), np.asarray(index.codes_))
     mask = rng.random(len(vectors)) < 0.02
     for k in (1, 8, 300):
-        same(brute.kneighbors(queries, k), index.kneighbors(queries, k))
+        check_same(brute.kneighbors(queries, k), index.kneighbors(queries, k))
         found = index.kneighbors(queries, k, mask=mask)
-        same(brute.kneighbors(queries, k, mask=mask), found)
+        check_same(brute.kneighbors(queries, k, mask=mask), found)
     gone = rng.permutation(len(vectors))[:900]
-    same(brute.remove(gone).kneighbors(queries), index.remove(gone).kneighbors(queries))
+    check_same(
+        brute.remove(gone).kneighbors(queries), index.remove(gone).kneighbors(queries)
+    )
     if kind != "floats" and INDEXES[kind].get("query") == "codes":
-        same(brute.kneighbors(), index.kneighbors())
+        check_same(brute.kneighbors(), index.kneighbors())
 
 
 def test_rows_themselves_are_queries(vectors):
     brute, index = pair(vectors, query="vectors", oversampling=2)
-    same(brute.kneighbors(), index.kneighbors())
+    check_same(brute.kneighbors(), index.kneighbors())
     brute, index = pair(vectors)
-    same(brute.kneighbors(), index.kneighbors())
+    check_same(brute.kneighbors(), index.kneighbors())
 
 
 @pytest.mark.parametrize("kind", ["dot", "floats", "reranked", "mixed depths, codes"])
@@ -109,16 +107,16 @@ def test_same_for_any_cut(vectors, queries, kind):
     _, index = pair(vectors, n_probes=5, **INDEXES[kind])
     whole = index.kneighbors(queries)
     for n_jobs in (2, 5):
-        same(whole, index.set_params(n_jobs=n_jobs).kneighbors(queries))
+        check_same(whole, index.set_params(n_jobs=n_jobs).kneighbors(queries))
         twin = clone(index).fit(vectors)
         assert_array_equal(twin.list_sizes_, index.list_sizes_)
-        same(whole, twin.kneighbors(queries))
+        check_same(whole, twin.kneighbors(queries))
     index.set_params(n_jobs=None)
     singles = [index.kneighbors(queries[q : q + 1]) for q in range(QUERIES)]
-    same(whole, [np.concatenate(x) for x in zip(*singles, strict=True)])
+    check_same(whole, [np.concatenate(x) for x in zip(*singles, strict=True)])
     order = np.random.default_rng(0).permutation(QUERIES)
     distances, rows = index.kneighbors(queries[order])
-    same((whole[0][order], whole[1][order]), (distances, rows))
+    check_same((whole[0][order], whole[1][order]), (distances, rows))
 
 
 @pytest.mark.parametrize("kind", ["hamming", "dot", "floats"])
@@ -264,8 +262,8 @@ def test_flipped_and_permuted_coordinates_change_nothing(rng):
 
     plain = search(signs, given)
     flip, order = rng.random(64) < 0.5, rng.permutation(64)
-    same(plain, search(signs ^ flip, given ^ flip))
-    same(plain, search(signs[:, order], given[:, order]))
+    check_same(plain, search(signs ^ flip, given ^ flip))
+    check_same(plain, search(signs[:, order], given[:, order]))
 
 
 @pytest.mark.parametrize("kind", INDEXES)
@@ -281,10 +279,12 @@ def test_added_rows_do_not_depend_on_when_they_are_listed(vectors, queries, kind
     merged = behind.lists.merged()
     index._rows = behind._stored_from(behind.lists.places_of(merged.order), merged)
     assert len(merged.added) == 0
-    same(before, index.kneighbors(queries))
+    check_same(before, index.kneighbors(queries))
     assert_array_equal(index.codes_, codes)
     brute = BinaryNeighbors(8, **INDEXES[kind]).fit(first).partial_fit(later)
-    same(brute.kneighbors(queries), index.set_params(n_probes=1.0).kneighbors(queries))
+    check_same(
+        brute.kneighbors(queries), index.set_params(n_probes=1.0).kneighbors(queries)
+    )
 
 
 def test_many_added_rows_are_listed(vectors, queries):
@@ -296,8 +296,8 @@ def test_many_added_rows_are_listed(vectors, queries):
     assert len(lists.added) <= 250
     assert index.list_sizes_.sum() == 2000
     brute.partial_fit(vectors[1500:])
-    same(brute.kneighbors(queries), index.kneighbors(queries))
-    same(brute.kneighbors(), index.kneighbors())
+    check_same(brute.kneighbors(queries), index.kneighbors(queries))
+    check_same(brute.kneighbors(), index.kneighbors())
 
 
 @pytest.mark.parametrize("kind", ["dot", "reranked", "mixed depths"])
@@ -307,7 +307,7 @@ def test_saved_and_loaded(vectors, queries, kind, mapped, tmp_path):
     index.partial_fit(vectors[1900:]).remove([5, 1950])
     index.save(tmp_path / "index.skbq")
     loaded = BinaryNeighbors.load(tmp_path / "index.skbq", mmap_mode=mapped)
-    same(index.kneighbors(queries), loaded.kneighbors(queries))
+    check_same(index.kneighbors(queries), loaded.kneighbors(queries))
     assert loaded.n_probes_ == index.n_probes_
     assert str(loaded.probe_curve_) == str(index.probe_curve_)
     if mapped is None:
@@ -315,9 +315,9 @@ def test_saved_and_loaded(vectors, queries, kind, mapped, tmp_path):
     else:  # what lists are turned into for speed is made of codes in memory only
         assert loaded.bytes_per_row_ < index.bytes_per_row_
     again = pickle.loads(pickle.dumps(index))
-    same(index.kneighbors(queries), again.kneighbors(queries))
+    check_same(index.kneighbors(queries), again.kneighbors(queries))
     loaded.partial_fit(vectors[:400])
-    same(
+    check_same(
         index.partial_fit(vectors[:400]).kneighbors(queries), loaded.kneighbors(queries)
     )
 
@@ -417,7 +417,7 @@ def test_auto_is_brute_below_its_number_of_rows(vectors, monkeypatch):
     assert index.fit(vectors).n_lists_ >= choose_n_lists(2000)
     sphere = make_sphere(2000, 64, random_state=0).data
     assert not hasattr(index.fit(sphere), "n_lists_")
-    same(
+    check_same(
         index.kneighbors(sphere[:9]),
         BinaryNeighbors().fit(sphere).kneighbors(sphere[:9]),
     )
@@ -452,7 +452,7 @@ def test_odd_rows(X):
         assert index.list_sizes_.sum() == len(X)
         assert (index.list_sizes_ > 0).all()
         index.set_params(n_probes=1.0)
-        same(brute.kneighbors(X), index.kneighbors(X))
+        check_same(brute.kneighbors(X), index.kneighbors(X))
 
 
 def test_long_lists_are_split(rng):
@@ -489,7 +489,7 @@ def test_brute_after_fit_compares_all(vectors, queries):
     brute, index = pair(vectors, n_probes=1)
     assert (index.kneighbors(queries)[0] > brute.kneighbors(queries)[0]).any()
     index.set_params(algorithm="brute")
-    same(brute.kneighbors(queries), index.kneighbors(queries))
+    check_same(brute.kneighbors(queries), index.kneighbors(queries))
 
 
 def test_transformer_takes_the_same(vectors):

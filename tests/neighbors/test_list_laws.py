@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import check_same
 from numpy.testing import assert_array_equal
 
 from skbq import (
@@ -43,11 +44,6 @@ def queries(vectors):
     return np.concatenate([vectors[:5], near]).astype(np.float32)
 
 
-def check_equal(one, other):
-    for mine, theirs in zip(one, other, strict=True):
-        assert_array_equal(mine, theirs)
-
-
 @pytest.mark.parametrize("oversampling", [None, 3])
 @pytest.mark.parametrize("query", ["codes", "vectors"])
 @pytest.mark.parametrize("metric", METRICS)
@@ -65,12 +61,12 @@ def test_all_lists_are_brute_force(vectors, queries, code, metric, query, oversa
     assert index.n_lists_ > 6
     mask = np.random.default_rng(2).random(400) < 0.3
     for k in (1, 7, 90):
-        check_equal(brute.kneighbors(queries, k), index.kneighbors(queries, k))
+        check_same(brute.kneighbors(queries, k), index.kneighbors(queries, k))
         one = brute.kneighbors(queries, k, mask=mask)
-        check_equal(one, index.kneighbors(queries, k, mask=mask))
+        check_same(one, index.kneighbors(queries, k, mask=mask))
     for each in (brute, index):
         each.remove(np.arange(40, 200)).partial_fit(vectors[40:60])
-    check_equal(brute.kneighbors(queries, 7), index.kneighbors(queries, 7))
+    check_same(brute.kneighbors(queries, 7), index.kneighbors(queries, 7))
 
 
 @pytest.mark.parametrize("code", ["1 bit", "2 bits"])
@@ -94,7 +90,7 @@ def test_negated_and_permuted_coordinates_change_nothing(vectors, queries, code,
         ).fit(turn(rows))
         return *index.kneighbors(turn(given)), index.list_sizes_
 
-    check_equal(search(lambda x: x), search(lambda x: (x * signs)[:, order]))
+    check_same(search(lambda x: x), search(lambda x: (x * signs)[:, order]))
 
 
 @pytest.mark.parametrize("query", ["codes", "vectors"])
