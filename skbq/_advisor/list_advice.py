@@ -302,10 +302,15 @@ def _probe(
     index = bench.rows.index(strategy)
     codes = index.codes_[:n_rows]
     random_state = np.random.RandomState(_SEED)
-    lists = learn_lists(codes, choose_n_lists(n_rows), random_state, n_jobs=-1)
     asked = bench.first(n_rows)
     asked = asked.leaving_one_out() if own else asked
     queries = slice(0, min(CALIBRATION_ROWS, len(asked.queries)))
+    # The first rows are the queries where rows are: lists learn from the others.
+    n_first = min(CALIBRATION_ROWS, n_rows)
+    others = n_first + random_state.permutation(n_rows - n_first)
+    order = np.concatenate([others, np.arange(n_first)])
+    n_lists = choose_n_lists(n_rows)
+    lists = learn_lists(codes, n_lists, random_state, n_jobs=-1, order=order)
     seen = (bench.rows if own else bench.queries).seen_by(strategy)[queries]
     order, _ = index._search.rank(seen, lists, len(lists))
     k = max(bench.n_neighbors, FEWEST_NEIGHBORS)

@@ -344,11 +344,12 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         random_state = check_random_state(self.random_state)
         n = len(self._rows)
         n_lists = choose_n_lists(n) if self.n_lists == "auto" else self.n_lists
+        order = random_state.permutation(n)
         lists = learn_lists(
-            self._rows.codes, min(n_lists, n), random_state, self.n_jobs
+            self._rows.codes, min(n_lists, n), random_state, self.n_jobs, order
         )
         self._rows = self._rows.in_lists(lists)
-        own = np.sort(random_state.permutation(n)[:CALIBRATION_ROWS])
+        own = np.sort(order[-CALIBRATION_ROWS:])
         self._measure_probes(X[own], own)
         if self.n_probes != "auto":
             return

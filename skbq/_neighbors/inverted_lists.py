@@ -226,6 +226,7 @@ def learn_lists(
     n_lists: int,
     random_state: np.random.RandomState,
     n_jobs: int | None = None,
+    order: np.ndarray | None = None,
 ) -> "Lists":
     """Learn lists and put rows into them.
 
@@ -236,6 +237,10 @@ def learn_lists(
         About so many: long lists are split, and empty ones are left out.
     random_state : RandomState
     n_jobs : int, default=None
+    order : int array of shape (n_rows,), default=None
+        All rows in a random order; None: it is drawn first. Lists learn from the first
+        of them. The last are those to measure recall with: a row that lists learned
+        from is nearer to its centroid than any other row, and finds more.
 
     Returns
     -------
@@ -244,7 +249,9 @@ def learn_lists(
     """
     clustering = _Clustering(_centroid_scale(codes))
     n_sample = min(len(codes), max(_SAMPLE_ROWS * n_lists, _PARENT_SAMPLE_ROWS))
-    some = np.sort(random_state.permutation(len(codes))[:n_sample])
+    if order is None:
+        order = random_state.permutation(len(codes))
+    some = np.sort(order[:n_sample])
     tree = _learn_tree(
         whole_values(codes[some]), n_lists, clustering, random_state, n_jobs
     )

@@ -107,14 +107,11 @@ def _learn_lists(learned: BinaryNeighbors, X: Rows, n_jobs: int | None) -> None:
     random_state = check_random_state(learned.random_state)
     n = len(X)
     n_lists = choose_n_lists(n) if learned.n_lists == "auto" else learned.n_lists
-    codes = _sample_codes(learned, X, max(_LIST_ROWS, _ROWS_OF_LIST * n_lists), n_jobs)
-    tree = learn_lists(codes, min(n_lists, n), random_state, n_jobs).tree
-    if n <= _LIST_ROWS:
-        own = random_state.permutation(n)[:CALIBRATION_ROWS]
-    else:  # a permutation of all rows would be larger than their codes
-        generator = np.random.default_rng(random_state.randint(2**31))
-        own = generator.choice(n, CALIBRATION_ROWS, replace=False)
-    own = np.sort(own)
+    numbers = _sample_numbers(n, max(_LIST_ROWS, _ROWS_OF_LIST * n_lists))
+    codes = _codes_of(learned, X, numbers, n_jobs)
+    order = random_state.permutation(len(numbers))
+    tree = learn_lists(codes, min(n_lists, n), random_state, n_jobs, order).tree
+    own = np.sort(numbers[order[-CALIBRATION_ROWS:]])
     rows = encode_like(learned, X[own], n_jobs)
     lists = assign_lists(tree, rows.codes, n_jobs)
     learned._rows = rows.in_lists(lists)
@@ -122,17 +119,19 @@ def _learn_lists(learned: BinaryNeighbors, X: Rows, n_jobs: int | None) -> None:
     learned._curve = probe_all(len(lists))
 
 
-def _sample_codes(
-    learned: BinaryNeighbors, X: Rows, n_rows: int, n_jobs: int | None
+def _sample_numbers(n: int, n_sample: int) -> np.ndarray:
+    """Return the numbers of all rows, or of a sample of them, ascending."""
+    if n <= n_sample:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, n_sample, replace=False))
+
+
+def _codes_of(
+    learned: BinaryNeighbors, X: Rows, numbers: np.ndarray, n_jobs: int | None
 ) -> CodeArray:
-    """Return codes of all rows, or of a sample, block by block."""
-    if is_codes(X) and len(X) <= n_rows:
+    """Return codes of rows, block by block."""
+    if is_codes(X) and len(X) == len(numbers):
         return X
-    if len(X) <= n_rows:
-        numbers = np.arange(len(X))
-    else:
-        generator = np.random.default_rng(0)
-        numbers = np.sort(generator.choice(len(X), n_rows, replace=False))
     codes = empty_codes(len(numbers), like=learned._rows.codes)
     blocks = fixed_blocks(len(numbers), _SAMPLE_BLOCK)
     for block in blocks_released(X, blocks, numbers):

@@ -165,4 +165,4 @@ def test_a_mapped_search_touches_the_lists_that_it_probes(tmp_path, rng):
     touched = mapped_bytes(path) - before
     assert 0 < touched < 0.3 * n_bytes
     loaded.set_params(algorithm="brute").kneighbors(X[7:8])
-    assert mapped_bytes(path) - before > 0.9 * n_bytes
+    assert mapped_bytes(path) > 0.9 * n_bytes  # loading touched some of it
