@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from .. import __version__
 from . import advise, completion, demo, encode, merge, plan, profile, search
+from ._interruption import interruptible
 from ._options import fill_in_options
 from ._terminal import InputError, LoggedProgress, clear_progress, set_quiet
 
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     status : int
-        0, or 2 if something given cannot be used, or 1 for a bug in skbq.
+        0, or 2 if something given cannot be used, or 1 for a bug in skbq, or 130 after
+        Ctrl-C.
     """
     words = sys.argv[1:] if argv is None else list(argv)
     parser = _parser()
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(fill_in_options(words))
     set_quiet(args.quiet)
     try:
-        with LoggedProgress():
+        with interruptible(), LoggedProgress():
             args.run(args)
         sys.stdout.flush()
     except InputError as error:
