@@ -9,6 +9,7 @@ from .._neighbors.calibration import (
     CALIBRATION_ROWS,
     FEWEST_NEIGHBORS,
     MOST_SHARE,
+    FoundRows,
     measure_curve,
 )
 from .._neighbors.inverted_lists import choose_n_lists, learn_lists
@@ -314,7 +315,8 @@ def _probe(
     seen = (bench.rows if own else bench.queries).seen_by(strategy)[queries]
     order, _ = index._search.rank(seen, lists, len(lists))
     k = max(bench.n_neighbors, FEWEST_NEIGHBORS)
-    curve = measure_curve(lists, order, _nearest_rows(asked, queries, k))
+    nearest = FoundRows.nearest(_nearest_rows(asked, queries, k))
+    curve = measure_curve(lists, order, nearest)
     point = curve.find(target_recall)
     return _Probed(queries.stop, float(curve.share[point]), curve.recall[point])
 

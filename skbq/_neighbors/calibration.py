@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from .inverted_lists import Lists
 
 # Rows that are queries of a calibration, each left out.
 CALIBRATION_ROWS = 256
+# Rows that are looked at behind those reranked: so many times as many in all. Where an
+# eighth of them is in the lists probed, recall is exact.
+LOOKED_AT = 8
 # Neighbors whose recall is measured, at least: more are harder to find than fewer.
 FEWEST_NEIGHBORS = 10
 # Of the interval of recall.
@@ -18,6 +22,62 @@ CONFIDENCE = 0.95
 _STEP = 1.1
 # Where more than this share of the rows must be compared, lists do not pay.
 MOST_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class FoundRows:
+    """The rows that queries find where all lists are probed, and farther ones.
+
+    Attributes
+    ----------
+    by_code : ndarray of shape (n_queries, n_rows), dtype int64
+        From near to far by code; -1: fewer than so many count.
+    by_distance : ndarray of the same shape and dtype
+        The same rows from near to far by exact distance; where nothing is reranked,
+        the same array.
+    n_neighbors : int
+        Number of nearest rows that are wanted.
+    depth : int
+        Number of rows that are reranked. Those behind them take the places of rows
+        whose lists are not probed.
+    """
+
+    by_code: np.ndarray
+    by_distance: np.ndarray
+    n_neighbors: int
+    depth: int
+
+    @classmethod
+    def nearest(cls, rows: np.ndarray) -> Self:
+        """Return rows that are all wanted, from near to far."""
+        return cls(rows, rows, rows.shape[1], rows.shape[1])
+
+    @cached_property
+    def _places(self) -> np.ndarray:
+        """Where the rows by distance stand among those by code."""
+        places = np.empty_like(self.by_code)
+        pairs = zip(self.by_code, self.by_distance, strict=True)
+        for q, (by_code, by_distance) in enumerate(pairs):
+            order = np.argsort(by_code)
+            places[q] = order[np.searchsorted(by_code[order], by_distance)]
+        return places
+
+    def best(self, there: np.ndarray) -> np.ndarray:
+        """Tell which rows are found where only these are there.
+
+        Parameters
+        ----------
+        there : bool array of shape (n_queries, n_rows)
+            Of rows by code.
+
+        Returns
+        -------
+        found : bool array of the same shape
+            Of rows by distance.
+        """
+        compared = there & (np.cumsum(there, axis=1) <= self.depth)
+        compared = np.take_along_axis(compared, self._places, axis=1)
+        return compared & (np.cumsum(compared, axis=1) <= self.n_neighbors)
 
 
 @dataclass(frozen=True)
@@ -66,7 +126,7 @@ class ProbeCurve:
 def measure_curve(
     lists: Lists,
     order: np.ndarray,
-    rows: np.ndarray,
+    found: FoundRows,
     numbers: np.ndarray | None = None,
 ) -> ProbeCurve:
     """Measure recall at every number of lists.
@@ -76,9 +136,9 @@ def measure_curve(
     lists : Lists
     order : int32 array of shape (n_queries, n_lists)
         All lists in the order in which each query probes them.
-    rows : int64 array of shape (n_queries, n_neighbors)
-        The nearest rows of each query among all; -1: fewer than so many count.
-    numbers : int64 array of the same shape, default=None
+    found : FoundRows
+        Of the same queries.
+    numbers : int64 array of shape (n_queries, n_rows), default=None
         The lists that these rows are in; None: ``lists`` knows.
 
     Returns
@@ -87,10 +147,14 @@ def measure_curve(
 
     Notes
     -----
-    A row that is among the k nearest of all is among the k nearest of the lists that
-    hold it. So one search of all lists gives recall at every number of lists.
+    A row that is among the nearest by code of all lists is among those of the lists
+    that hold it. So one search of all lists gives recall at every number of lists.
+    Where rows are reranked, farther ones come up as lists are left out; one of them can
+    be nearer by exact distance, and takes a place. This is a better answer, but not
+    that of brute force.
     """
     n_queries, n_lists = order.shape
+    rows = found.by_code
     there = rows >= 0
     probes_needed = np.empty(rows.shape, np.int64)
     compared = np.empty((n_queries, n_lists))
@@ -102,14 +166,15 @@ def measure_curve(
         probes_needed[q] = place[numbers[q]] + 1
         compared[q] = np.cumsum(lists.sizes[order[q]])
     points = _points(n_lists)
-    recalls = []
+    of_all, recalls = found.best(there), []
+    n_wanted = np.maximum(of_all.sum(axis=1), 1)
     for n in points:
-        inside = np.where(there, probes_needed <= n, False).sum(axis=1)
-        each = inside / np.maximum(there.sum(axis=1), 1)
+        inside = found.best(there & (probes_needed <= n))
+        each = (inside & of_all).sum(axis=1) / n_wanted
         recalls.append(mean_estimate(each, CONFIDENCE, bounds=(0.0, 1.0)))
     recalls[-1] = Estimate(1.0, 1.0, 1.0, CONFIDENCE)  # this is brute force
     share = compared[:, points - 1].mean(axis=0) / lists.n_rows
-    return ProbeCurve(points, share, tuple(recalls), n_queries, rows.shape[1])
+    return ProbeCurve(points, share, tuple(recalls), n_queries, found.n_neighbors)
 
 
 def probe_all(n_lists: int) -> ProbeCurve:

@@ -31,7 +31,7 @@ from .brute_force import (
     sort_neighbors,
     within,
 )
-from .calibration import ProbeCurve, measure_curve
+from .calibration import LOOKED_AT, FoundRows, ProbeCurve, measure_curve
 from .encoding import Encoder
 from .float_queries import (
     CenteredQueries,
@@ -175,14 +175,25 @@ class IndexSearch:
         """
         everywhere, lists = replace(self, probes=None), self.rows.lists
         assert lists is not None
-        rows, order = np.empty((len(X), k), np.int64), []
-        depth = self.depth(k, len(self.rows))
-        for some in self._blocks(X, _CANDIDATE_BYTES * depth):
+        parts, order = [], []
+        depth, n_rows = self.depth(k, len(self.rows)), len(self.rows)
+        looked_at = self.looked_at(k, n_rows)
+        for some in self._blocks(X, _CANDIDATE_BYTES * looked_at):
             queries = self._queries(X, some)
             eligible = Eligible(None if own is None else own[some], mask)
-            rows[some] = everywhere._nearest(queries, k, depth, eligible, False).rows
+            if looked_at == k:
+                near = everywhere._nearest(queries, k, depth, eligible, False).rows
+                parts.append((near, near))
+            else:
+                stage = everywhere._first_stage(queries)
+                near = everywhere._candidates(stage, looked_at, eligible).rows
+                parts.append((near, self._rerank(queries, near, looked_at).rows))
             order.append(self.rank(X[some], lists, len(lists))[0])
-        return measure_curve(lists, np.concatenate(order), rows)
+        by_code, by_distance = (
+            np.concatenate(rows) for rows in zip(*parts, strict=True)
+        )
+        found = FoundRows(by_code, by_distance, k, min(depth, looked_at))
+        return measure_curve(lists, np.concatenate(order), found)
 
     def radius_neighbors(
         self, X: np.ndarray | Queries | None, radius: float, mask: np.ndarray | None
@@ -238,6 +249,12 @@ class IndexSearch:
         share = self.oversampling or 1
         depth = 2 * k if share == "bound" else ceil(float(share) * k)
         return min(depth, n_rows)
+
+    def looked_at(self, k: int, n_rows: int) -> int:
+        """Return how many rows tell what lists find; k where none can be displaced."""
+        if self.oversampling is None or self.oversampling == "bound":
+            return k
+        return min(LOOKED_AT * self.depth(k, n_rows), n_rows)
 
     def candidates(
         self,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from .._neighbors.brute_force import Eligible, NearRows, Neighbors, sort_neighbors
-from .._neighbors.calibration import ProbeCurve, measure_curve
+from .._neighbors.calibration import FoundRows, ProbeCurve, measure_curve
 from .._neighbors.file_format import FileError, FileMark
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.index_search import IndexSearch, Queries
@@ -413,18 +413,39 @@ class ShardedSearch:
         """Measure the share of the nearest rows in lists, as IndexSearch does."""
         assert self.lists is not None
         depth, found, order = self._depth(k), [], []
-        for some in self._blocks(X, depth):
+        looked_at = self.template.looked_at(k, self._n_rows)
+        for some in self._blocks(X, looked_at):
             left_out = None if own is None else own[some]
-            nearest = self._nearest(X[some], k, depth, mask, False, own=left_out)
-            found.append(nearest.rows)
+            if looked_at == k:
+                near = self._nearest(X[some], k, depth, mask, False, own=left_out)
+                found.append((near.rows, near.rows))
+            else:
+                found.append(self._look_at(X[some], looked_at, mask, left_out))
             ranked = self.template.rank(X[some], self.lists, len(self.lists))
             order.append(ranked[0])
-        rows = self.engine.call(_same, np.concatenate(found))
+        by_code, by_distance = (
+            np.concatenate(rows) for rows in zip(*found, strict=True)
+        )
+        rows = self.engine.call(_same, by_code)
         parts = self._asking(Queries(X[:1], None))(find_lists, rows)
         numbers = self.engine.result(self.engine.merge(merge_bounds, parts))
         return measure_curve(
-            self.lists, np.concatenate(order), np.concatenate(found), numbers
+            self.lists,
+            np.concatenate(order),
+            FoundRows(by_code, by_distance, k, min(depth, looked_at)),
+            numbers,
         )
+
+    def _look_at(
+        self, X: np.ndarray, n: int, mask: np.ndarray | None, own: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows nearest by code in all lists, and again by distance."""
+        ask = self._asking(self.template.prepare(X), own)
+        masks = [shard.slice_mask(mask) for shard in self.shards]
+        parts = ask(find_candidates, n, False, each=masks)
+        by_code = self.engine.merge(KeepNearest(n), parts)
+        by_distance = self.engine.merge(KeepNearest(n), ask(rerank, by_code, n))
+        return self.engine.result(by_code).rows, self.engine.result(by_distance).rows
 
     def count_listed(self, mask: np.ndarray | None) -> np.ndarray:
         """Count the rows of each list: all of them, and those that count."""
@@ -434,7 +455,11 @@ class ShardedSearch:
         return self.engine.result(self.engine.merge(add_counts, parts))
 
     def _depth(self, k: int) -> int:
-        return self.template.depth(k, sum(shard.n_rows for shard in self.shards))
+        return self.template.depth(k, self._n_rows)
+
+    @property
+    def _n_rows(self) -> int:
+        return sum(shard.n_rows for shard in self.shards)
 
     def _blocks(self, X: np.ndarray, depth: int) -> Iterator[slice]:
         return row_blocks(len(X), 8 * X.shape[1] + _CANDIDATE_BYTES * depth, shares=8)

@@ -371,13 +371,24 @@ def test_auto_keeps_its_promise(glosses):
     assert "rows compared" in str(curve)
 
 
-def test_curve_is_what_searches_find(vectors):
+@pytest.mark.parametrize(
+    ("quantizer", "query", "oversampling"),
+    [
+        (TwoBitQuantizer(), "vectors", 2),
+        # Codes that rank badly: reranking puts rows before those of brute force that
+        # these did not rerank, since their codes were farther.
+        (BinaryQuantizer(), "codes", 4),
+        (BinaryQuantizer(), "codes", None),
+    ],
+)
+def test_curve_is_what_searches_find(rng, quantizer, query, oversampling):
     """Leave-one-out recall of real searches, at each number of lists."""
-    _, index = pair(vectors, query="vectors", oversampling=2)
+    X = rng.normal(size=(2000, 24)).astype(np.float32)
+    _, index = pair(X, quantizer=quantizer, query=query, oversampling=oversampling)
     curve = index.probe_curve_
-    own = np.sort(_calibration_rows(index, len(vectors)))
+    own = np.sort(_calibration_rows(index, len(X)))
     _, expected = index.kneighbors(n_neighbors=10)
-    for point in (4, 9, len(curve.n_probes) - 2):
+    for point in (4, 9, 14, len(curve.n_probes) - 2):
         index.set_params(n_probes=int(curve.n_probes[point]))
         _, found = index.kneighbors(n_neighbors=10)
         shared = [len(set(expected[i]) & set(found[i])) / 10 for i in own]
