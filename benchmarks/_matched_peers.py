@@ -44,6 +44,7 @@ class Skbq:
             oversampling=OVERSAMPLING,
             algorithm=algorithm,
             n_lists=n_lists,
+            n_probes=1,
             random_state=0,
             n_jobs=ALL,
         ).fit(X)
