@@ -1,0 +1,315 @@
+"""Kernels, called as they are, against plain numpy, at the edges of their loops.
+
+Quick in plain Python as well (NUMBA_DISABLE_JIT=1), where mutants of kernels are tried.
+"""
+
+import naive
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skbq._kernels.list_ranking import (
+    ListQueries,
+    assign_rows,
+    fill_whole_values,
+    rank_lists,
+    round_queries,
+)
+from skbq._kernels.memory import read_only
+from skbq._kernels.mixed_depths import (
+    Depths,
+    center_rows,
+    count_found,
+    encode_rows,
+    square_norms,
+)
+from skbq._kernels.vector_ops import (
+    METRIC_NUMBERS,
+    add_to_cells,
+    center_floats,
+    correct_rows,
+    keep_nearest,
+    pair_distances,
+    scale_to_unit,
+)
+from skbq._neighbors.brute_force import empty_heaps, nothing_found
+from skbq._neighbors.inverted_lists import NEAR_PARENTS, make_tree
+from skbq.codes import MixedDepths, code_bytes, pack_codes
+
+# Below, at and above four, eight and sixteen, which loops take at once.
+WIDTHS = [1, 3, 4, 5, 15, 16, 17, 39]
+DTYPES = [np.float32, np.float64]
+
+# Plain Python integers of numpy overflow aloud where compiled ones wrap.
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+
+
+# Vectors.
+
+
+@pytest.mark.parametrize("d", WIDTHS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("metric", METRIC_NUMBERS)
+def test_distances_of_pairs(rng, d, dtype, metric):
+    rows = rng.standard_normal((6, d)).astype(dtype)
+    queries = rng.standard_normal((2, d))
+    queries[1] = rows[2]
+    which = np.array([[3, 0, -1, 5], [2, -1, 1, 4]])
+    found = np.empty(which.shape)
+    number = METRIC_NUMBERS[metric]
+    pair_distances(rows, read_only(queries), read_only(which), number, found)
+    for q, i in np.ndindex(which.shape):
+        if which[q, i] < 0:
+            assert found[q, i] == np.inf
+            continue
+        expected = naive.exact_distance(rows[which[q, i]], queries[q], metric)
+        assert found[q, i] == pytest.approx(expected, rel=1e-12, abs=1e-15)
+    if metric != "inner_product":
+        assert found[1, 0] == 0
+
+
+def test_keep_nearest_of_given_distances(rng):
+    distances = rng.integers(0, 4, (3, 9)).astype(float)
+    rows = np.array([rng.permutation(40)[:9] for _ in range(3)])
+    rows[1, 2:] = -1
+    found, numbers = nothing_found(3, 4)
+    heaps = empty_heaps(found, numbers)
+    keep_nearest(read_only(distances), read_only(rows), heaps)
+    for q in range(3):
+        pairs = zip(distances[q], rows[q], strict=True)
+        best = sorted((d, r) for d, r in pairs if r >= 0)[:4]
+        best += [(np.inf, -1)] * (4 - len(best))
+        assert list(zip(found[q], numbers[q], strict=True)) == best
+
+
+@pytest.mark.parametrize("d", WIDTHS)
+@pytest.mark.parametrize("size", [1e-220, 1e-90, 1.0, 1e90, 1e220])
+def test_unit_length(rng, d, size):
+    rows = rng.standard_normal((4, d)) * size
+    rows[2] = 0
+    out = np.empty_like(rows)
+    scale_to_unit(rows, out)
+    plain = rows / size
+    expected = plain / np.maximum(np.linalg.norm(plain, axis=1), 1e-9)[:, np.newaxis]
+    assert_allclose(out, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("d", WIDTHS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_centered_floats(rng, d, dtype):
+    rows, c = rng.standard_normal((3, d)).astype(dtype), rng.standard_normal(d)
+    out, sums = np.empty((3, d), np.float32), np.empty((3, 3))
+    assert center_floats(read_only(rows), read_only(c), 0.5, out, sums)
+    y = 0.5 * rows.astype(float)
+    b = y - c
+    assert_array_equal(out, b.astype(np.float32))
+    expected = [(b * b).sum(axis=1), (y * y).sum(axis=1), y @ c]
+    assert_allclose(sums, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("place", [0, 4])  # among those taken at once, or after them
+@pytest.mark.parametrize("value", [3e38, 4e38, -4e38])
+def test_centered_floats_that_float32_does_not_hold(place, value):
+    rows = np.zeros((2, 5))
+    rows[0, place] = value
+    out, sums = np.empty((2, 5), np.float32), np.empty((3, 2))
+    with np.errstate(over="ignore"):
+        fits = center_floats(read_only(rows), read_only(np.zeros(5)), 1.0, out, sums)
+    assert fits == (value == 3e38)
+
+
+@pytest.mark.parametrize("d", WIDTHS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_centered_rows(rng, d, dtype):
+    rows, c = rng.standard_normal((3, d)).astype(dtype), rng.standard_normal(d)
+    out, sums = np.empty((3, d), np.float32), np.zeros((4, 3))
+    center_rows(read_only(rows), read_only(c), out, sums)
+    x = rows.astype(float)
+    a = x - c
+    assert_array_equal(out, a.astype(np.float32))
+    expected = [(a * a).sum(axis=1), np.zeros(3), a @ c, (x * x).sum(axis=1)]
+    assert_allclose(sums, expected, rtol=1e-12, atol=1e-13)
+
+
+# What codes and vectors say together.
+
+
+def halves(rng, d, bits):
+    """Rows, thresholds, codes of them, and (positive, strong)."""
+    rows, c = rng.standard_normal((5, d)), rng.standard_normal(d)
+    positive, strong = rows > c, rng.random((5, d)) > 0.5
+    if bits == 1:
+        return rows, c, pack_codes(positive), positive, np.zeros_like(strong)
+    return rows, c, pack_codes(positive, strong, (0.5, 1.5)), positive, strong
+
+
+@pytest.mark.parametrize("d", [1, 8, 9, 20])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_corrections_of_rows(rng, d, bits):
+    rows, c, codes, positive, strong = halves(rng, d, bits)
+    sums, packed = np.empty((4, 5)), read_only(code_bytes(codes))
+    correct_rows(read_only(rows), packed, bits, read_only(c), 0.5, 1.5, sums)
+    a, q = rows - c, naive.levels(positive, strong, 0.5, 1.5)
+    expected = [(a * a).sum(axis=1), (q * a).sum(axis=1), a @ c, (rows**2).sum(axis=1)]
+    assert_allclose(sums, expected, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("d", [1, 8, 9, 20])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_cells_of_codes(rng, d, bits):
+    rows, _, codes, positive, strong = halves(rng, d, bits)
+    cells = positive.astype(int)
+    if bits == 2:
+        cells = np.where(positive, 2 + strong, 1 - strong)
+    counts, sums = np.ones((2 * bits, d), np.int64), np.ones((2 * bits, d))
+    add_to_cells(read_only(code_bytes(codes)), bits, read_only(rows), counts, sums)
+    for cell in range(2 * bits):
+        assert_array_equal(counts[cell], 1 + (cells == cell).sum(axis=0))
+        expected = 1 + np.where(cells == cell, rows, 0).sum(axis=0)
+        assert_allclose(sums[cell], expected, rtol=1e-12)
+
+
+# Codes of mixed depth.
+
+LEVELS = {
+    1: [-0.8, 0.8],
+    2: [-1.5, -0.5, 0.5, 1.5],
+    4: np.linspace(-2.5, 2.7, 16) ** 3,
+    8: np.linspace(-3, 2, 256),
+}
+DEPTHS = [
+    [1],
+    [2, 2, 1],
+    [4, 2, 2, 2],
+    [4, 4, 4, 4, 4],
+    [8, 1, 1, 1, 1, 1],
+    [8, 8, 4, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1],
+]
+
+
+@pytest.mark.parametrize("depths", DEPTHS, ids=str)
+@pytest.mark.parametrize("rounds", [0, 2])
+@pytest.mark.parametrize("deep_below", [False, True])
+def test_encoded_rows_of_mixed_depths(rng, depths, rounds, deep_below):
+    n = len(depths)
+    scales = np.sort(rng.lognormal(0, 1, n).astype(np.float32))[::-1].copy()
+    layout = MixedDepths(n, depths, LEVELS, scales, deep_below=deep_below)
+    rows = (rng.standard_normal((12, n)) * scales * 1.5).astype(np.float32)
+    codes, sums = np.empty((12, layout.width), np.uint8), np.empty((2, 12))
+    arrays = Depths(scales, layout.line_coordinates, *layout.level_arrays)
+    encode_rows(read_only(rows), arrays, rounds, codes, *sums)
+    numbers = [
+        naive.mixed_numbers(z, layout.depths, layout.levels, layout.scales, rounds)
+        for z in rows.astype(float)
+    ]
+    expected = layout.pack(np.array(numbers, np.uint8))
+    assert_array_equal(codes, np.asarray(expected))
+    values = expected.unpack().astype(float)[:, :n]
+    assert_allclose(sums[0], (values * rows).sum(axis=1), rtol=1e-5, atol=1e-5)
+    assert_allclose(sums[1], (values**2).sum(axis=1), rtol=1e-5)
+    norms = np.empty(12)
+    square_norms(
+        read_only(codes),
+        read_only(layout.line_coordinates),
+        read_only(layout.line_values),
+        norms,
+    )
+    assert_allclose(norms, sums[1], rtol=1e-5)
+
+
+def test_counted_neighbors(rng):
+    """Equal estimates in order of rows, and no row its own neighbor."""
+    n, n_queries, k = 9, 4, 3
+    scores = rng.integers(-2, 3, (n_queries, n)).astype(np.float32)
+    factors, squares = np.full(n, 0.5), rng.integers(0, 3, n).astype(float)
+    true = rng.integers(0, 4, (n_queries, n)).astype(np.float32)
+    limits = np.array([0.0, 1.0, 2.0, 3.0])
+    counts = np.empty(n_queries, np.int64)
+    given = map(read_only, (scores, factors, squares, true, limits))
+    count_found(*given, k, counts)
+    for q in range(n_queries):
+        estimates = squares - 2 * factors * scores[q]
+        order = [r for r in np.argsort(estimates, kind="stable") if r != q][:k]
+        assert counts[q] == (true[q, order] <= limits[q]).sum()
+
+
+# Lists.
+
+
+def lists_of(rng, width):
+    """Parents, of which the second has no lists, and centroids, two of them equal."""
+    parents = rng.integers(-40, 41, (4, width)).astype(np.int8)
+    centroids = rng.integers(-40, 41, (11, width)).astype(np.int8)
+    centroids[7] = centroids[3]
+    return make_tree(parents, np.array([0, 4, 4, 9, 11]), centroids, 3)
+
+
+def distances(values, centroids, factor):
+    wide = centroids.astype(np.int64)
+    return (wide**2).sum(axis=1) - factor * (values.astype(np.int64) @ wide.T)
+
+
+def nearest_list(values, tree, near):
+    """The nearest list of the nearest parents, going on while they have none."""
+    of_parents = distances(values, tree.parents, 2 * tree.scale)
+    order = np.argsort(of_parents, kind="stable")
+    of_lists = distances(values, tree.centroids, 2 * tree.scale)
+    for n in range(near, len(order) + 1):
+        inside = [c for p in order[:n] for c in range(*tree.children[p : p + 2])]
+        if inside:
+            return min(inside, key=lambda c: (of_lists[c], c))
+
+
+@pytest.mark.parametrize("width", [3, 64, 70])
+@pytest.mark.parametrize("near", [1, 2, NEAR_PARENTS])
+def test_lists_of_rows_and_queries(rng, width, near):
+    tree = lists_of(rng, width)
+    codes = rng.integers(-20, 21, (6, width)).astype(np.int8)
+    codes[4], codes[5] = tree.parents[1], tree.centroids[7]
+    own = np.empty(6, np.int64)
+    assign_rows(codes, tree, near, own)
+    assert_array_equal(own, [nearest_list(row, tree, near) for row in codes])
+    values = rng.integers(-127, 128, (6, width)).astype(np.int8)
+    weights = rng.integers(1, 2000, 6)
+    sizes = rng.integers(1, 9, 11)
+    queries = ListQueries(codes, values, weights)
+    for wanted in (1, 4, 11):
+        for budget in (1, 12, 2**62):
+            order, counts = np.zeros((6, wanted), np.int32), np.empty(6, np.int64)
+            rank_lists(queries, tree, near, sizes, budget, order, counts)
+            for q in range(6):
+                # In parts of a 256th, as weights are.
+                wide = tree.centroids.astype(np.int64)
+                far = 256 * (wide**2).sum(axis=1)
+                far -= 2 * weights[q] * (wide @ values[q].astype(np.int64))
+                far[own[q]] = far.min() - 1
+                expected = np.argsort(far, kind="stable")[:wanted]
+                enough = 1 + (np.cumsum(sizes[expected]) < budget).sum()
+                assert counts[q] == min(wanted, enough)
+                assert_array_equal(order[q, : counts[q]], expected[: counts[q]])
+
+
+@pytest.mark.parametrize("d", [1, 8, 9, 20])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_whole_values_of_codes(rng, d, bits):
+    *_, codes, positive, strong = halves(rng, d, bits)
+    values = np.empty((5, d), np.int8)
+    fill_whole_values(read_only(code_bytes(codes)), bits, 2, 7, values)
+    assert_array_equal(values, naive.levels(positive, strong, 2, 7))
+
+
+def test_queries_rounded_to_bytes(rng):
+    given = rng.standard_normal((3, 20)).astype(np.float32)
+    given[1] = 0
+    codes = rng.integers(-3, 4, (3, 20)).astype(np.int8)
+    out, weights = np.empty((3, 20), np.int8), np.empty(3, np.int64)
+    round_queries(read_only(given), codes, 42, out, weights)
+    assert_array_equal(out[1], codes[1])
+    assert weights[1] == 42 * 256
+    for q in (0, 2):
+        y = given[q].astype(float)
+        rounded = np.rint(y * (127 / np.abs(y).max()))
+        assert_array_equal(out[q], rounded)
+        lengths = (np.linalg.norm(x.astype(float)) for x in (codes[q], rounded))
+        ratio = np.divide(*lengths)
+        assert weights[q] == np.rint(42 * 256 * 1.25 * ratio)
