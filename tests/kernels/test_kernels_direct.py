@@ -23,6 +23,7 @@ from skbq._kernels.mixed_depths import (
     encode_rows,
     square_norms,
 )
+from skbq._kernels.popcount import PLANE_ROWS, scan_planes
 from skbq._kernels.vector_ops import (
     METRIC_NUMBERS,
     add_to_cells,
@@ -32,7 +33,7 @@ from skbq._kernels.vector_ops import (
     pair_distances,
     scale_to_unit,
 )
-from skbq._neighbors.brute_force import empty_heaps, nothing_found
+from skbq._neighbors.brute_force import EVERY_ROW, empty_heaps, nothing_found
 from skbq._neighbors.inverted_lists import NEAR_PARENTS, make_tree
 from skbq.codes import MixedDepths, code_bytes, pack_codes
 
@@ -231,6 +232,26 @@ def test_counted_neighbors(rng):
         estimates = squares - 2 * factors * scores[q]
         order = [r for r in np.argsort(estimates, kind="stable") if r != q][:k]
         assert counts[q] == (true[q, order] <= limits[q]).sum()
+
+
+# Counting.
+
+
+@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("k", [4, PLANE_ROWS // 4 + 10])  # and without a first limit
+def test_counts_in_planes(rng, width, k):
+    """A whole tile of rows, and some more; rows of three kinds, so that many tie."""
+    kinds = rng.integers(0, 256, (5, width)).astype(np.uint8)
+    rows = kinds[rng.integers(0, 5, PLANE_ROWS + 20)]
+    rows[7::40] ^= 1
+    queries = np.concatenate([rows[[3]], rng.integers(0, 256, (2, width))])
+    queries = queries.astype(np.uint8)
+    found = nothing_found(3, k)
+    every = EVERY_ROW.numbered(slice(0, 3))
+    scan_planes(read_only(rows), read_only(queries), 2, every, empty_heaps(*found))
+    counts = np.unpackbits(rows ^ queries[:, np.newaxis], axis=2).sum(axis=2)
+    for got, expected in zip(found, naive.nearest(2.0 * counts, k), strict=True):
+        assert_array_equal(got, expected)
 
 
 # Lists.

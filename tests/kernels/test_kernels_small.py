@@ -64,6 +64,25 @@ def test_all_lists_find_what_brute_force_finds(X, name, n_queries):
             assert_array_equal(np.sort(one), np.sort(other))
 
 
+@pytest.mark.parametrize("name", ["hamming", "floats", "mixed depths", "uneven levels"])
+@pytest.mark.parametrize("n_queries", [1, 6])
+def test_lists_of_several_blocks(rng, name, n_queries):
+    """Of more rows than a block has, with ties across blocks."""
+    X = rng.standard_normal((140, 9)).astype(np.float32)
+    X[70:] += 2
+    X[105:] = X[70:105]
+    plain = BinaryNeighbors(**INDEXES[name]).fit(X)
+    lists = BinaryNeighbors(**INDEXES[name], **{**LISTS, "n_lists": 2}).fit(X)
+    queries = X[67 : 67 + n_queries] + np.float32(0.1)
+    for k, allowed in ((3, None), (70, np.arange(140) % 3 > 0)):
+        for mine, theirs in zip(
+            lists.kneighbors(queries, k, mask=allowed),
+            plain.kneighbors(queries, k, mask=allowed),
+            strict=True,
+        ):
+            assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize("counts", COUNTS[:4])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_codes_of_mixed_depth(rng, counts, sign):
