@@ -274,13 +274,11 @@ def _distance(rows, r, y, own, metric):
             return np.sqrt(square)
         return _scaled_distance(_copy_row(rows, r), y, metric)
     product, square = _products(rows, r, y)
-    fits = _LEAST < own < _MOST or own == 0.0
-    if not (fits and _LEAST < square < _MOST):
+    # A square of 0 need not be that of zeros.
+    if not (_LEAST < own < _MOST and _LEAST < square < _MOST):
         return _scaled_distance(_copy_row(rows, r), y, metric)
     if metric == _INNER_PRODUCT:
         return -product
-    if own == 0.0:
-        return 1.0
     return _cosine_distance(rows, r, y, product, square, own)
 
 

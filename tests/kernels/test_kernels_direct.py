@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from skbq._kernels.dispatch import _common_unit
 from skbq._kernels.list_ranking import (
     ListQueries,
     assign_rows,
@@ -24,12 +25,20 @@ from skbq._kernels.mixed_depths import (
     square_norms,
 )
 from skbq._kernels.popcount import PLANE_ROWS, scan_planes
+from skbq._kernels.rounded_tables import (
+    REACH,
+    ROUNDED_GROUP,
+    empty_tables,
+    round_tables,
+)
+from skbq._kernels.tiles import ENTRIES
 from skbq._kernels.vector_ops import (
     METRIC_NUMBERS,
     add_to_cells,
     center_floats,
     correct_rows,
     keep_nearest,
+    largest_change,
     pair_distances,
     scale_to_unit,
 )
@@ -67,6 +76,58 @@ def test_distances_of_pairs(rng, d, dtype, metric):
         assert found[q, i] == pytest.approx(expected, rel=1e-12, abs=1e-15)
     if metric != "inner_product":
         assert found[1, 0] == 0
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e-40, 1e40, 1e170])
+@pytest.mark.parametrize("which", ["both", "rows", "queries"])
+def test_distances_of_pairs_of_any_size(rng, size, which):
+    """Squares of which overflow or vanish; distances are as those of size 1."""
+    rows, queries = rng.standard_normal((2, 3, 17))
+    rows_size = 1.0 if which == "queries" else size
+    queries_size = 1.0 if which == "rows" else size
+    pairs = read_only(np.arange(3)[:, np.newaxis])
+    for metric, number in METRIC_NUMBERS.items():
+        found = np.empty((3, 1))
+        given = read_only(queries * queries_size)
+        with np.errstate(all="ignore"):  # compiled, it says nothing
+            pair_distances(rows * rows_size, given, pairs, number, found)
+        if metric == "cosine":
+            expected = naive.exact_distances(rows, queries, metric).diagonal()
+        elif metric == "inner_product":
+            expected = naive.exact_distances(rows, queries, metric).diagonal()
+            expected = expected * rows_size * queries_size
+        else:
+            most = max(rows_size, queries_size)
+            gaps = rows * (rows_size / most) - queries * (queries_size / most)
+            expected = np.linalg.norm(gaps, axis=1) * most
+        if which == "both" and metric == "inner_product" and not 1e-100 < size < 1e100:
+            continue  # infinite, or zero
+        assert_allclose(found[:, 0], expected, rtol=1e-11)
+
+
+def test_cosine_distance_of_nearly_equal_vectors(rng):
+    """1 - cosine would have lost all digits."""
+    rows, noise = rng.standard_normal((2, 4, 33))
+    queries = 3 * (rows + 1e-9 * noise)
+    found, pairs = np.empty((4, 1)), read_only(np.arange(4)[:, np.newaxis])
+    pair_distances(rows, read_only(queries), pairs, METRIC_NUMBERS["cosine"], found)
+    across = 1e-9 * noise
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    across -= rows * ((across * rows).sum(axis=1, keepdims=True) / lengths**2)
+    expected = np.square(across / lengths).sum(axis=1) / 2
+    assert_allclose(found[:, 0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_change_of_products_alone(n):
+    """Lengths stay; the angle between the last two rows does not."""
+    rows = np.zeros((n, 2))
+    rows[:, 0] = 1
+    seen = rows.copy()
+    seen[-1] = [0.6, 0.8]
+    assert largest_change(read_only(rows), read_only(seen), False) == pytest.approx(0.4)
+    gap = largest_change(read_only(rows), read_only(seen), True)
+    assert gap == pytest.approx(1)  # equal rows came apart
 
 
 def test_keep_nearest_of_given_distances(rng):
@@ -232,6 +293,52 @@ def test_counted_neighbors(rng):
         estimates = squares - 2 * factors * scores[q]
         order = [r for r in np.argsort(estimates, kind="stable") if r != q][:k]
         assert counts[q] == (true[q, order] <= limits[q]).sum()
+
+
+# Rounded tables.
+
+
+@pytest.mark.parametrize("n_lines", [1, 8, 9, 30])
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e20])
+def test_rounded_tables_bound_from_below(rng, n_lines, size):
+    n_queries, group = 40, ROUNDED_GROUP
+    raw = (size * rng.standard_normal((n_queries, n_lines, ENTRIES))).astype(np.float32)
+    raw[0] = raw[0, :, :1]  # equal entries: there is no step
+    tables, bounds = empty_tables(n_queries, n_lines)
+    round_tables(raw, group, REACH, tables, bounds)
+    lines, most = np.arange(n_lines), 0.0
+    for q in range(n_queries):
+        # The nearest rows of all, and any.
+        for picked in (raw[q].argmin(axis=1), rng.integers(0, ENTRIES, n_lines)):
+            exact = raw[q, lines, picked].astype(float).sum()
+            entries = tables[q, lines, picked].astype(int)
+            groups = [entries[i : i + group].sum() for i in range(0, n_lines, group)]
+            stopped = np.minimum(groups, 255).sum()
+            low = float(bounds[q, 1]) + float(bounds[q, 0]) * stopped
+            assert low <= exact
+        most = max(most, (exact - low) / size)
+    assert most < 6 * n_lines  # and from near below, where nothing is cut off
+
+
+@pytest.mark.parametrize("value", [1e-30, 1e30, np.inf])
+def test_tables_that_cannot_be_rounded_say_nothing(value):
+    raw = np.full((1, 2, ENTRIES), value, np.float32)
+    tables, bounds = empty_tables(1, 2)
+    round_tables(raw, ROUNDED_GROUP, REACH, tables, bounds)
+    assert_array_equal(bounds, [[0, -np.inf]])
+    assert_array_equal(tables, np.zeros_like(tables))
+
+
+@pytest.mark.parametrize("n_features", [1, 2**20])
+def test_common_unit_of_costs(n_features):
+    costs = (0.0, 0.5, 1.0, 0.25, 0.5, 2.0)
+    assert _common_unit(costs, n_features) == (0.25, (0, 2, 4, 1, 2, 8))
+    assert _common_unit((0.0, 0, 0, 1.0, 0, 0), n_features)[1] == (0, 0, 0, 1, 0, 0)
+    # A distance in float64 would be rounded; or sums of a line do not fit.
+    large = (0.0, 0, 0, 2.0**53 / n_features, 0, 0)
+    assert _common_unit(large, n_features) == (1.0, None)
+    assert _common_unit((0.0, 0, 0, 2.0**53 / n_features - 1, 0, 0), n_features)[1]
+    assert _common_unit((0.0, 1.0, 2.0, 3.0, 4.0, 200.0), 1) == (1.0, None)
 
 
 # Counting.

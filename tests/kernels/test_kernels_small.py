@@ -67,12 +67,14 @@ def test_all_lists_find_what_brute_force_finds(X, name, n_queries):
 @pytest.mark.parametrize("name", ["hamming", "floats", "mixed depths", "uneven levels"])
 @pytest.mark.parametrize("n_queries", [1, 6])
 def test_lists_of_several_blocks(rng, name, n_queries):
-    """Of more rows than a block has, with ties across blocks."""
+    """Of more rows than a block has, with ties across blocks, and added rows."""
     X = rng.standard_normal((140, 9)).astype(np.float32)
     X[70:] += 2
     X[105:] = X[70:105]
-    plain = BinaryNeighbors(**INDEXES[name]).fit(X)
-    lists = BinaryNeighbors(**INDEXES[name], **{**LISTS, "n_lists": 2}).fit(X)
+    plain = BinaryNeighbors(**INDEXES[name]).fit(X[:130])
+    lists = BinaryNeighbors(**INDEXES[name], **{**LISTS, "n_lists": 2}).fit(X[:130])
+    for index in (plain, lists):
+        index.partial_fit(X[130:])
     queries = X[67 : 67 + n_queries] + np.float32(0.1)
     for k, allowed in ((3, None), (70, np.arange(140) % 3 > 0)):
         for mine, theirs in zip(

@@ -332,3 +332,18 @@ def test_threads_in_worker_processes():
     """joblib counts processes there, and warns that there are none."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         assert pool.map(_jobs_and_warnings, [2, None]) == [(2, []), (1, [])]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e-165, 1e-300, 1e300])
+def test_cosines_of_queries_of_any_length(rng, dtype, size):
+    """The squared norm of a short query is 0 in float64: it was taken for zeros."""
+    X, queries = (
+        rng.standard_normal((40, 12)).astype(dtype),
+        rng.standard_normal((3, 12)),
+    )
+    index = BinaryNeighbors(5, metric="cosine", oversampling=8).fit(X)
+    distances, rows = index.kneighbors(queries)
+    found, same = index.kneighbors(size * queries)
+    assert_array_equal(same, rows)
+    assert_allclose(found, distances, rtol=1e-6)
