@@ -35,6 +35,7 @@ from typing import Any, BinaryIO, NamedTuple, TypedDict
 
 import numpy as np
 
+from .._utils.array_files import write_array
 from .._utils.typing import JSON
 
 _MAGIC = b"SKBQ\0\0\0\0"
@@ -104,7 +105,7 @@ def write_file(
             file.write(header)
             for array in stored:
                 file.write(b"\0" * (-file.tell() % _ALIGNMENT))
-                array.tofile(file)
+                write_array(file, array)
             assert file.tell() == size
             file.flush()
             os.fsync(file.fileno())

@@ -3,6 +3,7 @@
 import argparse
 import os
 import tempfile
+from collections.abc import Iterator
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
@@ -13,6 +14,7 @@ from .._neighbors.row_ids import pack_ids
 from .._quantization.pca import CORRECTION_BYTES, PCAQuantizer, RotationMethod
 from .._quantization.rotation import rotation_method
 from .._quantization.strategy import ROTATION_SEED, Strategy
+from .._utils.array_files import save_rows
 from .._utils.parallel import row_blocks
 from .._utils.stored_rows import StoredRows
 from ..exports import TARGETS, Prepare, write_for
@@ -312,12 +314,15 @@ def _alike(like: BinaryNeighbors) -> BinaryNeighbors:
 
 def _as_one_file(rows: StoredRows, path: str) -> np.ndarray:
     """Copy rows of several files into one, block by block."""
-    out = np.lib.format.open_memmap(path, "w+", rows.dtype, rows.shape)
     bar = Bar("gathering", len(rows))
-    for part in row_blocks(len(rows), rows.shape[1] * 8, shares=8):
-        out[part] = rows[part]
-        bar.add(part.stop - part.start)
-    return out
+
+    def blocks() -> Iterator[np.ndarray]:
+        for part in row_blocks(len(rows), rows.shape[1] * 8, shares=8):
+            yield rows[part]
+            bar.add(part.stop - part.start)
+
+    save_rows(path, rows.shape, rows.dtype, blocks())
+    return np.load(path, mmap_mode="r")
 
 
 def _words(args: argparse.Namespace, index: BinaryNeighbors) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from .._neighbors.index import BinaryNeighbors
 from .._neighbors.row_ids import ids_of
 from .._sharding.index import ShardedNeighbors
+from .._utils.array_files import save_array
 from .._utils.stored_rows import StoredRows
 from ._inputs import FILES, add_columns, load_vectors
 from ._lists import say_lists
@@ -207,7 +208,7 @@ def _write(path: str, batches: list[_Batch], names: _Names) -> None:
     rows = np.concatenate([batch.rows for batch in batches])
     try:
         if path.endswith(".npy"):
-            np.save(path, rows)
+            save_array(path, rows)
         elif path.endswith(".npz"):
             distances = np.concatenate([b.distances for b in batches])
             arrays: _Arrays = {"rows": rows, "distances": distances}

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse
 
+from .._utils.array_files import save_array, save_rows
 from .._utils.params import check_int, check_option, check_real
 from .._utils.typing import METRICS, Metric
 from ..codes import CodeArray, OneBit, as_codes, describe_codes, is_codes
@@ -120,15 +121,10 @@ def _write_arrays(stock: _Stock, folder: Path) -> None:
     """Write what an index that numbers its rows has no place for."""
     if stock.vectors is not None:
         shape = len(stock.codes), stock.plan.d
-        path = folder / VECTORS_FILE
-        out = np.lib.format.open_memmap(path, "w+", np.dtype("<f4"), shape)
-        start = 0
-        for block in stock.blocks():
-            out[start : start + len(block.vectors)] = block.vectors
-            start += len(block.vectors)
-        out.flush()
+        blocks = (block.vectors for block in stock.blocks())
+        save_rows(folder / VECTORS_FILE, shape, np.dtype("<f4"), blocks)
     if stock.plan.ids != "rows":
-        np.save(folder / IDS_FILE, stock.ids)
+        save_array(folder / IDS_FILE, stock.ids)
 
 
 def _write_sqlite(stock: _Stock, snippets: Snippets, folder: Path) -> None:

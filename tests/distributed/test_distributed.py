@@ -2,6 +2,7 @@
 
 import builtins
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -271,6 +272,36 @@ def kill_at_search(marker):
         os.kill(os.getpid(), signal.SIGKILL)
 
     IndexSearch.candidates = deadly
+
+
+def limit_files(n_bytes):
+    """Let this process write no file larger than that, as a full disk does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    soft = hard if n_bytes is None else n_bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_of_workers(client, X, lazy, queries, tmp_path):
+    whole, full = tmp_path / "whole", tmp_path / "full"
+    distributed.BinaryNeighbors(query="vectors", folder=whole).fit(lazy)
+    written = {path.name: path.read_bytes() for path in whole.glob("shard-*")}
+    largest = max(written, key=lambda name: len(written[name]))
+    client.run(limit_files, len(written[largest]) - 1)
+    try:
+        with pytest.raises(OSError, match=rf"cannot write .*full.{largest}: "):
+            distributed.BinaryNeighbors(query="vectors", folder=full).fit(lazy)
+    finally:
+        client.run(limit_files, None)
+    # What is there is whole, and nothing looks like an index.
+    for path in full.iterdir():
+        assert path.read_bytes() == written[path.name]
+    assert largest not in os.listdir(full)
+    with pytest.raises(ValueError, match="not finished|no manifest"):
+        distributed.BinaryNeighbors.load(full)
+    with pytest.raises(FileExistsError, match="not empty"):
+        distributed.BinaryNeighbors(query="vectors", folder=full).fit(lazy)
+    again = distributed.BinaryNeighbors(query="vectors", folder=tmp_path / "again")
+    check_equal(again.fit(lazy), BinaryNeighbors(query="vectors").fit(X), queries)
 
 
 def test_files_that_cannot_be_read_are_named(client, X, tmp_path):
