@@ -230,10 +230,16 @@ def _function(node, path):
 
 
 def equivalent() -> set[tuple[str, ...]]:
-    """Return the keys of mutants that mean the same as the original."""
+    """Return the keys of mutants that mean the same as the original.
+
+    The key of a whole function has nothing before and after.
+    """
     listed = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutants"]
     assert all(one["reason"] for one in listed)
-    return {(o["file"], o["function"], o["before"], o["after"]) for o in listed}
+    return {
+        (o["file"], o["function"], o.get("before", ""), o.get("after", ""))
+        for o in listed
+    }
 
 
 def _nodes(tree):
@@ -506,7 +512,12 @@ def drawn_mutants(args) -> list[Mutant]:
     """Return the mutants to try, in an order drawn at random."""
     same = equivalent()
     files = TARGETS[args.target].files
-    drawn = [m for file in files for m in mutants(file) if m.key not in same]
+    drawn = [
+        mutant
+        for file in files
+        for mutant in mutants(file)
+        if not {mutant.key, (*mutant.key[:2], "", "")} & same
+    ]
     random.Random(args.seed).shuffle(drawn)
     if args.again:
         listed = Path(args.again).read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ Quick in plain Python as well (NUMBA_DISABLE_JIT=1), where mutants of kernels ar
 """
 
 import naive
+import numba
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -24,7 +25,7 @@ from skbq._kernels.mixed_depths import (
     encode_rows,
     square_norms,
 )
-from skbq._kernels.popcount import PLANE_ROWS, scan_planes
+from skbq._kernels.popcount import PLANE_ROWS, scan_planes, scan_words
 from skbq._kernels.rounded_tables import (
     REACH,
     ROUNDED_GROUP,
@@ -49,6 +50,11 @@ from skbq.codes import MixedDepths, code_bytes, pack_codes
 # Below, at and above four, eight and sixteen, which loops take at once.
 WIDTHS = [1, 3, 4, 5, 15, 16, 17, 39]
 DTYPES = [np.float32, np.float64]
+
+COMPILED = pytest.mark.skipif(
+    numba.config.DISABLE_JIT,
+    reason="compiled code alone reads eight bytes as one",
+)
 
 # Plain Python integers of numpy overflow aloud where compiled ones wrap.
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
@@ -295,6 +301,24 @@ def test_counted_neighbors(rng):
         assert counts[q] == (true[q, order] <= limits[q]).sum()
 
 
+@pytest.mark.parametrize("n_words", [1, 2])
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_counts_in_words(rng, n_words, k):
+    kinds = rng.integers(0, 2**64, (5, n_words), np.uint64)
+    rows = kinds[rng.integers(0, 5, 70)]
+    rows[::9] ^= np.uint64(1)
+    queries = np.concatenate(
+        [rows[[3]], rng.integers(0, 2**64, (2, n_words), np.uint64)]
+    )
+    found = nothing_found(3, k)
+    every = EVERY_ROW.numbered(slice(0, 3))
+    scan_words(read_only(rows), read_only(queries), 2, every, empty_heaps(*found))
+    differing = (rows ^ queries[:, np.newaxis]).view(np.uint8)
+    counts = np.unpackbits(differing, axis=2).sum(axis=2)
+    for got, expected in zip(found, naive.nearest(2.0 * counts, k), strict=True):
+        assert_array_equal(got, expected)
+
+
 # Rounded tables.
 
 
@@ -344,7 +368,7 @@ def test_common_unit_of_costs(n_features):
 # Counting.
 
 
-@pytest.mark.parametrize("width", [1, 3])
+@pytest.mark.parametrize("width", [1, 3, pytest.param(90, marks=COMPILED)])
 @pytest.mark.parametrize("k", [4, PLANE_ROWS // 4 + 10])  # and without a first limit
 def test_counts_in_planes(rng, width, k):
     """A whole tile of rows, and some more; rows of three kinds, so that many tie."""
