@@ -109,6 +109,8 @@ TARGETS = {
             "neighbors/test_index_fit.py",
             "neighbors/test_graph.py",
             "kernels/test_kernels_small.py",
+            "sharding/test_sharded.py",
+            "sharding/test_sharded_lists.py",
             "laws/test_index_states.py",
         ),
     ),

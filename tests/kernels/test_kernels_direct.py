@@ -14,8 +14,10 @@ from skbq._kernels.list_ranking import (
     ListQueries,
     assign_rows,
     fill_whole_values,
+    nearest_centroid,
     rank_lists,
     round_queries,
+    sum_values,
 )
 from skbq._kernels.memory import read_only
 from skbq._kernels.mixed_depths import (
@@ -26,6 +28,7 @@ from skbq._kernels.mixed_depths import (
     square_norms,
 )
 from skbq._kernels.popcount import PLANE_ROWS, scan_planes, scan_words
+from skbq._kernels.projection import as_panels, project
 from skbq._kernels.rounded_tables import (
     REACH,
     ROUNDED_GROUP,
@@ -36,6 +39,7 @@ from skbq._kernels.tiles import ENTRIES
 from skbq._kernels.vector_ops import (
     METRIC_NUMBERS,
     add_to_cells,
+    as_stored,
     center_floats,
     correct_rows,
     keep_nearest,
@@ -43,7 +47,14 @@ from skbq._kernels.vector_ops import (
     pair_distances,
     scale_to_unit,
 )
-from skbq._neighbors.brute_force import EVERY_ROW, empty_heaps, nothing_found
+from skbq._neighbors.brute_force import (
+    EVERY_ROW,
+    CodeComparison,
+    EstimateComparison,
+    empty_heaps,
+    nearest,
+    nothing_found,
+)
 from skbq._neighbors.inverted_lists import NEAR_PARENTS, make_tree
 from skbq.codes import MixedDepths, code_bytes, pack_codes
 
@@ -122,6 +133,54 @@ def test_cosine_distance_of_nearly_equal_vectors(rng):
     across -= rows * ((across * rows).sum(axis=1, keepdims=True) / lengths**2)
     expected = np.square(across / lengths).sum(axis=1) / 2
     assert_allclose(found[:, 0], expected, rtol=1e-4)
+
+
+def test_distances_of_zeros(rng):
+    rows, queries = np.zeros((2, 5)), np.stack([np.zeros(5), rng.standard_normal(5)])
+    rows[1] = rng.standard_normal(5)
+    which = read_only(np.array([[0, 1], [0, 1]]))
+    length, other = np.linalg.norm(queries[1]), np.linalg.norm(rows[1])
+    gap = np.linalg.norm(queries[1] - rows[1])
+    cosine = 1 - queries[1] @ rows[1] / (length * other)
+    for metric, expected in {
+        "cosine": [[1, 1], [1, cosine]],
+        "euclidean": [[0, other], [length, gap]],
+        "inner_product": [[0, 0], [0, -queries[1] @ rows[1]]],
+    }.items():
+        found = np.empty((2, 2))
+        pair_distances(rows, read_only(queries), which, METRIC_NUMBERS[metric], found)
+        assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_vectors_that_kernels_read_where_they_lie():
+    for dtype in DTYPES:
+        rows = np.zeros((4, 3), dtype)
+        stored = as_stored(rows)
+        assert stored.dtype == dtype
+        assert np.may_share_memory(stored, rows)
+        assert not stored.flags.writeable
+        assert as_stored(rows.T) is None
+        assert as_stored(rows[:, :2]) is None
+    half = as_stored(np.zeros((4, 3), np.float16))
+    assert half is None or half.dtype == np.uint16
+    for dtype in (np.int32, np.uint8, np.float128):
+        assert as_stored(np.zeros((4, 3), dtype)) is None
+    unaligned = np.zeros(4 * 3 * 4 + 1, np.uint8)[1:].view(np.float32).reshape(4, 3)
+    assert as_stored(unaligned) is None
+
+
+@pytest.mark.parametrize("n_rows", [1, 6, 8])
+@pytest.mark.parametrize("n_columns", [1, 16, 17, 40])
+def test_projections(rng, n_rows, n_columns):
+    """In whole numbers, of which sums are exact."""
+    rows = rng.integers(-9, 10, (n_rows, 5)).astype(np.float32)
+    matrix = rng.integers(-9, 10, (5, n_columns)).astype(np.float32)
+    panels = as_panels(matrix)
+    assert panels.shape == (-(-n_columns // 16), 5, 16)
+    out = np.empty((n_rows, 16 * len(panels)), np.float32)
+    project(read_only(rows), read_only(panels), out)
+    assert_array_equal(out[:, :n_columns], rows @ matrix)
+    assert_array_equal(out[:, n_columns:], 0)
 
 
 @pytest.mark.parametrize("n", [2, 4])
@@ -285,6 +344,21 @@ def test_encoded_rows_of_mixed_depths(rng, depths, rounds, deep_below):
     assert_allclose(norms, sums[1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_of_two_levels_as_near_the_lower_one_is_taken(depth):
+    """At what lies half way between two levels."""
+    levels = {depth: [float(level) for level in range(2**depth)]}
+    layout = MixedDepths(1, [depth], levels, np.ones(1, np.float32))
+    rows = np.arange(-1, 2**depth, 0.5, np.float32)[:, np.newaxis]
+    codes, sums = np.empty((len(rows), 1), np.uint8), np.empty((2, len(rows)))
+    scales = np.ones(1, np.float32)
+    arrays = Depths(scales, layout.line_coordinates, *layout.level_arrays)
+    encode_rows(read_only(rows), arrays, 0, codes, *sums)
+    numbers = [naive.nearest_level(x, levels[depth]) for [x] in rows]
+    expected = layout.pack(np.array(numbers, np.uint8)[:, np.newaxis])
+    assert_array_equal(codes, np.asarray(expected))
+
+
 def test_counted_neighbors(rng):
     """Equal estimates in order of rows, and no row its own neighbor."""
     n, n_queries, k = 9, 4, 3
@@ -363,6 +437,54 @@ def test_common_unit_of_costs(n_features):
     assert _common_unit(large, n_features) == (1.0, None)
     assert _common_unit((0.0, 0, 0, 2.0**53 / n_features - 1, 0, 0), n_features)[1]
     assert _common_unit((0.0, 1.0, 2.0, 3.0, 4.0, 200.0), 1) == (1.0, None)
+    # Lines of two bits have half as many coordinates.
+    assert _common_unit((0.0, 0, 0, 40.0, 1, 0), 1)[1] == (0, 0, 0, 40, 1, 0)
+    assert _common_unit((0.0, 0, 0, 40.0, 0, 0), 1) == (40.0, (0, 0, 0, 1, 0, 0))
+    assert _common_unit((1.0, 0, 0, 40.0, 0, 0), 1) == (1.0, None)
+
+
+@pytest.mark.parametrize("size", [1e-36, 1e-20, 1e30])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_float_queries_of_any_size(rng, bits, size):
+    """Those that cannot be rounded as well: all rows are evaluated then."""
+    *_, codes, positive, strong = halves(rng, 20, bits)
+    queries = (size * rng.standard_normal((3, 20))).astype(np.float32)
+    values = naive.levels(positive, strong, 0.5, 1.5 if bits == 2 else 0.5)
+    scale = np.full(5, -2 if bits == 2 else -1, np.float32)
+    comparison = EstimateComparison(codes, scale, np.zeros(5, np.float32), queries)
+    expected = scale[0] * (queries.astype(float) @ values.T)
+    expected *= 1 if bits == 2 else 2  # a single level is 1
+    with np.errstate(all="ignore"):  # compiled, it says nothing
+        found = nearest(comparison, 3)
+    for got, right in zip(found, naive.nearest(expected, 3), strict=True):
+        assert_allclose(got, right, rtol=1e-12)
+
+
+@pytest.mark.skipif(not numba.config.DISABLE_JIT, reason="patches a constant")
+@pytest.mark.parametrize("bits", [1, 2])
+@pytest.mark.parametrize("k", [1, 7])
+def test_rows_of_several_tiles(rng, bits, k, monkeypatch):
+    """Compiled, that takes thousands of rows: see test_kernels_lookup.py."""
+    monkeypatch.setattr("skbq._kernels.table_lookup._TILE_ROWS", 64)
+    positive, strong = rng.random((2, 200, 12)) > 0.5
+    given = (positive,) if bits == 1 else (positive, strong, (0.5, 1.5))
+    codes = pack_codes(*given)
+    values = naive.levels(positive, strong, 0.5, 1.5) if bits == 2 else None
+    values = 2.0 * positive - 1 if bits == 1 else values
+    queries = rng.standard_normal((5, 12)).astype(np.float32)
+    scale, offset = rng.standard_normal((2, 200)).astype(np.float32)
+    scale = -abs(scale)
+    expected = offset + scale * (queries.astype(float) @ values.T)
+    found = nearest(EstimateComparison(codes, scale, offset, queries), k)
+    for got, right in zip(found, naive.nearest(expected, k), strict=True):
+        assert_allclose(got, right, rtol=1e-6)
+    if bits == 2:
+        of_codes = nearest(CodeComparison(codes, codes[:5], "dot"), k)
+        plain = naive.code_distances(
+            (positive, strong), (positive[:5], strong[:5]), "dot", (0.5, 1.5)
+        )
+        for got, right in zip(of_codes, naive.nearest(plain, k), strict=True):
+            assert_allclose(got, right)
 
 
 # Counting.
@@ -439,6 +561,24 @@ def test_lists_of_rows_and_queries(rng, width, near):
                 enough = 1 + (np.cumsum(sizes[expected]) < budget).sum()
                 assert counts[q] == min(wanted, enough)
                 assert_array_equal(order[q, : counts[q]], expected[: counts[q]])
+
+
+@pytest.mark.parametrize("n_rows", [1, 4, 6])
+def test_clusters_of_rows(rng, n_rows):
+    values = rng.integers(-9, 10, (n_rows, 7)).astype(np.int8)
+    centroids = rng.integers(-9, 10, (5, 7)).astype(np.int8)
+    centroids[4] = centroids[1]  # the first of equally near ones is taken
+    values[0] = centroids[4]
+    squares = (centroids.astype(np.int64) ** 2).sum(axis=1)
+    numbers = np.empty(n_rows, np.int64)
+    nearest_centroid(values, centroids, squares, 1, numbers)
+    expected = [distances(row, centroids, 2).argmin() for row in values]
+    assert_array_equal(numbers, expected)
+    sums, counts = np.ones((5, 7), np.int64), np.ones(5, np.int64)
+    sum_values(values, numbers, sums, counts)
+    for c in range(5):
+        assert counts[c] == 1 + (numbers == c).sum()
+        assert_array_equal(sums[c], 1 + values[numbers == c].sum(axis=0))
 
 
 @pytest.mark.parametrize("d", [1, 8, 9, 20])
