@@ -490,7 +490,7 @@ def test_rows_of_several_tiles(rng, bits, k, monkeypatch):
 # Counting.
 
 
-@pytest.mark.parametrize("width", [1, 3, pytest.param(90, marks=COMPILED)])
+@pytest.mark.parametrize("width", [1, 3, 7, pytest.param(90, marks=COMPILED)])
 @pytest.mark.parametrize("k", [4, PLANE_ROWS // 4 + 10])  # and without a first limit
 def test_counts_in_planes(rng, width, k):
     """A whole tile of rows, and some more; rows of three kinds, so that many tie."""

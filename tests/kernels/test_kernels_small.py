@@ -85,6 +85,22 @@ def test_lists_of_several_blocks(rng, name, n_queries):
             assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("name", ["hamming", "floats"])
+def test_many_short_lists(rng, name):
+    """Of which several are searched before there is a limit; some have one row."""
+    X = rng.standard_normal((60, 9)).astype(np.float32)
+    plain = BinaryNeighbors(**INDEXES[name]).fit(X)
+    lists = BinaryNeighbors(**INDEXES[name], **{**LISTS, "n_lists": 20, "n_probes": 60})
+    lists.fit(X)
+    assert 1 in lists.list_sizes_
+    queries = X[:9] + np.float32(0.1)
+    for k in (1, 4, 25):
+        for mine, theirs in zip(
+            lists.kneighbors(queries, k), plain.kneighbors(queries, k), strict=True
+        ):
+            assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize("counts", COUNTS[:4])
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_codes_of_mixed_depth(rng, counts, sign):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from helpers import check_same
 from numpy.testing import assert_array_equal
+from sklearn import config_context
 
 from skbq import BinaryNeighbors, BinaryQuantizer, TwoBitQuantizer
 from skbq._neighbors.growable import extend
 from skbq._neighbors.inverted_lists import (
+    _centroid_scale,
     _Clustering,
     fit_together,
     learn_lists,
@@ -81,6 +83,16 @@ def test_whole_values_of_one_bit():
     assert_array_equal(values, [[1, -1, 1]])
 
 
+@pytest.mark.parametrize(
+    ("levels", "scale"),
+    [(None, 127), ((1.0, 3.0), 42), ((1.0, 15.0), 8), ((0.4528, 1.5104), 1)],
+)
+def test_centroids_fill_a_byte(levels, scale):
+    bits = np.array([[True, False]])
+    codes = pack_codes(bits) if levels is None else pack_codes(bits, bits, levels)
+    assert _centroid_scale(codes) == scale
+
+
 # Lists.
 
 
@@ -113,6 +125,28 @@ def test_long_lists_are_split(rng):
     # Rows that are alike stay together, however many.
     [one] = clustering.split(values[:5], 2.0, np.random.RandomState(0))
     assert_array_equal(one, 42 * values[0])
+
+
+def test_lists_that_are_long_among_all_rows_are_split(rng):
+    """Half of the rows are alike, and too few of them in the sample."""
+    bits = rng.random((4000, 24)) > 0.5
+    bits[::2, :16] = True
+    codes = pack_codes(bits)
+    lists = learn_lists(codes, 40, np.random.RandomState(0))
+    assert lists.sizes.max() <= 2 * 4000 / 40
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_radius_of_rows_among_themselves_block_by_block(X, metric):
+    """Each leaves itself out, in whatever block of rows it is."""
+    index = BinaryNeighbors(metric=metric, oversampling=2).fit(X)
+    whole = index.radius_neighbors(radius=1.2)
+    with config_context(working_memory=0.001):
+        parts = index.radius_neighbors(radius=1.2)
+    for q in range(90):
+        assert q not in parts[1][q]
+        assert_array_equal(parts[0][q], whole[0][q])
+        assert_array_equal(parts[1][q], whole[1][q])
 
 
 def test_one_cluster_is_the_mean(rng):
