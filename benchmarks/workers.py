@@ -119,9 +119,9 @@ def as_table(report):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rows", type=int, default=400_000)
-    parser.add_argument("--queries", type=int, nargs="+", default=[1000, 8000])
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--queries", type=int, nargs="+", default=[1000, 4000])
+    parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--out", type=Path, help="written with endings .json and .md")
     args = parser.parse_args()
     dask.config.set({"distributed.scheduler.work-stealing": False})

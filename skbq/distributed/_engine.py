@@ -9,7 +9,7 @@ from .._sharding.search import Promise
 from .._utils.dask_rows import RETRIES, merge_tree
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
 
 _GONE = (
     "The cluster that held this index is gone ({reason}). Start another one and fit "
@@ -70,16 +70,16 @@ class DaskEngine:
             return self._dask.delayed(function, pure=False)(*args)
 
     def places(self, promises: list[Promise]) -> list[str | None]:
-        """Return the worker that holds each value; None where none does yet."""
-        futures = [_future_of(promise) for promise in promises]
-        clients = {future.client for future in futures if future is not None}
-        if len(clients) != 1:
+        """Return the worker that holds each value; None where none does yet.
+
+        Sources of files are held by none.
+        """
+        client = self._client or _default_client()
+        if client is None:
             return [None] * len(promises)
-        holders = clients.pop().who_has([f for f in futures if f is not None])
-        return [
-            None if future is None else next(iter(holders.get(future.key, ())), None)
-            for future in futures
-        ]
+        holders = client.who_has()
+        keys = [getattr(promise, "key", None) for promise in promises]
+        return [next(iter(holders.get(key, ())), None) for key in keys]
 
     def merge(
         self, function: Callable[[list[Any]], object], parts: Iterable[Promise]
@@ -125,15 +125,16 @@ class DaskEngine:
                 raise
 
 
-def _future_of(promise: Promise) -> "Future[Any] | None":
-    """Return the future of a value that a cluster holds, or computes."""
+def _default_client() -> "Client | None":
+    """Return the client that dask uses, None where it calls by itself."""
     try:
-        from distributed import Future
+        from distributed import default_client
     except ImportError:  # of dask alone
         return None
-    key, graph = getattr(promise, "key", None), getattr(promise, "dask", {})
-    value = graph.get(key)
-    return value if isinstance(value, Future) else None
+    try:
+        return default_client()
+    except ValueError:
+        return None
 
 
 # What dask raises where scheduler, or what workers held, cannot be reached any more.

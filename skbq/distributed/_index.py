@@ -425,11 +425,17 @@ class BinaryNeighbors(ShardedIndex):
         engine = self._engine
         learned = engine.call(_same, self._learned)
         n_jobs = self.n_jobs
+        # What all calls share would draw too many of them to where it is.
+        places = engine.places(rows.partitions)
         if folder is None:
             names = [f"partition {number}" for number in range(len(rows.partitions))]
             calls = [
-                engine.call(_encode_partition, source, learned, name, n_jobs)
-                for source, name in zip(rows.partitions, names, strict=True)
+                engine.call(
+                    _encode_partition, source, learned, name, n_jobs, near=place
+                )
+                for source, name, place in zip(
+                    rows.partitions, names, places, strict=True
+                )
             ]
             shards = engine.persist(calls)
             counts = [engine.call(len, shard) for shard in shards]
@@ -437,9 +443,12 @@ class BinaryNeighbors(ShardedIndex):
             return list(zip(shards, numbers, engine.places(shards), strict=True))
         calls = [
             engine.call(
-                _write_partition, source, learned, _shard_path(folder, i), n_jobs
+                *(_write_partition, source, learned, _shard_path(folder, i), n_jobs),
+                near=place,
             )
-            for i, source in enumerate(rows.partitions, first)
+            for i, (source, place) in enumerate(
+                zip(rows.partitions, places, strict=True), first
+            )
         ]
         return engine.results(calls)
 
