@@ -309,9 +309,9 @@ def _probe(
     # The first rows are the queries where rows are: lists learn from the others.
     n_first = min(CALIBRATION_ROWS, n_rows)
     others = n_first + random_state.permutation(n_rows - n_first)
-    order = np.concatenate([others, np.arange(n_first)])
+    drawn = np.concatenate([others, np.arange(n_first)])
     n_lists = choose_n_lists(n_rows)
-    lists = learn_lists(codes, n_lists, random_state, n_jobs=-1, order=order)
+    lists = learn_lists(codes, n_lists, random_state, n_jobs=-1, order=drawn)
     seen = (bench.rows if own else bench.queries).seen_by(strategy)[queries]
     order, _ = index._search.rank(seen, lists, len(lists))
     k = max(bench.n_neighbors, FEWEST_NEIGHBORS)

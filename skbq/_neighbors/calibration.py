@@ -52,6 +52,14 @@ class FoundRows:
         """Return rows that are all wanted, from near to far."""
         return cls(rows, rows, rows.shape[1], rows.shape[1])
 
+    @classmethod
+    def joined(
+        cls, parts: list[tuple[np.ndarray, np.ndarray]], n_neighbors: int, depth: int
+    ) -> Self:
+        """Join the rows by code and by distance of some queries after others."""
+        by_code, by_distance = map(np.concatenate, zip(*parts, strict=True))
+        return cls(by_code, by_distance, n_neighbors, depth)
+
     @cached_property
     def _places(self) -> np.ndarray:
         """Where the rows by distance stand among those by code."""

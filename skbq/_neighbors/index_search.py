@@ -176,8 +176,8 @@ class IndexSearch:
         everywhere, lists = replace(self, probes=None), self.rows.lists
         assert lists is not None
         parts, order = [], []
-        depth, n_rows = self.depth(k, len(self.rows)), len(self.rows)
-        looked_at = self.looked_at(k, n_rows)
+        n_rows = len(self.rows)
+        depth, looked_at = self.depth(k, n_rows), self.looked_at(k, n_rows)
         for some in self._blocks(X, _CANDIDATE_BYTES * looked_at):
             queries = self._queries(X, some)
             eligible = Eligible(None if own is None else own[some], mask)
@@ -189,10 +189,7 @@ class IndexSearch:
                 near = everywhere._candidates(stage, looked_at, eligible).rows
                 parts.append((near, self._rerank(queries, near, looked_at).rows))
             order.append(self.rank(X[some], lists, len(lists))[0])
-        by_code, by_distance = (
-            np.concatenate(rows) for rows in zip(*parts, strict=True)
-        )
-        found = FoundRows(by_code, by_distance, k, min(depth, looked_at))
+        found = FoundRows.joined(parts, k, depth)
         return measure_curve(lists, np.concatenate(order), found)
 
     def radius_neighbors(

@@ -412,29 +412,22 @@ class ShardedSearch:
     ) -> ProbeCurve:
         """Measure the share of the nearest rows in lists, as IndexSearch does."""
         assert self.lists is not None
-        depth, found, order = self._depth(k), [], []
+        depth, parts, order = self._depth(k), [], []
         looked_at = self.template.looked_at(k, self._n_rows)
         for some in self._blocks(X, looked_at):
             left_out = None if own is None else own[some]
             if looked_at == k:
                 near = self._nearest(X[some], k, depth, mask, False, own=left_out)
-                found.append((near.rows, near.rows))
+                parts.append((near.rows, near.rows))
             else:
-                found.append(self._look_at(X[some], looked_at, mask, left_out))
+                parts.append(self._look_at(X[some], looked_at, mask, left_out))
             ranked = self.template.rank(X[some], self.lists, len(self.lists))
             order.append(ranked[0])
-        by_code, by_distance = (
-            np.concatenate(rows) for rows in zip(*found, strict=True)
-        )
-        rows = self.engine.call(_same, by_code)
-        parts = self._asking(Queries(X[:1], None))(find_lists, rows)
-        numbers = self.engine.result(self.engine.merge(merge_bounds, parts))
-        return measure_curve(
-            self.lists,
-            np.concatenate(order),
-            FoundRows(by_code, by_distance, k, min(depth, looked_at)),
-            numbers,
-        )
+        found = FoundRows.joined(parts, k, depth)
+        rows = self.engine.call(_same, found.by_code)
+        each = self._asking(Queries(X[:1], None))(find_lists, rows)
+        numbers = self.engine.result(self.engine.merge(merge_bounds, each))
+        return measure_curve(self.lists, np.concatenate(order), found, numbers)
 
     def _look_at(
         self, X: np.ndarray, n: int, mask: np.ndarray | None, own: np.ndarray | None
@@ -445,7 +438,8 @@ class ShardedSearch:
         parts = ask(find_candidates, n, False, each=masks)
         by_code = self.engine.merge(KeepNearest(n), parts)
         by_distance = self.engine.merge(KeepNearest(n), ask(rerank, by_code, n))
-        return self.engine.result(by_code).rows, self.engine.result(by_distance).rows
+        # Asked for one by one, the first would be computed twice.
+        return self.engine.result(self.engine.call(_rows_of, by_code, by_distance))
 
     def count_listed(self, mask: np.ndarray | None) -> np.ndarray:
         """Count the rows of each list: all of them, and those that count."""
@@ -560,6 +554,10 @@ class ShardedSearch:
                 yield call(stage, *given, near=shard.place)
 
         return ask
+
+
+def _rows_of(*found: Neighbors) -> tuple[np.ndarray, ...]:
+    return tuple(neighbors.rows for neighbors in found)
 
 
 def _same(value: object) -> object:
