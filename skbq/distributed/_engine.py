@@ -74,11 +74,12 @@ class DaskEngine:
 
         Sources of files are held by none.
         """
-        client = self._client or _default_client()
-        if client is None:
-            return [None] * len(promises)
-        holders = client.who_has()
         keys = [getattr(promise, "key", None) for promise in promises]
+        client = self._client or _default_client()
+        if client is None or not any(keys):
+            return [None] * len(promises)
+        with self.in_use():
+            holders = client.who_has()
         return [next(iter(holders.get(key, ())), None) for key in keys]
 
     def merge(

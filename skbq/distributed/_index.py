@@ -1,7 +1,7 @@
 """BinaryNeighbors over partitions of dask, or files that workers read."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
@@ -424,33 +424,24 @@ class BinaryNeighbors(ShardedIndex):
         """Return rows that workers hold, or records of files that they wrote."""
         engine = self._engine
         learned = engine.call(_same, self._learned)
-        n_jobs = self.n_jobs
+        parts = rows.partitions
+        function: Callable[..., object] = _encode_partition
+        names = [f"partition {i}" for i in range(len(parts))]
+        if folder is not None:
+            function = _write_partition
+            names = [_shard_path(folder, first + i) for i in range(len(parts))]
         # What all calls share would draw too many of them to where it is.
-        places = engine.places(rows.partitions)
-        if folder is None:
-            names = [f"partition {number}" for number in range(len(rows.partitions))]
-            calls = [
-                engine.call(
-                    _encode_partition, source, learned, name, n_jobs, near=place
-                )
-                for source, name, place in zip(
-                    rows.partitions, names, places, strict=True
-                )
-            ]
-            shards = engine.persist(calls)
-            counts = [engine.call(len, shard) for shard in shards]
-            numbers = engine.results(counts)
-            return list(zip(shards, numbers, engine.places(shards), strict=True))
+        places = engine.places(parts)
         calls = [
-            engine.call(
-                *(_write_partition, source, learned, _shard_path(folder, i), n_jobs),
-                near=place,
-            )
-            for i, (source, place) in enumerate(
-                zip(rows.partitions, places, strict=True), first
-            )
+            engine.call(function, part, learned, name, self.n_jobs, near=place)
+            for part, name, place in zip(parts, names, places, strict=True)
         ]
-        return engine.results(calls)
+        if folder is not None:
+            return engine.results(calls)
+        shards = engine.persist(calls)
+        counts = [engine.call(len, shard) for shard in shards]
+        numbers = engine.results(counts)
+        return list(zip(shards, numbers, engine.places(shards), strict=True))
 
     def _hold(self, held: list[Any], known: list[Shard]) -> None:
         """Search rows in the memory of the workers."""
