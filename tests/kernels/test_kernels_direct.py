@@ -7,7 +7,9 @@ import naive
 import numba
 import numpy as np
 import pytest
+from helpers import check_same
 from numpy.testing import assert_allclose, assert_array_equal
+from test_kernels_mixed import LEVELS
 
 from skbq._kernels.dispatch import _common_unit
 from skbq._kernels.list_ranking import (
@@ -298,12 +300,6 @@ def test_cells_of_codes(rng, d, bits):
 
 # Codes of mixed depth.
 
-LEVELS = {
-    1: [-0.8, 0.8],
-    2: [-1.5, -0.5, 0.5, 1.5],
-    4: np.linspace(-2.5, 2.7, 16) ** 3,
-    8: np.linspace(-3, 2, 256),
-}
 DEPTHS = [
     [1],
     [2, 2, 1],
@@ -389,8 +385,7 @@ def test_counts_in_words(rng, n_words, k):
     scan_words(read_only(rows), read_only(queries), 2, every, empty_heaps(*found))
     differing = (rows ^ queries[:, np.newaxis]).view(np.uint8)
     counts = np.unpackbits(differing, axis=2).sum(axis=2)
-    for got, expected in zip(found, naive.nearest(2.0 * counts, k), strict=True):
-        assert_array_equal(got, expected)
+    check_same(found, naive.nearest(2.0 * counts, k))
 
 
 # Rounded tables.
@@ -503,8 +498,7 @@ def test_counts_in_planes(rng, width, k):
     every = EVERY_ROW.numbered(slice(0, 3))
     scan_planes(read_only(rows), read_only(queries), 2, every, empty_heaps(*found))
     counts = np.unpackbits(rows ^ queries[:, np.newaxis], axis=2).sum(axis=2)
-    for got, expected in zip(found, naive.nearest(2.0 * counts, k), strict=True):
-        assert_array_equal(got, expected)
+    check_same(found, naive.nearest(2.0 * counts, k))
 
 
 # Lists.

@@ -6,6 +6,7 @@ Quick in plain Python as well (NUMBA_DISABLE_JIT=1), where mutants of kernels ar
 import naive_lookup as naive
 import numpy as np
 import pytest
+from helpers import check_same
 from numpy.testing import assert_allclose, assert_array_equal
 from test_kernels_lookup import nearest
 from test_kernels_mixed import COUNTS, make_scan
@@ -48,12 +49,10 @@ def test_all_lists_find_what_brute_force_finds(X, name, n_queries):
     queries = X[3 : 3 + n_queries] + np.float32(0.1)
     mask = np.arange(24) % 5 != 1
     for k, allowed in ((1, None), (5, mask), (24, None)):
-        for mine, theirs in zip(
+        check_same(
             lists.kneighbors(queries, k, mask=allowed),
             plain.kneighbors(queries, k, mask=allowed),
-            strict=True,
-        ):
-            assert_array_equal(mine, theirs)
+        )
     radius = float(np.median(plain.kneighbors(queries, 24)[0]))
     for mine, theirs in zip(
         lists.radius_neighbors(queries, radius),
@@ -77,12 +76,10 @@ def test_lists_of_several_blocks(rng, name, n_queries):
         index.partial_fit(X[130:])
     queries = X[67 : 67 + n_queries] + np.float32(0.1)
     for k, allowed in ((3, None), (70, np.arange(140) % 3 > 0)):
-        for mine, theirs in zip(
+        check_same(
             lists.kneighbors(queries, k, mask=allowed),
             plain.kneighbors(queries, k, mask=allowed),
-            strict=True,
-        ):
-            assert_array_equal(mine, theirs)
+        )
 
 
 @pytest.mark.parametrize("name", ["hamming", "floats"])
@@ -95,10 +92,7 @@ def test_many_short_lists(rng, name):
     assert 1 in lists.list_sizes_
     queries = X[:9] + np.float32(0.1)
     for k in (1, 4, 25):
-        for mine, theirs in zip(
-            lists.kneighbors(queries, k), plain.kneighbors(queries, k), strict=True
-        ):
-            assert_array_equal(mine, theirs)
+        check_same(lists.kneighbors(queries, k), plain.kneighbors(queries, k))
 
 
 @pytest.mark.parametrize("counts", COUNTS[:4])
