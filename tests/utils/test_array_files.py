@@ -1,6 +1,7 @@
 """Arrays are written whole, or an error says that they are not."""
 
 import os
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -42,29 +43,35 @@ def test_blocks_become_one_array(tmp_path):
     assert_array_equal(found, rows)
 
 
-@pytest.fixture
-def limit():
-    """Let no file be longer than so many bytes, as on a full disk."""
+@contextmanager
+def files_limited_to(n_bytes):
+    """Let no file be longer than that, as on a full disk, for the lines within only.
+
+    Not for a whole test: pytest writes its own report to a file, too, if output is kept.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda n: resource.setrlimit(resource.RLIMIT_FSIZE, (n, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("missing", [1, 100, 5000])
-def test_the_last_bytes_that_do_not_fit(tmp_path, limit, missing):
+def test_the_last_bytes_that_do_not_fit(tmp_path, missing):
     """``ndarray.tofile`` says nothing of them."""
     array = np.arange(2000.0)
     save_array(tmp_path / "whole.npy", array)
-    limit((tmp_path / "whole.npy").stat().st_size - missing)
-    with pytest.raises(OSError):
+    size = (tmp_path / "whole.npy").stat().st_size
+    with pytest.raises(OSError), files_limited_to(size - missing):
         save_array(tmp_path / "cut.npy", array)
 
 
 @pytest.mark.parametrize("missing", [1, 100, 5000])
-def test_the_last_bytes_of_an_index_that_do_not_fit(tmp_path, rng, limit, missing):
+def test_the_last_bytes_of_an_index_that_do_not_fit(tmp_path, rng, missing):
     index = BinaryNeighbors(query="vectors").fit(rng.standard_normal((3000, 20)))
     index.save(tmp_path / "whole.skbq")
-    limit((tmp_path / "whole.skbq").stat().st_size - missing)
-    with pytest.raises(OSError):
+    size = (tmp_path / "whole.skbq").stat().st_size
+    with pytest.raises(OSError), files_limited_to(size - missing):
         index.save(tmp_path / "cut.skbq")
     assert os.listdir(tmp_path) == ["whole.skbq"]
