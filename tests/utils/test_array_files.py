@@ -47,7 +47,7 @@ def test_blocks_become_one_array(tmp_path):
 def files_limited_to(n_bytes):
     """Let no file be longer than that, as on a full disk, for the lines within only.
 
-    Not for a whole test: pytest writes its own report to a file, too, if output is kept.
+    Not for a whole test: what pytest itself prints may go to a file, too.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
