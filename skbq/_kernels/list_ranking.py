@@ -15,6 +15,7 @@ from numba.extending import intrinsic
 from .jit import inlined, kernel
 from .simd import (
     HAS_BYTE_PRODUCTS,
+    INSTRUCTIONS,
     Vector,
     call,
     pointer,
@@ -37,6 +38,10 @@ WEIGHT_PARTS = 256
 _LENGTHENED = 1.25
 # Bytes whose products are added at once.
 _AT_ONCE = 64
+# The instruction for bytes takes those of one side without a sign. Others are for
+# words, which rows are made once.
+_ADDED = 128 if HAS_BYTE_PRODUCTS else 0
+_ROW_TYPE = np.int8 if HAS_BYTE_PRODUCTS else np.int16
 _WORDS = Vector("16 int32", vector(32, _AT_ONCE // 4))
 _zero_words = zeros_of(_WORDS)
 
@@ -80,30 +85,59 @@ class ListQueries(NamedTuple):
 # Distances.
 
 
-@intrinsic
-def _add_products(typing, sums, unsigned, first, signed, second):
-    """Add products of 64 bytes to 16 sums, each of four of them.
+def emit_sums_of_products(builder, instructions, sums, x, y):
+    """Emit the addition of products to sums, whichever of them.
 
-    Offsets are in bytes. 128 is added to the numbers of the array ``unsigned`` first,
-    since the instruction takes those of one side without a sign.
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+    instructions : str
+        As ``INSTRUCTIONS``.
+    sums, x, y : LLVM values, vectors of 16 int32, of 64 int8, and of 64 int16
+        Numbers of x and y from -127 to 127.
+    """
+    part, pairs = _AT_ONCE // 4, []
+    for start in range(0, _AT_ONCE, part):
+        lanes = list(range(start, start + part))
+        a, b = (shuffle(builder, z, z, lanes) for z in (x, y))
+        a = builder.sext(a, b.type)
+        if instructions == "neon":
+            product = builder.mul(a, b)  # below 2^15
+            sums = builder.add(sums, builder.sext(product, vector(32, part)))
+        else:
+            kind = vector(32, part // 2)
+            pairs.append(call(builder, "llvm.x86.avx2.pmadd.wd", kind, a, b))
+    if pairs:
+        low, high = builder.add(*pairs[:2]), builder.add(*pairs[2:])
+        sums = builder.add(sums, shuffle(builder, low, high, list(range(part))))
+    return sums
+
+
+@intrinsic
+def _add_products(typing, sums, centroids, first, rows, second):
+    """Add products of 64 numbers to 16 sums; ``second`` counts the numbers before.
+
+    ``_ADDED`` is added to those of centroids first.
     """
 
     def emit(context, builder, signature, args):
-        sums, unsigned, first, signed, second = args
-        kind, words = vector(8, _AT_ONCE), _WORDS.llvm_type
-
-        def load(which, array, offset):
-            where = signature.args[which]
-            place = pointer(context, builder, where, array, offset, kind)
-            return builder.load(place, align=1, typ=kind)
-
-        x, y = load(1, unsigned, first), load(3, signed, second)
-        x = builder.xor(x, ir.Constant(kind, [128] * _AT_ONCE))
+        sums, centroids, first, rows, second = args
+        bytes_of, words = vector(8, _AT_ONCE), _WORDS.llvm_type
+        size = np.dtype(_ROW_TYPE).itemsize
+        second = builder.mul(second, second.type(size))
+        rows_of = vector(8 * size, _AT_ONCE)
+        x = pointer(context, builder, signature.args[1], centroids, first, bytes_of)
+        y = pointer(context, builder, signature.args[3], rows, second, rows_of)
+        x = builder.load(x, align=1, typ=bytes_of)
+        y = builder.load(y, align=1, typ=rows_of)
+        if not HAS_BYTE_PRODUCTS:
+            return emit_sums_of_products(builder, INSTRUCTIONS, sums, x, y)
+        x = builder.xor(x, ir.Constant(bytes_of, [_ADDED] * _AT_ONCE))
         x, y = builder.bitcast(x, words), builder.bitcast(y, words)
         return call(builder, "llvm.x86.avx512.vpdpbusd.512", words, sums, x, y)
 
     offset = types.int64
-    return _WORDS(_WORDS, unsigned, offset, signed, offset), emit
+    return _WORDS(_WORDS, centroids, offset, rows, offset), emit
 
 
 @intrinsic
@@ -132,15 +166,6 @@ def _store_totals(typing, s0, s1, s2, s3, out, offset):
     return types.void(words, words, words, words, out, offset_type), emit
 
 
-@inlined
-def _product(values, i, centroids, c, start):
-    """Product of values with a centroid, from coordinate ``start`` on."""
-    product = np.int32(0)
-    for j in range(start, values.shape[1]):
-        product += np.int32(values[i, j]) * np.int32(centroids[c, j])
-    return product
-
-
 @kernel
 def _fill_products_plain(values, first, stop, centroids, out):
     """Fill the products of rows, four at most, with all centroids.
@@ -155,62 +180,69 @@ def _fill_products_plain(values, first, stop, centroids, out):
     """
     for c in range(centroids.shape[0]):
         for i in range(first, stop):
-            out[i - first, c] = _product(values, i, centroids, c, 0)
+            product = np.int32(0)
+            for j in range(values.shape[1]):
+                product += np.int32(values[i, j]) * np.int32(centroids[c, j])
+            out[i - first, c] = product
 
 
 @kernel
 def _fill_products_vector(values, first, stop, centroids, out):
     """Do the same in vectors.
 
-    Four rows share the centroids that are loaded, or four centroids a single row.
+    Four rows share the centroids that are loaded, or four centroids a single row. The
+    last vector ends with a centroid, whatever its length; of values, what an earlier
+    one has multiplied is zero there.
     """
-    width, n = values.shape[1], centroids.shape[0]
-    whole = width // _AT_ONCE * _AT_ONCE
+    n, width = centroids.shape
+    if width < _AT_ONCE:
+        _fill_products_plain(values, first, stop, centroids, out)
+        return
+    last, tail = (width - 1) // _AT_ONCE * _AT_ONCE, width - _AT_ONCE
+    length = last + _AT_ONCE
+    rows = np.zeros((4, length), _ROW_TYPE)
+    added = np.zeros(4, np.int64)
+    for i in range(stop - first):
+        for j in range(width):
+            rows[i, j + (length - width if j >= last else 0)] = values[first + i, j]
+            added[i] += _ADDED * np.int64(values[first + i, j])
     room = n + 3  # the last centroid fills up a group of four
     totals = np.empty(4 * room, np.int32)
-    together = stop - first == 4
-    if together:
-        of_centroid, of_row, row = 4, 1, first * width
+    if stop - first == 4:
+        of_centroid, of_row = 4, 1
         for c in range(n):
-            place = c * width
             s0 = s1 = s2 = s3 = _zero_words()
-            for j in range(0, whole, _AT_ONCE):
-                at = row + j
-                s0 = _add_products(s0, centroids, place + j, values, at)
-                at += width
-                s1 = _add_products(s1, centroids, place + j, values, at)
-                at += width
-                s2 = _add_products(s2, centroids, place + j, values, at)
-                at += width
-                s3 = _add_products(s3, centroids, place + j, values, at)
+            for at in range(0, length, _AT_ONCE):
+                place = c * width + min(at, tail)
+                s0 = _add_products(s0, centroids, place, rows, at)
+                s1 = _add_products(s1, centroids, place, rows, length + at)
+                s2 = _add_products(s2, centroids, place, rows, 2 * length + at)
+                s3 = _add_products(s3, centroids, place, rows, 3 * length + at)
             _store_totals(s0, s1, s2, s3, totals, 16 * c)
     else:
         of_centroid, of_row = 1, room
-        for i in range(first, stop):
-            row, target = i * width, (i - first) * room
+        for i in range(stop - first):
             for c in range(0, n, 4):
                 p0, p1 = c * width, min(c + 1, n - 1) * width
                 p2, p3 = min(c + 2, n - 1) * width, min(c + 3, n - 1) * width
                 s0 = s1 = s2 = s3 = _zero_words()
-                for j in range(0, whole, _AT_ONCE):
-                    s0 = _add_products(s0, centroids, p0 + j, values, row + j)
-                    s1 = _add_products(s1, centroids, p1 + j, values, row + j)
-                    s2 = _add_products(s2, centroids, p2 + j, values, row + j)
-                    s3 = _add_products(s3, centroids, p3 + j, values, row + j)
-                _store_totals(s0, s1, s2, s3, totals, 4 * (target + c))
-    for i in range(first, stop):
-        added = np.int64(0)
-        for j in range(whole):
-            added += 128 * np.int64(values[i, j])
-        start = (i - first) * of_row
+                for at in range(0, length, _AT_ONCE):
+                    j, row = min(at, tail), i * length + at
+                    s0 = _add_products(s0, centroids, p0 + j, rows, row)
+                    s1 = _add_products(s1, centroids, p1 + j, rows, row)
+                    s2 = _add_products(s2, centroids, p2 + j, rows, row)
+                    s3 = _add_products(s3, centroids, p3 + j, rows, row)
+                _store_totals(s0, s1, s2, s3, totals, 4 * (i * room + c))
+    for i in range(stop - first):
+        start = i * of_row
         for c in range(n):
-            out[i - first, c] = np.int64(totals[start + c * of_centroid]) - added
-        if whole < width:
-            for c in range(n):
-                out[i - first, c] += _product(values, i, centroids, c, whole)
+            out[i, c] = np.int64(totals[start + c * of_centroid]) - added[i]
 
 
-_fill_products = _fill_products_vector if HAS_BYTE_PRODUCTS else _fill_products_plain
+if INSTRUCTIONS == "portable":
+    _fill_products = _fill_products_plain
+else:
+    _fill_products = _fill_products_vector
 
 
 @inlined

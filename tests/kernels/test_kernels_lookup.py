@@ -12,10 +12,11 @@ import naive_lookup as naive
 import numpy as np
 import pytest
 from llvmlite import binding, ir
-from numba import config
+from numba import config, njit, types
+from numba.extending import intrinsic
 from numpy.testing import assert_array_equal
 
-from skbq._kernels import dispatch, jit, simd, table_lookup
+from skbq._kernels import dispatch, jit, list_ranking, simd, table_lookup
 from skbq._kernels.rounded_tables import round_tables
 from skbq._kernels.tiles import ENTRIES
 from skbq._neighbors import brute_force
@@ -501,13 +502,74 @@ def test_look_up_compiles_to_its_instruction(instructions, triple, features, exp
         for pointer, target in zip(function.args, (table, index), strict=True)
     ]
     builder.ret(table_lookup.emit_lookup(builder, instructions, *values))
+    assembly = compiled_for(triple, features, module)
+    width = table_lookup._LOOKUPS[instructions][1]
+    assert len(re.findall(expected, assembly)) == 64 // width
+
+
+def compiled_for(triple, features, module):
+    """Return the assembly of a module for another machine."""
     for initialize in ("all_targets", "all_asmprinters"):
         getattr(binding, f"initialize_{initialize}")()
     target = binding.Target.from_triple(triple)
     machine = target.create_target_machine(features=features, opt=3)
-    assembly = machine.emit_assembly(binding.parse_assembly(str(module)))
-    width = table_lookup._LOOKUPS[instructions][1]
-    assert len(re.findall(expected, assembly)) == 64 // width
+    return machine.emit_assembly(binding.parse_assembly(str(module)))
+
+
+@pytest.mark.parametrize(
+    ("instructions", "triple", "features", "expected"),
+    [
+        ("avx2", "x86_64-unknown-linux-gnu", "+avx2", r"vpmaddwd\t"),
+        ("neon", "aarch64-unknown-linux-gnu", "+neon", r"\tmul\t|\tsmull2?\t"),
+    ],
+)
+def test_products_compile_to_their_instruction(
+    instructions, triple, features, expected
+):
+    module, bits = ir.Module(), (32, 8, 16)
+    kinds = [ir.VectorType(ir.IntType(n), 16 if n == 32 else 64) for n in bits]
+    kind = ir.FunctionType(kinds[0], [kind.as_pointer() for kind in kinds])
+    function = ir.Function(module, kind, "add_products")
+    builder = ir.IRBuilder(function.append_basic_block())
+    values = [
+        builder.load(place, align=1, typ=target)
+        for place, target in zip(function.args, kinds, strict=True)
+    ]
+    builder.ret(list_ranking.emit_sums_of_products(builder, instructions, *values))
+    assembly = compiled_for(triple, features, module)
+    assert len(re.findall(expected, assembly)) == (4 if instructions == "avx2" else 8)
+
+
+@needs_compiler
+def test_products_of_arm_are_as_defined(rng):
+    """They are made of what every machine has."""
+
+    @intrinsic
+    def add_products(typing, sums, x, y):
+        def emit(context, builder, signature, args):
+            start, places = ir.Constant(ir.IntType(64), 0), []
+            for kind, array in zip(signature.args, args, strict=True):
+                bits = kind.dtype.bitwidth
+                target = ir.VectorType(ir.IntType(bits), 16 if bits == 32 else 64)
+                given = (kind, array, start, target)
+                places.append((simd.pointer(context, builder, *given), target))
+            values = [builder.load(place, align=1, typ=kind) for place, kind in places]
+            total = list_ranking.emit_sums_of_products(builder, "neon", *values)
+            builder.store(total, places[0][0], align=1)
+            return context.get_dummy_value()
+
+        return types.void(sums, x, y), emit
+
+    @njit
+    def run(sums, x, y):
+        add_products(sums, x, y)
+
+    x = rng.integers(-127, 128, 64).astype(np.int8)
+    y = rng.integers(-127, 128, 64).astype(np.int16)
+    x[:20], y[:20] = -127, 127
+    sums = np.arange(16, dtype=np.int32)
+    run(sums, x, y)
+    assert sums.sum() == 120 + x.astype(int) @ y
 
 
 AVX512 = """

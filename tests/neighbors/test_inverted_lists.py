@@ -216,7 +216,7 @@ def test_order_of_lists_is_as_defined(
         assert counts[q] == np.argmax(rows >= 200) + 1
 
 
-@pytest.mark.parametrize("width", [5, 64, 100, 192])
+@pytest.mark.parametrize("width", [5, 63, 64, 65, 100, 127, 192])
 @pytest.mark.parametrize("n_rows", [1, 3, 4, 6])
 def test_nearest_centroids_are_as_defined(width, n_rows, rng):
     """Of numbers as far from zero as may be, in vectors and in what is left."""
