@@ -54,7 +54,7 @@ from .result_heap import Allowed, Found
 from .rounded_tables import REACH, ROUNDED_GROUP, empty_tables, round_tables
 from .simd import BLOCK
 from .table_lookup import scan_bounded, scan_exact
-from .tiles import CYCLE_BYTES, ENTRIES, LINES, NIBBLES, count_lines
+from .tiles import CYCLE_BYTES, ENTRIES, LINES, LINES_IN_BYTE, NIBBLES, count_lines
 
 # Tables of one batch of queries.
 _TABLE_BYTES = 16 * 2**20
@@ -488,7 +488,8 @@ def lines_of_lists(codes: np.ndarray, listed: ListedRows, bits: int) -> ListedRo
     rows = _as_bytes(codes)
     sizes = -(-np.diff(listed.starts) // BLOCK)
     blocks = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    lines = aligned_empty((int(blocks[-1]), count_lines(rows.shape[1], bits), BLOCK))
+    width = count_lines(rows.shape[1], bits) // LINES_IN_BYTE
+    lines = aligned_empty((int(blocks[-1]), width, BLOCK))
     lines[...] = 0
     fill_lines(rows, bits, listed.starts, blocks, lines)
     return listed._replace(lines=lines, blocks=read_only(blocks))

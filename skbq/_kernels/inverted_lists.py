@@ -37,8 +37,8 @@ class ListedRows(NamedTuple):
     ``rows``, uint32: their numbers, ascending in a list. ``in_place``: whether codes
     stand in this order; else the number of a row says where its code is.
 
-    ``lines``, uint8 (n_blocks, n_lines, BLOCK): the codes turned into lines, as those
-    of a tile; each list starts with a block of its own, that of list i with
+    ``lines``, uint8 (n_blocks, width, BLOCK): the codes turned into lines, as those of
+    a tile; each list starts with a block of its own, that of list i with
     ``blocks[i]``, int64 (n_lists + 1,). Both are empty where lines are not kept, and
     are made at each scan.
     """

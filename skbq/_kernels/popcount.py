@@ -117,11 +117,11 @@ def _fold_queries(codes, patterns, parities):
 @kernel
 def _cut_block_plain(tile, word, planes):
     """Write the bits of 64 rows, byte after byte, into a word of the planes."""
-    for b in range(tile.shape[1] // 2):
+    for b in range(tile.shape[1]):
         for i in range(8):
             bits = np.uint64(0)
             for r in range(BLOCK):
-                one = np.uint64((tile[0, 2 * b, r] >> (7 - i)) & 1)
+                one = np.uint64((tile[0, b, r] >> (7 - i)) & 1)
                 bits |= one << np.uint64(r)
             planes[(8 * b + i) * WORDS + word] = bits
 
@@ -129,8 +129,8 @@ def _cut_block_plain(tile, word, planes):
 @kernel
 def _cut_block_vector(tile, word, planes):
     """Do the same, 64 bytes at a time."""
-    for b in range(tile.shape[1] // 2):
-        byte = load(tile, 2 * b * BLOCK)
+    for b in range(tile.shape[1]):
+        byte = load(tile, b * BLOCK)
         place = 8 * b * WORDS + word
         for i in range(8):
             planes[place + i * WORDS] = top_bits(byte)
@@ -373,7 +373,7 @@ def scan_planes(codes, queries, cost, allowed, found):
     n_sums = 10
     while (n_bits + 1) >> n_sums:
         n_sums += 1
-    tile = np.zeros((1, 2 * width, BLOCK), np.uint8)
+    tile = np.zeros((1, width, BLOCK), np.uint8)
     planes = aligned((n_bits + 2) * WORDS)
     table = aligned(8 * n_threes * WORDS)
     table[:] = 0  # what is beyond the patterns adds nothing

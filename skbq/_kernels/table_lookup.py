@@ -51,7 +51,7 @@ from .simd import (
     with_constant,
     zeros,
 )
-from .tiles import ENTRIES, count_lines, load_tile
+from .tiles import ENTRIES, LINES_IN_BYTE, count_lines, load_tile
 
 # A tile leaves room for tables in the second-level cache.
 _TILE_BYTES = (512 if ENTRIES == 64 else 192) * 1024
@@ -129,6 +129,7 @@ def _add_up_to_255(typing, x, y):
     return BYTES(BYTES, BYTES), emit
 
 
+_upper_4, _lower_4 = with_constant("lshr", 4), with_constant("and_", 15)
 _odd_rows = with_constant("lshr", 8)
 _times_256 = with_constant("shl", 8)
 
@@ -211,14 +212,15 @@ def _not_above(typing, sums, place, offset, size, first, step, base, limit):
 @kernel
 def _sum_plain(tile, tables, which, q, group, sums):
     """Sum the tables of query q over the rows of a tile, by plain loops."""
-    n_lines = tile.shape[1]
+    n_lines = 2 * tile.shape[1]
     for block in range(tile.shape[0]):
         for start in range(0, n_lines, group):
             for r in range(BLOCK):
                 total = np.int32(0)
                 for p in range(start, min(start + group, n_lines)):
                     t = q * n_lines + p if which is None else which[q, p]
-                    total += np.int32(tables[t, tile[block, p, r]])
+                    number = (tile[block, p // 2, r] >> 4 * (1 - p % 2)) & 15
+                    total += np.int32(tables[t, number])
                 sums[block * BLOCK + r] += min(total, np.int32(255))
 
 
@@ -231,6 +233,15 @@ def _place_of_table(which, i):
     if which is None:
         return i * ENTRIES
     return _number_at(which, i) * ENTRIES
+
+
+@inlined
+def _two_lines(tile, p):
+    """Return line p of all blocks, one after the other, an even one, and the next."""
+    byte = load(tile, p // LINES_IN_BYTE * BLOCK)
+    if LINES_IN_BYTE == 2:
+        return _upper_4(byte), _lower_4(byte)
+    return byte, load(tile, (p + 1) * BLOCK)
 
 
 @inlined
@@ -265,7 +276,7 @@ def _sum_one(tile, tables, which, q, group, sums):
     the first sum, modulo 2^16, and leave the sum of the low bytes. 256 groups fit 16
     bits.
     """
-    n_lines = tile.shape[1]
+    n_lines = LINES_IN_BYTE * tile.shape[1]
     length = _segment_length(which, group)
     for segment in range(0, n_lines, length):
         for block in range(tile.shape[0]):
@@ -275,8 +286,7 @@ def _sum_one(tile, tables, which, q, group, sums):
             for start in range(segment, segment_end, group):
                 small = zeros()
                 for p in range(start, min(start + group, segment_end), 2):
-                    place = (block * n_lines + p) * BLOCK
-                    first, second = load(tile, place), load(tile, place + BLOCK)
+                    first, second = _two_lines(tile, block * n_lines + p)
                     i = q * n_lines + p
                     small = _add_pair(small, tables, which, i, first, second)
                 both = add(both, _as_words(small))
@@ -288,7 +298,7 @@ def _sum_one(tile, tables, which, q, group, sums):
 @inlined
 def _sum_four(tile, tables, which, four, group, sums):
     """Do the same for four queries, which share the lines."""
-    n_lines = tile.shape[1]
+    n_lines = LINES_IN_BYTE * tile.shape[1]
     length = _segment_length(which, group)
     rows = sums.shape[1]
     for segment in range(0, n_lines, length):
@@ -299,8 +309,7 @@ def _sum_four(tile, tables, which, four, group, sums):
             for start in range(segment, segment_end, group):
                 small0 = small1 = small2 = small3 = zeros()
                 for p in range(start, min(start + group, segment_end), 2):
-                    place = (block * n_lines + p) * BLOCK
-                    first, second = load(tile, place), load(tile, place + BLOCK)
+                    first, second = _two_lines(tile, block * n_lines + p)
                     i = four[0] * n_lines + p
                     small0 = _add_pair(small0, tables, which, i, first, second)
                     i = four[1] * n_lines + p
@@ -356,15 +365,17 @@ sum_some = _sum_some_plain if INSTRUCTIONS == "portable" else _sum_some_vector
 @kernel
 def make_tile(n_rows, n_lines):
     """Return a tile of zeros that starts at a cache line."""
-    room = np.zeros(n_rows * n_lines + CACHE_LINE, np.uint8)
+    width = n_lines // LINES_IN_BYTE
+    room = np.zeros(n_rows * width + CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
-    size = n_rows * n_lines
-    return room[start : start + size].reshape((n_rows // BLOCK, n_lines, BLOCK))
+    some = room[start : start + n_rows * width]
+    return some.reshape((n_rows // BLOCK, width, BLOCK))
 
 
 @kernel
 def count_tile_rows(n_rows, n_lines):
-    fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // n_lines) // BLOCK * BLOCK)
+    width = n_lines // LINES_IN_BYTE
+    fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // width) // BLOCK * BLOCK)
     return min(fitting, -(-n_rows // BLOCK) * BLOCK)
 
 

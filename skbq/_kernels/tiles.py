@@ -3,7 +3,8 @@
 A *line* of a tile holds, for 64 rows, the number that a look-up takes: 4 bits of a row
 where tables have 16 entries, 6 where they have 64. Of two bits, the magnitudes of a
 line's coordinates stand above their signs. 64 entries take the lower six bits of a
-byte, whatever stands above.
+byte, whatever stands above. Of 4 bits, two lines share 64 bytes, the first one in the
+upper halves: so tiles need no more memory than codes.
 """
 
 import numpy as np
@@ -25,13 +26,15 @@ from .simd import (
     with_constant,
 )
 
+_upper_pairs = with_constant("and_", 0b11001100)
+_lower_pairs = with_constant("and_", 0b110011)
 _upper_4, _lower_4 = with_constant("lshr", 4), with_constant("and_", 15)
 _upper_6, _upper_2 = with_constant("lshr", 6), with_constant("lshr", 2)
 _upper_7, _upper_3 = with_constant("lshr", 7), with_constant("lshr", 3)
 _lower_1, _lower_3 = with_constant("and_", 1), with_constant("and_", 7)
 _middle_3, _times_2 = with_constant("and_", 0b111000), with_constant("shl", 1)
 _times_8, _times_16 = with_constant("shl", 3), with_constant("shl", 4)
-_lower_2, _times_4 = with_constant("and_", 3), with_constant("shl", 2)
+_times_4 = with_constant("shl", 2)
 
 
 def _transposer(n_squares):
@@ -48,7 +51,7 @@ def _transposer(n_squares):
 
     @intrinsic
     def transpose(typing, codes, source, stride, tile, target):
-        """Write bytes of 16 rows of codes into every other line of a tile.
+        """Write bytes of 16 rows of codes into a tile, 64 rows beside each other.
 
         ``source`` and ``target`` are offsets in bytes, ``stride`` is that of the
         codes. Four rounds of interleaving row i with row i + 8 transpose a square.
@@ -74,7 +77,7 @@ def _transposer(n_squares):
                     column = shuffle(builder, columns, columns, lanes)
                     place = pointer(context, builder, kind, tile, target, column.type)
                     builder.store(column, place, align=1)
-                    target = builder.add(target, target.type(2 * BLOCK))
+                    target = builder.add(target, target.type(BLOCK))
             return context.get_dummy_value()
 
         integer = types.int64
@@ -91,28 +94,28 @@ def _copy_bytes(codes, first, start, stop, tile):
     """Write the bytes of the tile's rows from ``start`` to ``stop`` into a tile."""
     for r in range(start, stop):
         for b in range(codes.shape[1]):
-            tile[r // BLOCK, 2 * b, r % BLOCK] = codes[first + r, b]
+            tile[r // BLOCK, b, r % BLOCK] = codes[first + r, b]
 
 
 @kernel
 def transpose(codes, first, count, tile):
-    """Write the bytes of rows into every other line of a tile."""
-    width, line = codes.shape[1], 2 * BLOCK
+    """Write the bytes of rows into a tile: byte b of 64 rows in ``tile[block, b]``."""
+    width, block_bytes = codes.shape[1], tile.shape[1] * BLOCK
     rows = count // 16 * 16 if width >= 16 else 0
     for r in range(0, rows, 16):
         source = (first + r) * width
-        target = r // BLOCK * width * line + r % BLOCK
+        target = r // BLOCK * block_bytes + r % BLOCK
         if width < 32:
             b = width - 16  # the squares may overlap
             _transpose_one(codes, source, width, tile, target)
-            _transpose_one(codes, source + b, width, tile, target + b * line)
+            _transpose_one(codes, source + b, width, tile, target + b * BLOCK)
         else:
             for start in range(0, width, 32):
                 b = min(start, width - 32)
                 ahead = (first + r) * width + 16 * start + _BYTES_AHEAD
                 for offset in range(0, 16 * 32, CACHE_LINE):
                     prefetch(codes, ahead + offset)
-                _transpose_two(codes, source + b, width, tile, target + b * line)
+                _transpose_two(codes, source + b, width, tile, target + b * BLOCK)
     _copy_bytes(codes, first, rows, count, tile)
 
 
@@ -125,12 +128,15 @@ _BYTES_AHEAD = 8 * 1024
 NIBBLES = 4
 # Entries of a look-up's table.
 ENTRIES = 64 if INSTRUCTIONS == "avx512vbmi" else 16
+# Lines that share bytes.
+LINES_IN_BYTE = 2 if ENTRIES == 16 else 1
 
 # Which coordinates a line holds, from the highest bit down: the lines of one cycle, by
 # bits of a coordinate. A cycle has the coordinates of one byte, or of three.
 if ENTRIES == 16:
     CYCLE_BYTES = 1
-    LINES = {1: [[0, 1, 2, 3], [4, 5, 6, 7]], 2: [[0, 1], [2, 3], [4, 5], [6, 7]]}
+    # Of two bits, lines that share bytes are those that are apart in the codes.
+    LINES = {1: [[0, 1, 2, 3], [4, 5, 6, 7]], 2: [[0, 1], [4, 5], [2, 3], [6, 7]]}
 else:
     CYCLE_BYTES = 3
     LINES = {
@@ -165,26 +171,19 @@ def count_lines(width, bits):
 
 @kernel
 def _load_tile_plain(codes, first, count, bits, tile):
-    """Fill a tile with ``count`` rows of codes, in lines of 4 bits."""
+    """Fill a tile with ``count`` rows of codes, in lines of 4 bits.
+
+    Where a coordinate has one bit, the bytes of codes are what lines share.
+    """
     _copy_bytes(codes, first, 0, count, tile)
+    if bits != 2:
+        return
     for block in range(tile.shape[0]):
-        step = 4 if bits == 2 else 2
-        for b in range(0, tile.shape[1], step):
+        for b in range(0, tile.shape[1], 2):
             for r in range(BLOCK):
-                s, m = tile[block, b, r], tile[block, b + step - 2, r]
-                if bits != 2:
-                    tile[block, b, r] = s >> 4
-                    tile[block, b + 1, r] = s & 15
-                else:
-                    for i in range(4):
-                        shift = 6 - 2 * i
-                        pair = ((m >> shift) & 3) << 2 | (s >> shift) & 3
-                        tile[block, b + i, r] = pair
-
-
-@kernel
-def _join(signs, magnitudes):
-    return or_(_times_4(magnitudes), signs)
+                s, m = tile[block, b, r], tile[block, b + 1, r]
+                tile[block, b, r] = (m & 0b11001100) | ((s >> 2) & 0b110011)
+                tile[block, b + 1, r] = ((m << 2) & 0b11001100) | (s & 0b110011)
 
 
 @kernel
@@ -192,26 +191,31 @@ def _load_tile_vector(codes, first, count, bits, tile):
     """Do the same in vectors, all lines of the tile in a row."""
     transpose(codes, first, count, tile)
     if bits != 2:
-        for place in range(0, tile.size, 2 * BLOCK):
-            byte = load(tile, place)
-            store(tile, place, _upper_4(byte))
-            store(tile, place + BLOCK, _lower_4(byte))
         return
-    for place in range(0, tile.size, 4 * BLOCK):
-        s, m = load(tile, place), load(tile, place + 2 * BLOCK)
-        s4, m4, s2, m2 = _upper_4(s), _upper_4(m), _upper_2(s), _upper_2(m)
-        store(tile, place, _join(_upper_6(s), _upper_6(m)))
-        store(tile, place + BLOCK, _join(_lower_2(s4), _lower_2(m4)))
-        store(tile, place + 2 * BLOCK, _join(_lower_2(s2), _lower_2(m2)))
-        store(tile, place + 3 * BLOCK, _join(_lower_2(s), _lower_2(m)))
+    for place in range(0, tile.size, 2 * BLOCK):
+        s, m = load(tile, place), load(tile, place + BLOCK)
+        store(tile, place, or_(_upper_pairs(m), _lower_pairs(_upper_2(s))))
+        store(tile, place + BLOCK, or_(_upper_pairs(_times_4(m)), _lower_pairs(s)))
+
+
+@kernel
+def _load_nibbles(codes, first, count, tile):
+    """Fill a tile with lines that do not share bytes, each half of a byte in one."""
+    transpose(codes, first, count, tile)
+    for block in range(tile.shape[0]):
+        start = block * tile.shape[1] * BLOCK
+        for b in range(codes.shape[1] - 1, -1, -1):  # of what is there still
+            byte = load(tile, start + b * BLOCK)
+            store(tile, start + 2 * b * BLOCK, _upper_4(byte))
+            store(tile, start + (2 * b + 1) * BLOCK, _lower_4(byte))
 
 
 @inlined
 def _cut_one_bit(staged, source, tile, place):
     """Make four lines of three bytes."""
     a = load(staged, source)
-    b = load(staged, source + 2 * BLOCK)
-    c = load(staged, source + 4 * BLOCK)
+    b = load(staged, source + BLOCK)
+    c = load(staged, source + 2 * BLOCK)
     store(tile, place, a)
     store(tile, place + BLOCK, b)
     store(tile, place + 2 * BLOCK, c)
@@ -223,13 +227,13 @@ def _cut_one_bit(staged, source, tile, place):
 def _cut_two_bits(staged, source, tile, place):
     """Make eight lines of three bytes of signs and three of magnitudes."""
     for i in range(3):
-        s = load(staged, source + 4 * i * BLOCK)
-        m = load(staged, source + (4 * i + 2) * BLOCK)
+        s = load(staged, source + 2 * i * BLOCK)
+        m = load(staged, source + (2 * i + 1) * BLOCK)
         store(tile, place + 2 * i * BLOCK, or_(_lower_3(s), _times_8(m)))
         middle = or_(_lower_3(_upper_3(s)), _middle_3(m))
         store(tile, place + (2 * i + 1) * BLOCK, middle)
     s = _cut_tops(staged, source)
-    m = _cut_tops(staged, source + 2 * BLOCK)
+    m = _cut_tops(staged, source + BLOCK)
     store(tile, place + 6 * BLOCK, or_(s[0], _times_8(m[0])))
     store(tile, place + 7 * BLOCK, or_(s[1], _times_8(m[1])))
 
@@ -237,8 +241,8 @@ def _cut_two_bits(staged, source, tile, place):
 @inlined
 def _cut_tops(staged, source):
     """Return the top two bits of three bytes as two numbers of three bits."""
-    a, b = load(staged, source), load(staged, source + 4 * BLOCK)
-    c = load(staged, source + 8 * BLOCK)
+    a, b = load(staged, source), load(staged, source + 2 * BLOCK)
+    c = load(staged, source + 4 * BLOCK)
     first = or_(_upper_6(a), _times_4(_upper_7(b)))
     return first, or_(_lower_1(_upper_6(b)), _times_2(_upper_6(c)))
 
@@ -247,16 +251,16 @@ def _cut_tops(staged, source):
 def _load_tile_sixes(codes, first, count, bits, tile):
     """Fill a tile with ``count`` rows of codes, in lines of 6 bits."""
     if bits == NIBBLES:
-        _load_tile_vector(codes, first, count, bits, tile)
+        _load_nibbles(codes, first, count, tile)
         return
     cycle = CYCLE_BYTES * bits
     n_cycles = -(-codes.shape[1] // cycle)
-    staged = np.zeros((1, 2 * cycle * n_cycles, BLOCK), np.uint8)
+    staged = np.zeros((1, cycle * n_cycles, BLOCK), np.uint8)
     for block in range((count + BLOCK - 1) // BLOCK):
         some = min(BLOCK, count - block * BLOCK)
         transpose(codes, first + block * BLOCK, some, staged)
         place = block * tile.shape[1] * BLOCK
-        for source in range(0, staged.size, 2 * cycle * BLOCK):
+        for source in range(0, staged.size, cycle * BLOCK):
             if bits == 1:
                 _cut_one_bit(staged, source, tile, place)
                 place += _ONE_BIT_LINES * BLOCK
