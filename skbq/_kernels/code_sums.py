@@ -24,7 +24,7 @@ def _sum_entries(codes, digits, sums):
         load_tile(codes, first, count, NIBBLES, tile)
         for start in range(0, sums.shape[0], 2):
             tables = digits[start // 2]
-            sum_some(tile, tables, None, numbers, 0, 4, _GROUP, some)
+            sum_some(tile, tables, None, None, numbers, 0, 4, _GROUP, some)
             for i in range(min(2, sums.shape[0] - start)):
                 for r in range(count):
                     total = (some[2 * i, r] << _DIGIT) + some[2 * i + 1, r]

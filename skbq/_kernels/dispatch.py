@@ -51,7 +51,13 @@ from .query_tables import (
     tables_of_values,
 )
 from .result_heap import Allowed, Found
-from .rounded_tables import REACH, ROUNDED_GROUP, empty_tables, round_tables
+from .rounded_tables import (
+    REACH,
+    ROUNDED_GROUP,
+    RoundedTables,
+    empty_tables,
+    round_tables,
+)
 from .simd import BLOCK
 from .table_lookup import scan_bounded, scan_exact
 from .tiles import CYCLE_BYTES, ENTRIES, LINES, LINES_IN_BYTE, NIBBLES, count_lines
@@ -315,14 +321,14 @@ def tables_between_codes(
     padding = count_lines(rows.shape[1], bits) * len(LINES[bits][0]) - n_features
     unit, multiples = _common_unit(six, n_features)
     if multiples is None:
-        tables, bounds = _rounded_costs(six, bits, _numbers(query_bytes, bits))
+        rounded = _rounded_costs(six, bits, _numbers(query_bytes, bits))
         with np.errstate(over="ignore"):  # a bound of minus infinity excludes no row
-            bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
+            rounded.bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
         return BoundedScan(
             rows,
             bits,
-            tables,
-            Bounds(bounds, _NO_FLOATS, _NO_FLOATS, 1),
+            rounded.tables.reshape(-1, ENTRIES),
+            Bounds(rounded.bounds, rounded.shifts, _NO_FLOATS, _NO_FLOATS, 1),
             Queries(
                 _NO_TERMS,
                 _NO_LEAST,
@@ -390,15 +396,17 @@ def from_vectors(
     sign = most_common_sign(scale) if sign is None else sign
     entries = _line_entries(sign, float(pair[0]), float(pair[1]), bits)
     order = _line_order(padded.shape[1], bits)
-    tables, bounds = empty_tables(len(padded), len(order))
-    tables_of_values(padded, entries, order, tables, bounds)
+    rounded = empty_tables(len(padded), len(order))
+    tables_of_values(padded, entries, order, rounded)
     terms = np.empty((len(padded), codes.shape[1], 8 * bits))
     fill_terms(padded, pair, terms)
     return BoundedScan(
         rows,
         bits,
-        tables.reshape(-1, ENTRIES),
-        Bounds(bounds, read_only(offset), read_only(scale), sign),
+        rounded.tables.reshape(-1, ENTRIES),
+        Bounds(
+            rounded.bounds, rounded.shifts, read_only(offset), read_only(scale), sign
+        ),
         Queries(terms, least, _NO_CODES, _NO_COSTS, values.shape[1]),
     )
 
@@ -437,16 +445,18 @@ def from_vectors_by_nibble(
     )
     sign = most_common_sign(scale) if sign is None else sign
     rows, bits = _as_bytes(codes), nibbles.bits
-    tables, bounds = empty_tables(len(values), int(count_lines(rows.shape[1], bits)))
+    rounded = empty_tables(len(values), int(count_lines(rows.shape[1], bits)))
     if bits == NIBBLES:
-        tables_of_nibbles(exact, sign, tables, bounds)
+        tables_of_nibbles(exact, sign, rounded)
     else:
-        tables_of_cut_bytes(exact, sign, tables, bounds)
+        tables_of_cut_bytes(exact, sign, rounded)
     return BoundedScan(
         rows,
         bits,
-        tables.reshape(-1, ENTRIES),
-        Bounds(bounds, read_only(offset), read_only(scale), sign),
+        rounded.tables.reshape(-1, ENTRIES),
+        Bounds(
+            rounded.bounds, rounded.shifts, read_only(offset), read_only(scale), sign
+        ),
         Queries(_NO_TERMS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact),
     )
 
@@ -539,20 +549,20 @@ def _line_costs(costs: tuple[float, ...], bits: int) -> np.ndarray:
 
 def _rounded_costs(
     costs: tuple[float, ...], bits: int, numbers: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rounded tables of codes, and their bounds.
+) -> RoundedTables:
+    """Return the rounded tables of codes.
 
     ``numbers`` are those of the queries in their lines.
     """
     with np.errstate(over="ignore"):  # what float32 cannot hold, nothing is said of
         by_line = _line_costs(costs, bits).astype(np.float32)
-    tables, bounds = empty_tables(*numbers.shape)
+    rounded = empty_tables(*numbers.shape)
     step = max(1, _FLOAT_TABLE_BYTES // (4 * ENTRIES * numbers.shape[1]))
     for start in range(0, len(numbers), step):
-        some = slice(start, start + step)
-        raw = by_line[numbers[some]]
-        round_tables(raw, ROUNDED_GROUP, REACH, tables[some], bounds[some])
-    return tables.reshape(-1, ENTRIES), bounds
+        raw = by_line[numbers[start : start + step]]
+        part = RoundedTables(*(array[start : start + step] for array in rounded))
+        round_tables(raw, ROUNDED_GROUP, REACH, part)
+    return rounded
 
 
 @lru_cache

@@ -22,13 +22,15 @@ class Bounds(NamedTuple):
     """How sums of rounded tables bound distances.
 
     The float sum is at least ``base + step * sum``: the columns of ``queries``, in the
-    order step, base, float32 (n_queries, 2), with room for rounding in float32. The
-    distance is ``offset + |scale| * float sum``, float32 (n_rows,), if the sign of
-    ``scale`` is ``sign``, -1 or 1; of other rows nothing is known. Where ``offset`` and
-    ``scale`` are empty, the distance is the float sum itself.
+    order step, base, float32 (n_queries, 2), with room for rounding in float32, and
+    ``shifts``, as in ``RoundedTables``. The distance is ``offset + |scale| * float
+    sum``, float32 (n_rows,), if the sign of ``scale`` is ``sign``, -1 or 1; of other
+    rows nothing is known. Where ``offset`` and ``scale`` are empty, the distance is the
+    float sum itself.
     """
 
     queries: np.ndarray
+    shifts: np.ndarray
     offset: np.ndarray
     scale: np.ndarray
     sign: int

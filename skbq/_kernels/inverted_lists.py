@@ -240,7 +240,7 @@ def _scan_exact(codes, bits, tables, which, group, listed, probed, allowed, foun
             lines = _lines_of(codes, listed, number, first, count, bits, gathered, tile)
             for i in range(begin, end, 4):
                 stop = min(i + 4, end)
-                sum_some(lines, tables, which, queries, i, stop, group, sums)
+                sum_some(lines, tables, which, None, queries, i, stop, group, sums)
                 for one in range(i, stop):
                     _take_sums(
                         sums, one - i, count, first, queries[one], listed, places,
@@ -310,7 +310,8 @@ def scan_lists_bounded(
     offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
     # Arrays have names of their own: see ``take_all``. Rows of different lists wait for
     # others of their query, since calls count references too.
-    steps, limits, capacity = bounds.queries, found.limits, _TOGETHER + BLOCK
+    steps, shifts, limits = bounds.queries, bounds.shifts, found.limits
+    capacity = _TOGETHER + BLOCK
     places, waiting = np.empty(later.size * capacity, np.int64), later * 0
     near = np.empty(capacity)
     lists, starts, numbers = _pair_by_list(probed, later, n_lists)
@@ -325,7 +326,7 @@ def scan_lists_bounded(
             room = _load_scales_of(bounds, listed, first, count, offset, size)
             for i in range(begin, end, 4):
                 stop = min(i + 4, end)
-                sum_some(lines, tables, None, numbers, i, stop, group, sums)
+                sum_some(lines, tables, None, shifts, numbers, i, stop, group, sums)
                 for one in range(i, stop):
                     q = numbers[one]
                     bound, n = (steps[q, 0], steps[q, 1]), waiting[q]
@@ -386,7 +387,7 @@ def _scan_nearest(
     lows, best = np.empty(most), np.empty(most, np.int64)
     places = np.empty(max(most, _TOGETHER + BLOCK), np.int64)
     near = np.empty(places.size)
-    only = np.zeros(1, np.int64)
+    only, shifts = np.zeros(1, np.int64), bounds.shifts
     for q in range(n_queries):
         if found.limits[q] < np.inf:
             continue
@@ -408,7 +409,7 @@ def _scan_nearest(
                 at = filled * BLOCK
                 end = at + lines.shape[0] * BLOCK
                 some = sums.ravel()[at:end].reshape((1, end - at))
-                sum_some(lines, tables, None, only, 0, 1, group, some)
+                sum_some(lines, tables, None, shifts, only, 0, 1, group, some)
                 reach = _load_scales_of(
                     bounds, listed, first, count, offset[at:], size[at:]
                 )

@@ -11,6 +11,7 @@ from .rounded_tables import (
     ROUNDED_GROUP,
     fits,
     largest_size,
+    room_of_groups,
     round_one,
     say_nothing,
     sum_line,
@@ -45,7 +46,7 @@ def number_lines(codes, bits, order, out):
 
 
 @kernel
-def tables_of_values(values, entries, order, tables, bounds):
+def tables_of_values(values, entries, order, rounded):
     """Make the rounded tables of float queries.
 
     Parameters
@@ -55,23 +56,23 @@ def tables_of_values(values, entries, order, tables, bounds):
         What each entry of a table counts a coordinate.
     order : int64 array (n_lines, coordinates of a line), read-only
         Coordinates; -1: none.
-    tables, bounds : as for ``round_tables``
+    rounded : RoundedTables
         Filled.
     """
     raw = np.empty((order.shape[0], ENTRIES), np.float32)
-    lows = np.empty(len(raw), np.float32)
+    lows, wanted = np.empty(len(raw), np.float32), room_of_groups(rounded)
     level = np.float64(largest_size(entries.ravel()))
     for q in range(values.shape[0]):
         if not fits(level * np.float64(largest_size(values[q]))):
-            say_nothing(tables, bounds, q)
+            say_nothing(rounded, q)
             continue
         for p in range(order.shape[0]):
             sum_line(raw, p, entries, values, q, order[p])
-        round_one(raw, ROUNDED_GROUP, REACH, lows, tables, bounds, q)
+        round_one(raw, ROUNDED_GROUP, REACH, lows, wanted, rounded, q)
 
 
 @kernel
-def tables_of_nibbles(exact, sign, tables, bounds):
+def tables_of_nibbles(exact, sign, rounded):
     """Make the rounded tables of queries to codes of mixed depths.
 
     Parameters
@@ -80,23 +81,23 @@ def tables_of_nibbles(exact, sign, tables, bounds):
         What each nibble adds to the product.
     sign : int
         1 or -1, which the products are multiplied by.
-    tables, bounds : as for ``round_tables``
+    rounded : RoundedTables
         Filled; where tables have 64 entries, the 16 stand there four times.
     """
     raw = np.empty((exact.shape[1], ENTRIES), np.float32)
-    lows = np.empty(len(raw), np.float32)
+    lows, wanted = np.empty(len(raw), np.float32), room_of_groups(rounded)
     for q in range(exact.shape[0]):
         if not fits(largest_size(exact[q].ravel())):
-            say_nothing(tables, bounds, q)
+            say_nothing(rounded, q)
             continue
         for p in range(exact.shape[1]):
             for c in range(ENTRIES):
                 raw[p, c] = np.float32(sign) * exact[q, p, c & 15]
-        round_one(raw, ROUNDED_GROUP, REACH, lows, tables, bounds, q)
+        round_one(raw, ROUNDED_GROUP, REACH, lows, wanted, rounded, q)
 
 
 @kernel
-def tables_of_cut_bytes(exact, sign, tables, bounds):
+def tables_of_cut_bytes(exact, sign, rounded):
     """Do the same where bytes are cut into lines as those of one bit are.
 
     That is for tables of 64 entries, and for codes whose upper nibbles add a part by
@@ -104,16 +105,17 @@ def tables_of_cut_bytes(exact, sign, tables, bounds):
 
     Parameters
     ----------
-    exact, sign, tables, bounds : as for ``tables_of_nibbles``
+    exact, sign, rounded : as for ``tables_of_nibbles``
         Of three bytes four lines: the lower six bits of each, then the upper two of
         all, those of the last byte the highest.
     """
-    width, n_lines = exact.shape[1] // 2, tables.shape[1]
+    width, n_lines = exact.shape[1] // 2, rounded.tables.shape[1]
     raw, lows = np.empty((n_lines, 64), np.float32), np.empty(n_lines, np.float32)
+    wanted = room_of_groups(rounded)
     sign = np.float32(sign)
     for q in range(exact.shape[0]):
         if not fits(largest_size(exact[q].ravel())):
-            say_nothing(tables, bounds, q)
+            say_nothing(rounded, q)
             continue
         raw[:] = 0
         for b in range(width):
@@ -122,4 +124,4 @@ def tables_of_cut_bytes(exact, sign, tables, bounds):
             for c in range(64):
                 raw[line, c] = sign * (lower[c & 15] + (upper[c >> 4] - upper[0]))
                 raw[last, c] += sign * upper[(c >> shift & 3) << 2]
-        round_one(raw, ROUNDED_GROUP, REACH, lows, tables, bounds, q)
+        round_one(raw, ROUNDED_GROUP, REACH, lows, wanted, rounded, q)

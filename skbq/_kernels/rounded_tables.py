@@ -1,5 +1,7 @@
 """Float tables rounded to 8 bits, with a bound of the error."""
 
+from typing import NamedTuple
+
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -28,22 +30,39 @@ ROUNDED_GROUP = 8
 # The sum of a group may reach at least this many standard deviations above its mean
 # before it is cut off. Near rows stay below; a short reach makes the rounding finer.
 REACH = 1.0
+# The sum of a group counts once, twice or four times, so that groups of small entries,
+# as those of the lesser principal axes, are not rounded by the step of the largest.
+LARGEST_SHIFT = 2
+# Doubling takes time, and is left where it saves less than a quarter of all steps.
+_MOST_STEPS = 0.75
 # Beyond these sizes of entries, sums and products of float32 numbers might overflow or
 # lose digits.
 _LEAST, _MOST = 2.0**-90, 2.0**90
 
 
-def empty_tables(n_queries: int, n_lines: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return room for the tables of queries and their bounds, as kernels fill them.
+class RoundedTables(NamedTuple):
+    """The tables of queries, rounded, and how sums of them bound float sums.
 
-    Returns
-    -------
-    tables : uint8 array of shape (n_queries, n_lines, ENTRIES)
-    bounds : float32 array of shape (n_queries, 2)
-        The first field of ``Bounds``.
+    ``tables``, uint8 (n_queries, n_lines, ENTRIES). ``bounds``, float32 (n_queries, 2):
+    float sums are at least ``base + step * sum``, in the order step, base. ``shifts``,
+    uint8 (n_queries, n_groups): the sum of a group of lines counts 2^shift times.
     """
-    tables = aligned_empty((n_queries, n_lines, ENTRIES))
-    return tables, np.empty((n_queries, 2), np.float32)
+
+    tables: np.ndarray
+    bounds: np.ndarray
+    shifts: np.ndarray
+
+
+def empty_tables(
+    n_queries: int, n_lines: int, group: int = ROUNDED_GROUP
+) -> RoundedTables:
+    """Return room for the tables of queries, as kernels fill it."""
+    n_groups = -(-n_lines // group)
+    return RoundedTables(
+        aligned_empty((n_queries, n_lines, ENTRIES)),
+        np.empty((n_queries, 2), np.float32),
+        np.empty((n_queries, n_groups), np.uint8),
+    )
 
 
 @inlined
@@ -62,10 +81,10 @@ def fits(size):
 
 
 @inlined
-def say_nothing(tables, bounds, q):
+def say_nothing(rounded, q):
     """Bound all distances to query q from below by minus infinity."""
-    tables[q] = 0
-    bounds[q, 0], bounds[q, 1] = 0, -np.inf
+    rounded.tables[q], rounded.shifts[q] = 0, 0
+    rounded.bounds[q, 0], rounded.bounds[q, 1] = 0, -np.inf
 
 
 @inlined
@@ -114,23 +133,22 @@ def _measure_vector(raw, p):
 
 
 @inlined
-def _measure_lines(raw, group, reach, lows):
-    """Choose the step by which rounded tables reach as far as they must in 8 bits.
+def _measure_lines(raw, group, reach, lows, wanted):
+    """Measure how far the sums of groups must reach above their least values.
 
-    The sum of a group of tables above its least value must reach its mean plus
-    ``reach`` standard deviations, over random bits, or its largest value.
+    That is to their mean plus ``reach`` standard deviations, over random bits, or to
+    their largest value. ``lows``, float32 (n_lines,), is filled with the least entries,
+    ``wanted``, float64 (n_groups,), with how far.
 
     Returns
     -------
-    step : float32
     largest : float64
-        Sum over tables of the largest size of an entry. ``lows``, float32 (n_lines,),
-        is filled with the least entries.
+        Sum over tables of the largest size of an entry.
     """
-    farthest = largest = 0.0
-    for start in range(0, raw.shape[0], group):
+    largest = 0.0
+    for g in range(wanted.size):
         mean = variance = full = 0.0
-        for p in range(start, min(start + group, raw.shape[0])):
+        for p in range(g * group, min((g + 1) * group, raw.shape[0])):
             low, most, total, squares = _measure_line(raw, p)
             lows[p] = low
             center = np.float64(total) / ENTRIES
@@ -138,9 +156,36 @@ def _measure_lines(raw, group, reach, lows):
             variance += max(np.float64(squares) / ENTRIES - center * center, 0.0)
             full += np.float64(most) - low
             largest += np.float64(max(abs(low), abs(most)))
-        wanted = mean + reach * np.sqrt(variance)
-        farthest = max(farthest, min(full, wanted))
-    return np.float32(farthest / 255), largest
+        wanted[g] = min(full, mean + reach * np.sqrt(variance))
+    return largest
+
+
+@inlined
+def _set_shifts(wanted, shifts):
+    """Choose the step by which rounded tables reach as far as they must in 8 bits.
+
+    Groups that need to reach half or a quarter as far as the farthest one have half or
+    a quarter of its step: their sums are doubled less often.
+
+    Returns
+    -------
+    step : float32
+        Of the groups whose shift is 0. ``shifts``, uint8 (n_groups,), is filled.
+    """
+    farthest = 0.0
+    for g in range(wanted.size):
+        farthest = max(farthest, wanted[g])
+    total = 0
+    for g in range(wanted.size):
+        shift = 0
+        while wanted[g] * (1 << LARGEST_SHIFT - shift) > farthest:
+            shift += 1
+        shifts[g] = shift
+        total += 1 << shift
+    if total > _MOST_STEPS * wanted.size * (1 << LARGEST_SHIFT):
+        shifts[:] = 0
+        return np.float32(farthest / 255)
+    return np.float32(farthest / (255 << LARGEST_SHIFT))
 
 
 @inlined
@@ -246,24 +291,37 @@ else:
 
 
 @inlined
-def round_one(raw, group, reach, lows, tables, bounds, q):
-    """Round the float tables of one query, (n_lines, ENTRIES), as ``round_tables``."""
-    step, largest = _measure_lines(raw, group, reach, lows)
-    inverse = np.float32(0)
-    if step > 0:
-        inverse = np.float32(1 / np.float64(step))
+def room_of_groups(rounded):
+    """Return room for a number of each group, as ``round_one`` takes it."""
+    return np.empty(rounded.shifts.shape[1])
+
+
+@inlined
+def round_one(raw, group, reach, lows, wanted, rounded, q):
+    """Round the float tables of one query, (n_lines, ENTRIES), as ``round_tables``.
+
+    ``lows``, float32 (n_lines,), and ``wanted``, float64 (n_groups,), are room.
+    """
+    shifts = rounded.shifts[q]
+    largest = _measure_lines(raw, group, reach, lows, wanted)
+    least_step = _set_shifts(wanted, shifts)
     base = 0.0
-    for p in range(raw.shape[0]):
-        added = _round_line(raw, p, lows[p], step, inverse, tables, q)
-        base += np.float64(lows[p]) - np.float64(added)
+    for g in range(wanted.size):
+        step, inverse = least_step * np.float32(1 << shifts[g]), np.float32(0)
+        if step > 0:
+            inverse = np.float32(1 / np.float64(step))
+        for p in range(g * group, min((g + 1) * group, raw.shape[0])):
+            added = _round_line(raw, p, lows[p], step, inverse, rounded.tables, q)
+            base += np.float64(lows[p]) - np.float64(added)
     # Room for arithmetic in float32, each step of which rounds by 2^-24 of a number:
     # here of sums of a line, four steps and less; in ``mask_near`` of intermediate
     # values below 4 * largest.
-    bounds[q, 0], bounds[q, 1] = step, base - largest * 2.0**-18
+    rounded.bounds[q, 0] = least_step
+    rounded.bounds[q, 1] = base - largest * 2.0**-18
 
 
 @kernel
-def round_tables(raw, group, reach, tables, bounds):
+def round_tables(raw, group, reach, rounded):
     """Round float tables to 7 bits.
 
     An entry is the nearest number of steps above the least value of its table. The sum
@@ -278,14 +336,13 @@ def round_tables(raw, group, reach, tables, bounds):
         Number of lines whose entries are added in 8 bits.
     reach : float
         As in ``_measure_lines``.
-    tables : uint8 array (n_queries, n_lines, ENTRIES)
+    rounded : RoundedTables
         Filled.
-    bounds : float32 array (n_queries, 2)
-        Filled with step and base: sums of ``raw`` are at least ``base + step * sum``.
     """
     lows = np.empty(raw.shape[1], np.float32)
+    wanted = room_of_groups(rounded)
     for q in range(raw.shape[0]):
         if fits(largest_size(raw[q].ravel())):
-            round_one(raw[q], group, reach, lows, tables, bounds, q)
+            round_one(raw[q], group, reach, lows, wanted, rounded, q)
         else:
-            say_nothing(tables, bounds, q)
+            say_nothing(rounded, q)

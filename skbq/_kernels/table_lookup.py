@@ -17,7 +17,8 @@ after row:
    table is exact, groups never pass 255, and the sum is the distance. Where it is a
    float table rounded to 8 bits, the sum gives a lower bound of the distance (also
    where a group stopped at 255), and the rows that pass it are evaluated exactly. So
-   rounding changes the speed only.
+   rounding changes the speed only. Groups of large entries are rounded by larger steps,
+   and their sums doubled.
 
 Rows come in their order and must be strictly nearer than the k-th to enter, so that
 ties go to the lower row. A query's result does not depend on the other queries.
@@ -31,6 +32,7 @@ from numba.extending import intrinsic
 from .exact_distances import row_distances
 from .jit import inlined, kernel
 from .result_heap import counts, sift_down, sort_heaps, take_all
+from .rounded_tables import LARGEST_SHIFT
 from .simd import (
     BLOCK,
     BYTES,
@@ -210,7 +212,7 @@ def _not_above(typing, sums, place, offset, size, first, step, base, limit):
 
 
 @kernel
-def _sum_plain(tile, tables, which, q, group, sums):
+def _sum_plain(tile, tables, which, shifts, q, group, sums):
     """Sum the tables of query q over the rows of a tile, by plain loops."""
     n_lines = 2 * tile.shape[1]
     for block in range(tile.shape[0]):
@@ -221,7 +223,8 @@ def _sum_plain(tile, tables, which, q, group, sums):
                     t = q * n_lines + p if which is None else which[q, p]
                     number = (tile[block, p // 2, r] >> 4 * (1 - p % 2)) & 15
                     total += np.int32(tables[t, number])
-                sums[block * BLOCK + r] += min(total, np.int32(255))
+                shift = 0 if shifts is None else shifts[q, start // group]
+                sums[block * BLOCK + r] += min(total, np.int32(255)) << shift
 
 
 @inlined
@@ -255,20 +258,45 @@ def _add_pair(small, tables, which, i, first, second):
     return _add_up_to_255(small, entries)
 
 
+@intrinsic
+def _doubled(typing, x, n):
+    """Double words n times, modulo 2^16."""
+
+    def emit(context, builder, signature, args):
+        times = builder.trunc(args[1], ir.IntType(16))
+        return builder.shl(args[0], splat(builder, times, BLOCK // 2))
+
+    return SHORTS(SHORTS, types.int64), emit
+
+
 @inlined
-def _segment_length(which, group):
+def _words_of(small, shifts, q, g):
+    """Return the sums of a group, as often as they count, as words and of odd rows."""
+    words = _as_words(small)
+    odd = _odd_rows(words)
+    if shifts is not None:
+        shift = np.int64(shifts[q, g])
+        if shift > 0:
+            words, odd = _doubled(words, shift), _doubled(odd, shift)
+    return words, odd
+
+
+@inlined
+def _segment_length(which, shifts, group):
     """Return the number of lines, a multiple of ``group``, to be summed at once.
 
-    The sums of 256 groups fit 16 bits. Where each line has tables of its own, those of
-    four queries should fit the first-level cache.
+    The sums of 256 groups fit 16 bits, or of fewer that count more than once. Where
+    each line has tables of its own, those of four queries should fit the first-level
+    cache.
     """
+    most = 256 if shifts is None else 256 >> LARGEST_SHIFT
     if which is None:
-        return min(256, -(-_SEGMENT_LINES // group)) * group
-    return 256 * group
+        return min(most, -(-_SEGMENT_LINES // group)) * group
+    return most * group
 
 
 @kernel
-def _sum_one(tile, tables, which, q, group, sums):
+def _sum_one(tile, tables, which, shifts, q, group, sums):
     """Sum the tables of query q over the rows of a tile.
 
     The 8-bit sums of groups of lines are added up as words of two rows, low and high
@@ -277,7 +305,7 @@ def _sum_one(tile, tables, which, q, group, sums):
     bits.
     """
     n_lines = LINES_IN_BYTE * tile.shape[1]
-    length = _segment_length(which, group)
+    length = _segment_length(which, shifts, group)
     for segment in range(0, n_lines, length):
         for block in range(tile.shape[0]):
             both = _as_words(zeros())
@@ -289,17 +317,17 @@ def _sum_one(tile, tables, which, q, group, sums):
                     first, second = _two_lines(tile, block * n_lines + p)
                     i = q * n_lines + p
                     small = _add_pair(small, tables, which, i, first, second)
-                both = add(both, _as_words(small))
-                odd = add(odd, _odd_rows(_as_words(small)))
+                all_rows, odd_rows = _words_of(small, shifts, q, start // group)
+                both, odd = add(both, all_rows), add(odd, odd_rows)
             even = subtract(both, _times_256(odd))
             _add_to_sums(sums, block * BLOCK * 4, even, odd)
 
 
 @inlined
-def _sum_four(tile, tables, which, four, group, sums):
+def _sum_four(tile, tables, which, shifts, four, group, sums):
     """Do the same for four queries, which share the lines."""
     n_lines = LINES_IN_BYTE * tile.shape[1]
-    length = _segment_length(which, group)
+    length = _segment_length(which, shifts, group)
     rows = sums.shape[1]
     for segment in range(0, n_lines, length):
         for block in range(tile.shape[0]):
@@ -318,14 +346,15 @@ def _sum_four(tile, tables, which, four, group, sums):
                     small2 = _add_pair(small2, tables, which, i, first, second)
                     i = four[3] * n_lines + p
                     small3 = _add_pair(small3, tables, which, i, first, second)
-                both0 = add(both0, _as_words(small0))
-                both1 = add(both1, _as_words(small1))
-                both2 = add(both2, _as_words(small2))
-                both3 = add(both3, _as_words(small3))
-                odd0 = add(odd0, _odd_rows(_as_words(small0)))
-                odd1 = add(odd1, _odd_rows(_as_words(small1)))
-                odd2 = add(odd2, _odd_rows(_as_words(small2)))
-                odd3 = add(odd3, _odd_rows(_as_words(small3)))
+                g = start // group
+                all_rows, odd_rows = _words_of(small0, shifts, four[0], g)
+                both0, odd0 = add(both0, all_rows), add(odd0, odd_rows)
+                all_rows, odd_rows = _words_of(small1, shifts, four[1], g)
+                both1, odd1 = add(both1, all_rows), add(odd1, odd_rows)
+                all_rows, odd_rows = _words_of(small2, shifts, four[2], g)
+                both2, odd2 = add(both2, all_rows), add(odd2, odd_rows)
+                all_rows, odd_rows = _words_of(small3, shifts, four[3], g)
+                both3, odd3 = add(both3, all_rows), add(odd3, odd_rows)
             out = block * BLOCK * 4
             _add_to_sums(sums, out, subtract(both0, _times_256(odd0)), odd0)
             out += rows * 4
@@ -337,22 +366,22 @@ def _sum_four(tile, tables, which, four, group, sums):
 
 
 @inlined
-def _sum_some_plain(tile, tables, which, queries, first, stop, group, sums):
+def _sum_some_plain(tile, tables, which, shifts, queries, first, stop, group, sums):
     sums[:] = 0
     for i in range(first, stop):
-        _sum_plain(tile, tables, which, queries[i], group, sums[i - first])
+        _sum_plain(tile, tables, which, shifts, queries[i], group, sums[i - first])
 
 
 @inlined
-def _sum_some_vector(tile, tables, which, queries, first, stop, group, sums):
+def _sum_some_vector(tile, tables, which, shifts, queries, first, stop, group, sums):
     sums[:] = 0
     if stop - first == 4:
         i = first
         four = (queries[i], queries[i + 1], queries[i + 2], queries[i + 3])
-        _sum_four(tile, tables, which, four, group, sums)
+        _sum_four(tile, tables, which, shifts, four, group, sums)
     else:
         for i in range(first, stop):
-            _sum_one(tile, tables, which, queries[i], group, sums[i - first])
+            _sum_one(tile, tables, which, shifts, queries[i], group, sums[i - first])
 
 
 # Sums the tables of queries[first:stop], four at most, over the rows of a tile.
@@ -454,7 +483,7 @@ def scan_exact(codes, bits, tables, which, group, allowed, found):
         load_tile(codes, first, count, bits, tile)
         for q in range(0, which.shape[0], 4):
             stop = min(q + 4, which.shape[0])
-            sum_some(tile, tables, which, queries, q, stop, group, sums)
+            sum_some(tile, tables, which, None, queries, q, stop, group, sums)
             for one in range(q, stop):
                 n = 0
                 for start in range(0, count, BLOCK):
@@ -590,14 +619,14 @@ def scan_bounded(codes, bits, tables, group, bounds, queries, allowed, found):
     sums = np.zeros((4, step), np.int32)
     offset, size = np.zeros(step, np.float32), np.zeros(step, np.float32)
     rows, near = np.empty(_TOGETHER + BLOCK, np.int64), np.empty(_TOGETHER + BLOCK)
-    numbers = np.arange(bounds.queries.shape[0])
+    numbers, shifts = np.arange(bounds.queries.shape[0]), bounds.shifts
     for first in range(0, n_rows, step):
         count = min(step, n_rows - first)
         load_tile(codes, first, count, bits, tile)
         room = load_scales(bounds, first, count, offset, size)
         for q in range(0, bounds.queries.shape[0], 4):
             stop = min(q + 4, bounds.queries.shape[0])
-            sum_some(tile, tables, None, numbers, q, stop, group, sums)
+            sum_some(tile, tables, None, shifts, numbers, q, stop, group, sums)
             for one in range(q, stop):
                 bound = (bounds.queries[one, 0], bounds.queries[one, 1])
                 k = found.starts[one + 1] - found.starts[one]

@@ -397,8 +397,9 @@ def test_rounded_tables_bound_from_below(rng, n_lines, size):
     n_queries, group = 40, ROUNDED_GROUP
     raw = (size * rng.standard_normal((n_queries, n_lines, ENTRIES))).astype(np.float32)
     raw[0] = raw[0, :, :1]  # equal entries: there is no step
-    tables, bounds = empty_tables(n_queries, n_lines)
-    round_tables(raw, group, REACH, tables, bounds)
+    rounded = empty_tables(n_queries, n_lines)
+    round_tables(raw, group, REACH, rounded)
+    tables, bounds, shifts = rounded
     lines, most = np.arange(n_lines), 0.0
     for q in range(n_queries):
         # The nearest rows of all, and any.
@@ -406,7 +407,7 @@ def test_rounded_tables_bound_from_below(rng, n_lines, size):
             exact = raw[q, lines, picked].astype(float).sum()
             entries = tables[q, lines, picked].astype(int)
             groups = [entries[i : i + group].sum() for i in range(0, n_lines, group)]
-            stopped = np.minimum(groups, 255).sum()
+            stopped = (np.minimum(groups, 255) << shifts[q]).sum()
             low = float(bounds[q, 1]) + float(bounds[q, 0]) * stopped
             assert low <= exact
         most = max(most, (exact - low) / size)
@@ -416,10 +417,37 @@ def test_rounded_tables_bound_from_below(rng, n_lines, size):
 @pytest.mark.parametrize("value", [1e-30, 1e30, np.inf])
 def test_tables_that_cannot_be_rounded_say_nothing(value):
     raw = np.full((1, 2, ENTRIES), value, np.float32)
-    tables, bounds = empty_tables(1, 2)
-    round_tables(raw, ROUNDED_GROUP, REACH, tables, bounds)
-    assert_array_equal(bounds, [[0, -np.inf]])
-    assert_array_equal(tables, np.zeros_like(tables))
+    rounded = empty_tables(1, 2)
+    round_tables(raw, ROUNDED_GROUP, REACH, rounded)
+    assert_array_equal(rounded.bounds, [[0, -np.inf]])
+    assert_array_equal(rounded.tables, np.zeros_like(rounded.tables))
+    assert_array_equal(rounded.shifts, [[0]])
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([8, 4, 2, 1], [2, 1, 0, 0]),
+        ([1, 3, 8, 2], [0, 1, 2, 0]),
+        ([1, 1, 1, 8], [0, 0, 0, 2]),
+        ([8, 8, 4, 4], [2, 2, 1, 1]),  # three quarters of all steps
+        ([8, 8, 5, 4], [0, 0, 0, 0]),  # more
+        ([8, 8, 8, 8], [0, 0, 0, 0]),
+        ([0, 0, 0, 0], [0, 0, 0, 0]),
+    ],
+)
+def test_small_groups_are_rounded_by_small_steps(sizes, expected):
+    """Sums of 8, 3 and 2 need steps of 1, 3/8 and 1/4: doubled as often as fits."""
+    raw = np.zeros((1, 8 * len(sizes), ENTRIES), np.float32)
+    raw[0, ::8, -1] = sizes
+    rounded = empty_tables(1, raw.shape[1])
+    round_tables(raw, ROUNDED_GROUP, 99.0, rounded)
+    assert_array_equal(rounded.shifts, [expected])
+    step = max(sizes) / 255 / 2 ** max(expected)
+    assert rounded.bounds[0, 0] == np.float32(step)
+    found = rounded.tables[0, ::8, -1].astype(int)
+    steps = np.maximum(step, 1e-9) * 2.0 ** np.array(expected)
+    assert_array_equal(found, np.minimum(127, np.rint(sizes / steps)))
 
 
 @pytest.mark.parametrize("n_features", [1, 2**20])

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from numpy.testing import assert_array_equal
 
 from skbq._kernels import dispatch, jit, list_ranking, simd, table_lookup
-from skbq._kernels.rounded_tables import round_tables
+from skbq._kernels.rounded_tables import empty_tables, round_tables
 from skbq._kernels.tiles import ENTRIES
 from skbq._neighbors import brute_force
 
@@ -335,8 +335,10 @@ def test_rounded_tables_bound_from_below(rng, group, reach):
     raw = rng.standard_normal((3, 50, ENTRIES)) * rng.lognormal(0, 2, (3, 50, 1))
     raw = raw.astype(np.float32)
     raw[1, ::3], raw[2] = 0.25, 0
-    tables, bounds = np.empty(raw.shape, np.uint8), np.empty((3, 2), np.float32)
-    round_tables(raw, group, reach, tables, bounds)
+    rounded = empty_tables(3, 50, group)
+    round_tables(raw, group, reach, rounded)
+    tables, bounds, shifts = rounded
+    assert shifts.max() <= 2
     assert tables.max() <= 127
     places = rng.integers(0, ENTRIES, (1000, 50))
     places[0] = 0
@@ -344,12 +346,13 @@ def test_rounded_tables_bound_from_below(rng, group, reach):
         exact = raw[q, np.arange(50), places].sum(axis=1, dtype=np.float64)
         entries = tables[q, np.arange(50), places].astype(int)
         groups = np.add.reduceat(entries, np.arange(0, 50, group), axis=1)
-        total = np.minimum(groups, 255).sum(axis=1)
+        total = (np.minimum(groups, 255) << shifts[q]).sum(axis=1)
         step, base = bounds[q].astype(np.float64)
         assert (base + step * total <= exact).all()
         # Not needlessly low either: within a step for each table, if none is cut off.
         if reach == 9.0 and entries.max() < 127:
-            assert (exact - base - step * total <= 50 * step + 1e-5).all()
+            steps = np.repeat(step * (1 << shifts[q]), group)[:50]
+            assert (exact - base - step * total <= steps.sum() + 1e-5).all()
 
 
 @needs_compiler
@@ -401,10 +404,12 @@ def test_tables_of_values_bound_from_below(rng, bits):
         entries = tables[q, np.arange(numbers.shape[1]), numbers]
         groups = np.add.reduceat(entries, np.arange(0, numbers.shape[1], 8), axis=1)
         step, base = scan.bounds.queries[q].astype(np.float64)
-        total = np.minimum(groups, 255).sum(axis=1)
+        shifts = scan.bounds.shifts[q]
+        total = (np.minimum(groups, 255) << shifts).sum(axis=1)
         assert (base + step * total <= exact[q]).all()
         whole = groups.max(axis=1) <= 255
-        room = numbers.shape[1] * step + 1e-4 * np.abs(values[q]).sum()
+        steps = step * np.repeat(1 << shifts, 8)[: numbers.shape[1]]
+        room = steps.sum() + 1e-4 * np.abs(values[q]).sum()
         cut = entries.max(axis=1) == 127
         assert (exact[q] - base - step * total <= room)[whole & ~cut].all()
 
@@ -578,7 +583,7 @@ from skbq._kernels import simd, table_lookup
 tile, tables = np.zeros((1, 4, 64), np.uint8), np.zeros((16, 16), np.uint8)
 table_lookup._sum_four.compile(tuple(map(
     __import__("numba").typeof,
-    (tile, tables, None, (0, 1, 2, 3), 2, np.zeros((4, 64), np.int32)),
+    (tile, tables, None, None, (0, 1, 2, 3), 2, np.zeros((4, 64), np.int32)),
 )))
 (assembly,) = table_lookup._sum_four.inspect_asm().values()
 print(simd.INSTRUCTIONS, "zmm" in assembly and "vpshufb" in assembly)

@@ -36,6 +36,7 @@ from skbq._kernels.mixed_depths import (
     fill_tables,
     square_norms,
 )
+from skbq._kernels.rounded_tables import empty_tables
 from skbq.codes import MixedDepths
 
 LEVELS = {
@@ -164,7 +165,7 @@ def test_tables_of_64_entries_repeat(rng, monkeypatch):
     monkeypatch.setattr(
         query_tables, "round_one", lambda raw, *rest: filled.append(raw.copy())
     )
-    query_tables.tables_of_nibbles.py_func(exact, -1, None, None)
+    query_tables.tables_of_nibbles.py_func(exact, -1, empty_tables(3, 10))
     for raw, sums in zip(filled, exact, strict=True):
         assert raw.shape == (10, 64)
         assert_array_equal(raw, np.tile(-sums, 4))
@@ -187,8 +188,8 @@ def test_tables_of_cut_bytes(rng, counts, monkeypatch):
         query_tables, "round_one", lambda raw, *rest: filled.append(raw.copy())
     )
     n_cycles = -(-layout.width // 3)
-    tables = np.empty((1, 4 * n_cycles, 64), np.uint8)
-    query_tables.tables_of_cut_bytes.py_func(exact, -1, tables, None)
+    rounded = empty_tables(1, 4 * n_cycles)
+    query_tables.tables_of_cut_bytes.py_func(exact, -1, rounded)
     rows = np.zeros((len(plain), n_cycles, 3), np.int64)
     rows.reshape(len(plain), -1)[:, : layout.width] = plain
     tops = (rows >> 6) @ [1, 4, 16]
