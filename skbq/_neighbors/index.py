@@ -2,10 +2,13 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from inspect import signature
 from math import ceil
 from numbers import Integral, Real
-from typing import Literal, Self, get_args, overload
+from operator import is_
+from typing import Literal, NamedTuple, Self, get_args, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -766,16 +769,16 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             Only if ``return_bound``: the true distance is above this, but for the
             share of pairs that the Notes of the class give.
         """
-        self._check_ready()
+        search = self._ready_search()
         check_bool(return_distance, "return_distance", self)
         if check_bool(return_bound, "return_bound", self):
             self._check_estimates()
         k = self._check_n_neighbors(X, n_neighbors)
         X, mask = self._check_queries(X), self._check_mask(mask)
-        neighbors = self._search.kneighbors(X, k, mask)
+        neighbors = search.kneighbors(X, k, mask)
         answer = tuple(neighbors) if return_distance else (neighbors.rows,)
         if return_bound:
-            answer = (*answer, self._search.lower_bounds(X, neighbors))
+            answer = (*answer, search.lower_bounds(X, neighbors))
         return answer if len(answer) > 1 else neighbors.rows
 
     @overload
@@ -857,13 +860,13 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             Only if ``return_distance``.
         indices : ndarray of shape (n_queries,) of int64 arrays
         """
-        self._check_ready()
+        search = self._ready_search()
         check_bool(return_distance, "return_distance", self)
         if check_bool(sort_results, "sort_results", self) and not return_distance:
             raise ValueError("return_distance must be True if sort_results is True.")
         X, mask = self._check_queries(X), self._check_mask(mask)
         limit = self._check_radius(radius)
-        distances, rows = self._search.radius_neighbors(X, limit, mask)
+        distances, rows = search.radius_neighbors(X, limit, mask)
         if sort_results:
             orders = [np.argsort(d, kind="stable") for d in distances]
             distances = [d[o] for d, o in zip(distances, orders, strict=True)]
@@ -900,11 +903,11 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         graph : sparse matrix or array in CSR form, (n_queries, n_samples_fit_)
         """
         self._check_mode(mode)
-        self._check_ready()
+        search = self._ready_search()
         k = self._check_n_neighbors(X, n_neighbors)
         X, mask = self._check_queries(X), self._check_mask(mask)
         clip = mode == "distance"
-        distances, rows = self._search.kneighbors(X, k, mask, clip=clip)
+        distances, rows = search.kneighbors(X, k, mask, clip=clip)
         there = rows >= 0
         return self._graph(distances[there], rows[there], there.sum(axis=1), mode)
 
@@ -966,9 +969,22 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
             self._probes,
         )
 
+    def _ready_search(self) -> IndexSearch:
+        """Return the search of an index that is ready for it.
+
+        Checks take longer than a query's search: they are done once for the same
+        attributes. Where one is another object, all is checked again.
+        """
+        known = _READY.get(self)
+        if known is None or not known.is_of(vars(self)):
+            self._check_ready()
+            known = _READY[self] = _Ready(vars(self).copy(), self._search)
+        return known.search
+
     # What comes in.
 
     def _check_parameters(self) -> None:
+        _READY.pop(self, None)  # which may hold rows of before
         check_int(self.n_neighbors, "n_neighbors", self, low=1)
         if self.radius is not None:
             check_radius(self.radius, self)
@@ -1187,6 +1203,24 @@ class BinaryNeighbors(DocLinkMixin, BaseEstimator):
         return (csr_array if as_array else csr_matrix)(
             (values, rows, starts), shape=(len(lengths), self.n_samples_fit_)
         )
+
+
+class _Ready(NamedTuple):
+    """A search, and the attributes of the index that it was made for."""
+
+    attributes: dict[str, object]
+    search: IndexSearch
+
+    def is_of(self, attributes: Mapping[str, object]) -> bool:
+        """Tell whether an index has these attributes, the same objects."""
+        mine = self.attributes
+        return list(mine) == list(attributes) and all(
+            map(is_, mine.values(), attributes.values())
+        )
+
+
+# Beside the indexes, whose attributes searching leaves as they are.
+_READY: WeakKeyDictionary["BinaryNeighbors", _Ready] = WeakKeyDictionary()
 
 
 def _refuse_distortion(

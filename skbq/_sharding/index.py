@@ -157,6 +157,10 @@ class ShardedIndex(BinaryNeighbors):
         counts = rows.counted[0][1]
         return replace(search, lists=lists, counts=counts, probes=self._probes)
 
+    def _ready_search(self) -> ShardedSearch:  # type: ignore[override]
+        self._check_ready()  # anew: shards are read where they are
+        return self._search
+
     def _template(self) -> IndexSearch:
         return IndexSearch(
             self._rows.learned,

@@ -1,5 +1,7 @@
 """Parts of an index, called as they are: rooms, lists and what they take."""
 
+from weakref import ref
+
 import numpy as np
 import pytest
 from helpers import check_same
@@ -248,3 +250,52 @@ def test_rows_of_no_length_are_not_added(X):
     with pytest.raises(ValueError, match="zero"):
         index.partial_fit(np.zeros((1, 12), np.float32))
     assert index.n_samples_fit_ == 90
+
+
+# What is kept between searches.
+
+
+def count_checks(monkeypatch):
+    calls = []
+    check = BinaryNeighbors._check_ready
+    monkeypatch.setattr(
+        BinaryNeighbors, "_check_ready", lambda self: calls.append(1) or check(self)
+    )
+    return calls
+
+
+def test_attributes_are_checked_once(X, monkeypatch):
+    index = BinaryNeighbors(query="vectors", **LISTS).fit(X)
+    before, calls = dict(vars(index)), count_checks(monkeypatch)
+    first = index.kneighbors(X[:3])
+    check_same(index.kneighbors(X[:3]), first)
+    index.radius_neighbors(X[:3], 0.5)
+    index.kneighbors_graph(X[:3])
+    assert len(calls) == 1
+    assert vars(index) == before
+    index.set_params(n_probes=2)
+    index.kneighbors(X[:3])
+    assert len(calls) == 2
+
+
+def test_nothing_old_is_searched(X):
+    index = BinaryNeighbors(query="vectors", n_neighbors=2).fit(X[:60])
+    index.kneighbors(X[:3])
+    index.remove([0])
+    assert 0 not in index.kneighbors(X[:1])[1]
+    index.partial_fit(X[60:])
+    assert index.kneighbors(X[70:71])[1][0, 0] == 70
+    fitted_again = index.fit(X[::-1]).kneighbors(X)
+    check_same(
+        fitted_again, BinaryNeighbors(query="vectors").fit(X[::-1]).kneighbors(X, 2)
+    )
+    index.metric = "euclidean"
+    with pytest.raises(ValueError, match="was set after fit"):
+        index.kneighbors(X[:3])
+
+
+def test_what_is_kept_goes_with_its_index(X):
+    index = BinaryNeighbors(query="vectors").fit(X)
+    index.kneighbors(X[:3])
+    rows, index = ref(index._rows), None
+    assert rows() is None
