@@ -31,6 +31,7 @@ from skbq._kernels.mixed_depths import (
 )
 from skbq._kernels.popcount import PLANE_ROWS, scan_planes, scan_words
 from skbq._kernels.projection import as_panels, project
+from skbq._kernels.query_tables import tables_of_nibbles
 from skbq._kernels.rounded_tables import (
     REACH,
     ROUNDED_GROUP,
@@ -508,6 +509,34 @@ def test_rows_of_several_tiles(rng, bits, k, monkeypatch):
         )
         for got, right in zip(of_codes, naive.nearest(plain, k), strict=True):
             assert_allclose(got, right)
+
+
+@pytest.mark.parametrize("row", [0, 1, 63, 64, 128, 129])
+@pytest.mark.parametrize("bits", [1, 2])
+def test_a_row_that_alone_passes_the_bound(bits, row):
+    """Wherever it is in its block; all others are far, and equally so."""
+    positive = np.zeros((130, 16), bool)
+    positive[row] = True
+    given = (positive,) if bits == 1 else (positive, positive, (0.5, 1.5))
+    codes, scale = pack_codes(*given), np.full(130, -1, np.float32)
+    offset = np.zeros(130, np.float32)
+    queries = np.ones((5, 16), np.float32)
+    found = nearest(EstimateComparison(codes, scale, offset, queries), 1)
+    assert_array_equal(found.rows, np.full((5, 1), row))
+    assert_array_equal(found.distances, np.full((5, 1), -16 if bits == 1 else -24))
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e30])
+def test_nibbles_that_cannot_be_rounded_say_nothing(size):
+    exact = np.full((2, 4, 16), size, np.float32)
+    exact[1] = 1
+    rounded = empty_tables(2, 4)
+    rounded.shifts[:], rounded.tables[:] = 7, 7
+    tables_of_nibbles(exact, -1, rounded)
+    assert_array_equal(rounded.bounds[0], [0, -np.inf])
+    assert np.isfinite(rounded.bounds[1]).all()
+    assert not rounded.tables.any()
+    assert not rounded.shifts.any()
 
 
 # Counting.
