@@ -139,17 +139,21 @@ class IndexSearch:
         clip : bool, default=False
             Whether distances estimated below 0 count as 0; euclidean ones always do.
         """
-        found = Neighbors(
-            np.empty((self._count(X), k)), np.empty((self._count(X), k), np.int64)
-        )
         depth = self.depth(k, len(self.rows))
         candidates = len(self.rows) if self.oversampling == "bound" else depth
-        for some in self._blocks(X, _CANDIDATE_BYTES * candidates):
-            queries = self._queries(X, some)
+
+        def search(some: slice) -> Neighbors:
             eligible = self._eligible(X, some, mask)
-            found.distances[some], found.rows[some] = self._nearest(
-                queries, k, depth, eligible, clip
-            )
+            return self._nearest(self._queries(X, some), k, depth, eligible, clip)
+
+        blocks = list(self._blocks(X, _CANDIDATE_BYTES * candidates))
+        if len(blocks) == 1:
+            found = search(blocks[0])
+        else:
+            shape = (self._count(X), k)
+            found = Neighbors(np.empty(shape), np.empty(shape, np.int64))
+            for some in blocks:
+                found.distances[some], found.rows[some] = search(some)
         if X is None and self.rows.removed is not None:
             found.distances[self.rows.removed] = np.inf
             found.rows[self.rows.removed] = -1

@@ -179,6 +179,8 @@ def _go_on(
 
     So more probes never end with fewer lists.
     """
+    if heaps.rows[heaps.starts[:-1]].min() >= 0:  # as a rule, and soon seen
+        return
     n_lists, done, has_all = len(ranked.lists), ranked.stop, False
     while True:
         missing = (heaps.rows[heaps.starts[:-1]] < 0) & (done < n_lists)

@@ -285,6 +285,8 @@ class Quantizer(VectorEncoder):
         A float32 value is compared as the equal float64 value is: x > t holds for the
         same x if t is rounded down, but not if it is rounded up.
         """
+        if len(block) == 1:  # as a single query is, which is soon float64
+            return block > self.thresholds_
         limits = self.thresholds_.astype(block.dtype)
         below = np.nextafter(limits, -np.inf, dtype=block.dtype)
         return block > np.where(limits > self.thresholds_, below, limits)

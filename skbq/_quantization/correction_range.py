@@ -85,7 +85,8 @@ def row_offsets(sums: np.ndarray, metric: str) -> np.ndarray:
 def lack_of_unit(square: np.ndarray) -> np.ndarray:
     """Return half of what a squared norm lacks of 1; 0 where that is rounding."""
     lack = (1 - square) / 2
-    return np.where(np.abs(lack) < _UNIT_ROUNDING, 0.0, lack)
+    lack[np.abs(lack) < _UNIT_ROUNDING] = 0.0
+    return lack
 
 
 def is_looked_at(n_rows: int) -> slice:
