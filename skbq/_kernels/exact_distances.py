@@ -9,13 +9,22 @@ from numba.extending import intrinsic
 
 from .jit import inlined, kernel
 from .simd import (
+    BYTES,
     DOUBLES,
     INSTRUCTIONS,
     add_floats,
+    call,
     pointer,
+    shuffle,
+    store_doubles,
     sum_of_eight,
+    vector,
+    word_at,
     zero_doubles,
 )
+
+# Rows whose nibbles are looked up together, and the fewest for which that pays.
+_ROWS_TOGETHER, _FEWEST_TOGETHER = 8, 3
 
 
 class Bounds(NamedTuple):
@@ -208,6 +217,164 @@ def _product_of_nibbles(codes, row, tables, q):
     return (s0 + s1) + (s2 + s3)
 
 
+@intrinsic
+def _transpose_words(typing, words):
+    """Turn eight words of eight bytes: the first bytes of all, the second ones, ...
+
+    Three rounds of interleaving the first half of all bytes with the second.
+    """
+
+    def emit(context, builder, signature, args):
+        some = ir.Constant(ir.VectorType(ir.IntType(64), _ROWS_TOGETHER), None)
+        for r in range(_ROWS_TOGETHER):
+            word = builder.extract_value(args[0], r)
+            place = ir.Constant(ir.IntType(32), r)
+            some = builder.insert_element(some, word, place)
+        some = builder.bitcast(some, BYTES.llvm_type)
+        half = BYTES.llvm_type.count // 2
+        lanes = [i // 2 + half * (i % 2) for i in range(2 * half)]
+        for _ in range(3):
+            some = shuffle(builder, some, some, lanes)
+        return some
+
+    return BYTES(types.UniTuple(types.uint64, _ROWS_TOGETHER)), emit
+
+
+def emit_float_lookup(builder, table, index):
+    """Emit the look-up of eight numbers below 16 in a table of as many float32.
+
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+    table, index : LLVM values, vectors of 16 float32 and of 8 int32
+    """
+    found = []
+    for start in (0, 8):
+        half = shuffle(builder, table, table, list(range(start, start + 8)))
+        name = "llvm.x86.avx2.permps"
+        found.append(call(builder, name, half.type, half, index))
+    is_lower = builder.icmp_signed("<", index, ir.Constant(index.type, [8] * 8))
+    return builder.select(is_lower, *found)
+
+
+def _emit_byte(builder, sums, numbers, tables):
+    """Add what both halves of a byte of eight rows add, to two of the sums.
+
+    ``tables`` points at the table of the upper halves; the next one is of the lower.
+    """
+    line = ir.VectorType(ir.FloatType(), 16)
+    numbers = builder.zext(numbers, vector(32, _ROWS_TOGETHER))
+    constants = [ir.Constant(numbers.type, [x] * _ROWS_TOGETHER) for x in (4, 15)]
+    upper = builder.lshr(numbers, constants[0])
+    lower = builder.and_(numbers, constants[1])
+    added = []
+    for i, index in enumerate((upper, lower)):
+        place = builder.gep(tables, [ir.Constant(ir.IntType(64), i)], source_etype=line)
+        entries = builder.load(place, align=4, typ=line)
+        entries = emit_float_lookup(builder, entries, index)
+        added.append(builder.fadd(sums[i], builder.fpext(entries, sums[i].type)))
+    return added
+
+
+@intrinsic
+def _add_eight_bytes(typing, sums, numbers, tables, offset):
+    """Add what eight bytes of eight rows add, one after the other, to four sums.
+
+    ``offset`` is that of the first table, in bytes.
+    """
+
+    def emit(context, builder, signature, args):
+        sums, numbers, tables, offset = args
+        sums = [builder.extract_value(sums, i) for i in range(4)]
+        line = ir.VectorType(ir.FloatType(), 16)
+        place = pointer(context, builder, signature.args[2], tables, offset, line)
+        for b in range(8):
+            lanes = list(range(_ROWS_TOGETHER * b, _ROWS_TOGETHER * (b + 1)))
+            some = shuffle(builder, numbers, numbers, lanes)
+            two = slice(0, 2) if b % 2 == 0 else slice(2, 4)
+            first = ir.Constant(ir.IntType(64), 2 * b)
+            moved = builder.gep(place, [first], source_etype=line)
+            sums[two] = _emit_byte(builder, sums[two], some, moved)
+        return context.make_tuple(builder, signature.return_type, sums)
+
+    return sums(sums, BYTES, tables, types.int64), emit
+
+
+@intrinsic
+def _add_one_byte(typing, sums, word, tables, offset):
+    """Do the same with one byte of eight rows, the first in the lowest bits of a word.
+
+    Its upper halves are added to the first sum, its lower ones to the second; the sums
+    are then the other way round, for the next byte.
+    """
+
+    def emit(context, builder, signature, args):
+        sums, word, tables, offset = args
+        sums = [builder.extract_value(sums, i) for i in range(4)]
+        line = ir.VectorType(ir.FloatType(), 16)
+        place = pointer(context, builder, signature.args[2], tables, offset, line)
+        numbers = builder.bitcast(word, vector(8, _ROWS_TOGETHER))
+        added = _emit_byte(builder, sums[:2], numbers, place)
+        return context.make_tuple(builder, signature.return_type, sums[2:] + added)
+
+    return sums(sums, types.uint64, tables, types.int64), emit
+
+
+@inlined
+def _products_together(codes, rows, first, n, tables, q, out):
+    """Fill the products of eight rows, those beyond the last of n being the last."""
+    r0, r1, r2, r3, r4, r5, r6, r7 = (
+        rows[first], rows[min(first + 1, n - 1)],
+        rows[min(first + 2, n - 1)], rows[min(first + 3, n - 1)],
+        rows[min(first + 4, n - 1)], rows[min(first + 5, n - 1)],
+        rows[min(first + 6, n - 1)], rows[min(first + 7, n - 1)],
+    )  # fmt: skip
+    width = codes.shape[1]
+    sums = (zero_doubles(), zero_doubles(), zero_doubles(), zero_doubles())
+    start = q * tables.shape[1] * 64
+    for b in range(0, width - 7, 8):
+        words = (
+            word_at(codes, r0 * width + b), word_at(codes, r1 * width + b),
+            word_at(codes, r2 * width + b), word_at(codes, r3 * width + b),
+            word_at(codes, r4 * width + b), word_at(codes, r5 * width + b),
+            word_at(codes, r6 * width + b), word_at(codes, r7 * width + b),
+        )  # fmt: skip
+        numbers = _transpose_words(words)
+        sums = _add_eight_bytes(sums, numbers, tables, start + 128 * b)
+    for b in range(width // 8 * 8, width):
+        word = np.uint64(0)
+        for i in range(_ROWS_TOGETHER):
+            byte = np.uint64(codes[rows[min(first + i, n - 1)], b])
+            word |= byte << np.uint64(8 * i)
+        sums = _add_one_byte(sums, word, tables, start + 128 * b)
+    if width % 2:
+        sums = (sums[2], sums[3], sums[0], sums[1])
+    both = add_floats(sums[0], sums[1]), add_floats(sums[2], sums[3])
+    store_doubles(out, first * 8, add_floats(both[0], both[1]))
+
+
+@kernel
+def _products_plain(codes, rows, n, tables, q, out):
+    """Fill the products of the first n of some rows with query q, row by row."""
+    for i in range(n):
+        out[i] = _product_of_nibbles(codes, rows[i], tables, q)
+
+
+@kernel
+def _products_vector(codes, rows, n, tables, q, out):
+    """Do the same for eight rows at a time, which share the loads of tables."""
+    for i in range(0, n, _ROWS_TOGETHER):
+        if n - i >= _FEWEST_TOGETHER and i + _ROWS_TOGETHER <= out.size:
+            _products_together(codes, rows, i, n, tables, q, out)
+        else:
+            for j in range(i, min(i + _ROWS_TOGETHER, n)):
+                out[j] = _product_of_nibbles(codes, rows[j], tables, q)
+
+
+_is_x86 = INSTRUCTIONS.startswith("avx")
+_products_of_nibbles = _products_vector if _is_x86 else _products_plain
+
+
 @inlined
 def row_distance(codes, row, bits, q, bounds, queries):
     """Exact distance of a row to query q."""
@@ -230,12 +397,12 @@ def row_distance(codes, row, bits, q, bounds, queries):
 def row_distances(codes, rows, n, bits, q, bounds, queries, out):
     """Fill the exact distances of the first n of some rows to query q.
 
-    One call for many rows: numba counts references of arrays at each.
+    What ``out`` holds beyond these may change. One call for many rows: numba counts
+    references of arrays at each.
     """
     if queries.tables.shape[0] > 0:
         tables = queries.tables
-        for i in range(n):
-            out[i] = _product_of_nibbles(codes, rows[i], tables, q)
+        _products_of_nibbles(codes, rows, n, tables, q, out)
     elif queries.terms.shape[0] > 0:
         terms = queries.terms
         for i in range(n):

@@ -366,6 +366,19 @@ def doubles_of(typing, x):
 
 
 @intrinsic
+def store_doubles(typing, array, offset, x):
+    """Store eight float64 ``offset`` bytes into an array of float64."""
+
+    def emit(context, builder, signature, args):
+        array, offset, x = args
+        place = pointer(context, builder, signature.args[0], array, offset, x.type)
+        builder.store(x, place, align=8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, DOUBLES), emit
+
+
+@intrinsic
 def sum_of_eight(typing, sums):
     """Add eight sums as ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))."""
 

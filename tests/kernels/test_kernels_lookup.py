@@ -16,7 +16,14 @@ from numba import config, njit, types
 from numba.extending import intrinsic
 from numpy.testing import assert_array_equal
 
-from skbq._kernels import dispatch, jit, list_ranking, simd, table_lookup
+from skbq._kernels import (
+    dispatch,
+    exact_distances,
+    jit,
+    list_ranking,
+    simd,
+    table_lookup,
+)
 from skbq._kernels.rounded_tables import empty_tables, round_tables
 from skbq._kernels.tiles import ENTRIES
 from skbq._neighbors import brute_force
@@ -575,6 +582,22 @@ def test_products_of_arm_are_as_defined(rng):
     sums = np.arange(16, dtype=np.int32)
     run(sums, x, y)
     assert sums.sum() == 120 + x.astype(int) @ y
+
+
+@pytest.mark.parametrize("features", ["+avx2", "+avx2,+avx512f,+avx512vl"])
+def test_look_up_of_floats_compiles_to_few_instructions(features):
+    module = ir.Module()
+    kinds = [ir.VectorType(ir.FloatType(), 16), ir.VectorType(ir.IntType(32), 8)]
+    found = ir.VectorType(ir.FloatType(), 8)
+    kind = ir.FunctionType(found, [kind.as_pointer() for kind in kinds])
+    builder = ir.IRBuilder(ir.Function(module, kind, "look_up").append_basic_block())
+    values = [
+        builder.load(place, align=4, typ=target)
+        for place, target in zip(builder.function.args, kinds, strict=True)
+    ]
+    builder.ret(exact_distances.emit_float_lookup(builder, *values))
+    assembly = compiled_for("x86_64-unknown-linux-gnu", features, module)
+    assert len(re.findall(r"vperm(?:ps|d)\t", assembly)) == 2
 
 
 AVX512 = """

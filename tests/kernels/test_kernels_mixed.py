@@ -30,6 +30,7 @@ from skbq._kernels.dispatch import (
     bits_of_nibbles,
     from_vectors_by_nibble,
 )
+from skbq._kernels.exact_distances import row_distances
 from skbq._kernels.memory import read_only
 from skbq._kernels.mixed_depths import (
     count_found,
@@ -120,6 +121,20 @@ def test_ties_go_to_the_lower_row(rng):
     assert len(np.unique(distances[0])) <= 5
     for k in (1, 7, 60):
         assert_nearest(scan, distances, k)
+
+
+@needs_compiler
+@pytest.mark.parametrize("counts", COUNTS)
+def test_distances_of_some_rows(rng, counts):
+    """As many as are computed together, a few more or fewer, and with little room."""
+    scan, distances = make_scan(rng, counts)
+    part = scan.scan(slice(0, 9))
+    queries, bounds = part.queries, part.bounds
+    for n in (1, 2, 3, 7, 8, 9, 11, 17):
+        for room in (0, 1, 9):
+            rows, out = rng.integers(0, 200, n), np.full(n + room, np.nan)
+            row_distances(part.codes, rows, n, part.bits, 4, bounds, queries, out)
+            assert_array_equal(out[:n], distances[4, rows])
 
 
 def test_tables_are_those_of_the_values(rng):
