@@ -138,6 +138,20 @@ def test_answers_do_not_depend_on_batches_and_threads(rows, queries, query):
     assert_array_equal(again[0], distances)
 
 
+def test_codes_do_not_depend_on_threads():
+    """Of several blocks of rows, which threads share."""
+    X = np.random.default_rng(2).standard_normal((30_000, 40))
+    X *= np.geomspace(2, 0.1, 40)
+    quantizer = FrozenEstimator(PCAQuantizer(1, random_state=0).fit(X[:5000]))
+    one, *others = (
+        BinaryNeighbors(quantizer=quantizer, query="vectors", n_jobs=n).fit(X)
+        for n in (1, 2, 3)
+    )
+    for other in others:
+        assert np.asarray(other.codes_).tobytes() == np.asarray(one.codes_).tobytes()
+        assert_array_equal(other.kneighbors(X[:9]), one.kneighbors(X[:9]))
+
+
 def test_rows_that_are_added_are_encoded_alike(rows, queries):
     quantizer = PCAQuantizer(1, random_state=0).fit(rows)
     whole = BinaryNeighbors(10).fit(quantizer.transform(rows))
