@@ -502,25 +502,29 @@ def test_results_do_not_depend_on_the_instructions():
     ],
 )
 def test_look_up_compiles_to_its_instruction(instructions, triple, features, expected):
-    module = ir.Module()
     entries = 64 if instructions == "avx512vbmi" else 16
-    table = ir.VectorType(ir.IntType(8), entries)
     index = ir.VectorType(ir.IntType(8), 64)
-    kind = ir.FunctionType(index, [table.as_pointer(), index.as_pointer()])
-    function = ir.Function(module, kind, "look_up")
-    builder = ir.IRBuilder(function.append_basic_block())
-    values = [
-        builder.load(pointer, align=1, typ=target)
-        for pointer, target in zip(function.args, (table, index), strict=True)
-    ]
-    builder.ret(table_lookup.emit_lookup(builder, instructions, *values))
-    assembly = compiled_for(triple, features, module)
+    kinds = [ir.VectorType(ir.IntType(8), entries), index]
+
+    def emit(builder, *values):
+        return table_lookup.emit_lookup(builder, instructions, *values)
+
+    assembly = compiled_for(triple, features, emit, kinds, index)
     width = table_lookup._LOOKUPS[instructions][1]
     assert len(re.findall(expected, assembly)) == 64 // width
 
 
-def compiled_for(triple, features, module):
-    """Return the assembly of a module for another machine."""
+def compiled_for(triple, features, emit, kinds, found):
+    """Return what another machine does for vectors of some kinds that are loaded."""
+    module = ir.Module()
+    kind = ir.FunctionType(found, [kind.as_pointer() for kind in kinds])
+    function = ir.Function(module, kind, "emitted")
+    builder = ir.IRBuilder(function.append_basic_block())
+    values = [
+        builder.load(place, align=1, typ=target)
+        for place, target in zip(function.args, kinds, strict=True)
+    ]
+    builder.ret(emit(builder, *values))
     for initialize in ("all_targets", "all_asmprinters"):
         getattr(binding, f"initialize_{initialize}")()
     target = binding.Target.from_triple(triple)
@@ -538,17 +542,15 @@ def compiled_for(triple, features, module):
 def test_products_compile_to_their_instruction(
     instructions, triple, features, expected
 ):
-    module, bits = ir.Module(), (32, 8, 16)
-    kinds = [ir.VectorType(ir.IntType(n), 16 if n == 32 else 64) for n in bits]
-    kind = ir.FunctionType(kinds[0], [kind.as_pointer() for kind in kinds])
-    function = ir.Function(module, kind, "add_products")
-    builder = ir.IRBuilder(function.append_basic_block())
-    values = [
-        builder.load(place, align=1, typ=target)
-        for place, target in zip(function.args, kinds, strict=True)
+    kinds = [
+        ir.VectorType(ir.IntType(bits), 16 if bits == 32 else 64)
+        for bits in (32, 8, 16)
     ]
-    builder.ret(list_ranking.emit_sums_of_products(builder, instructions, *values))
-    assembly = compiled_for(triple, features, module)
+
+    def emit(builder, *values):
+        return list_ranking.emit_sums_of_products(builder, instructions, *values)
+
+    assembly = compiled_for(triple, features, emit, kinds, kinds[0])
     assert len(re.findall(expected, assembly)) == (4 if instructions == "avx2" else 8)
 
 
@@ -586,17 +588,9 @@ def test_products_of_arm_are_as_defined(rng):
 
 @pytest.mark.parametrize("features", ["+avx2", "+avx2,+avx512f,+avx512vl"])
 def test_look_up_of_floats_compiles_to_few_instructions(features):
-    module = ir.Module()
     kinds = [ir.VectorType(ir.FloatType(), 16), ir.VectorType(ir.IntType(32), 8)]
-    found = ir.VectorType(ir.FloatType(), 8)
-    kind = ir.FunctionType(found, [kind.as_pointer() for kind in kinds])
-    builder = ir.IRBuilder(ir.Function(module, kind, "look_up").append_basic_block())
-    values = [
-        builder.load(place, align=4, typ=target)
-        for place, target in zip(builder.function.args, kinds, strict=True)
-    ]
-    builder.ret(exact_distances.emit_float_lookup(builder, *values))
-    assembly = compiled_for("x86_64-unknown-linux-gnu", features, module)
+    emit, found = exact_distances.emit_float_lookup, ir.VectorType(ir.FloatType(), 8)
+    assembly = compiled_for("x86_64-unknown-linux-gnu", features, emit, kinds, found)
     assert len(re.findall(r"vperm(?:ps|d)\t", assembly)) == 2
 
 
