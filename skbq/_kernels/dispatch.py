@@ -60,7 +60,7 @@ from .rounded_tables import (
 )
 from .simd import BLOCK
 from .table_lookup import scan_bounded, scan_exact
-from .tiles import CYCLE_BYTES, ENTRIES, LINES, LINES_IN_BYTE, NIBBLES, count_lines
+from .tiles import CYCLE_BYTES, ENTRIES, LINES, NIBBLES, count_lines, tile_width
 
 # Tables of one batch of queries.
 _TABLE_BYTES = 16 * 2**20
@@ -324,19 +324,8 @@ def tables_between_codes(
         rounded = _rounded_costs(six, bits, _numbers(query_bytes, bits))
         with np.errstate(over="ignore"):  # a bound of minus infinity excludes no row
             rounded.bounds[:, 1] -= np.float32(padding * six[0] * (1 + 2.0**-20))
-        return BoundedScan(
-            rows,
-            bits,
-            rounded.tables.reshape(-1, ENTRIES),
-            Bounds(rounded.bounds, rounded.shifts, _NO_FLOATS, _NO_FLOATS, 1),
-            Queries(
-                _NO_TERMS,
-                _NO_LEAST,
-                query_bytes,
-                np.array(six),
-                n_features,
-            ),
-        )
+        compared = Queries(_NO_TERMS, _NO_LEAST, query_bytes, np.array(six), n_features)
+        return _bounded(rows, bits, rounded, (_NO_FLOATS, _NO_FLOATS, 1), compared)
     return TableScan(
         rows,
         bits,
@@ -400,15 +389,8 @@ def from_vectors(
     tables_of_values(padded, entries, order, rounded)
     terms = np.empty((len(padded), codes.shape[1], 8 * bits))
     fill_terms(padded, pair, terms)
-    return BoundedScan(
-        rows,
-        bits,
-        rounded.tables.reshape(-1, ENTRIES),
-        Bounds(
-            rounded.bounds, rounded.shifts, read_only(offset), read_only(scale), sign
-        ),
-        Queries(terms, least, _NO_CODES, _NO_COSTS, values.shape[1]),
-    )
+    compared = Queries(terms, least, _NO_CODES, _NO_COSTS, values.shape[1])
+    return _bounded(rows, bits, rounded, (offset, scale, sign), compared)
 
 
 def from_vectors_by_nibble(
@@ -450,6 +432,19 @@ def from_vectors_by_nibble(
         tables_of_nibbles(exact, sign, rounded)
     else:
         tables_of_cut_bytes(exact, sign, rounded)
+    compared = Queries(_NO_TERMS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact)
+    return _bounded(rows, bits, rounded, (offset, scale, sign), compared)
+
+
+def _bounded(
+    rows: np.ndarray,
+    bits: int,
+    rounded: RoundedTables,
+    scales: tuple[np.ndarray, np.ndarray, int],
+    queries: Queries,
+) -> BoundedScan:
+    """Return the scan of rounded tables; ``scales``: offset, scale and its sign."""
+    offset, scale, sign = scales
     return BoundedScan(
         rows,
         bits,
@@ -457,7 +452,7 @@ def from_vectors_by_nibble(
         Bounds(
             rounded.bounds, rounded.shifts, read_only(offset), read_only(scale), sign
         ),
-        Queries(_NO_TERMS, least, _NO_CODES, _NO_COSTS, values.shape[1], exact),
+        queries,
     )
 
 
@@ -498,7 +493,7 @@ def lines_of_lists(codes: np.ndarray, listed: ListedRows, bits: int) -> ListedRo
     rows = _as_bytes(codes)
     sizes = -(-np.diff(listed.starts) // BLOCK)
     blocks = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    width = count_lines(rows.shape[1], bits) // LINES_IN_BYTE
+    width = tile_width(count_lines(rows.shape[1], bits))
     lines = aligned_empty((int(blocks[-1]), width, BLOCK))
     lines[...] = 0
     fill_lines(rows, bits, listed.starts, blocks, lines)

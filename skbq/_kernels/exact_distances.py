@@ -16,7 +16,7 @@ from .simd import (
     call,
     pointer,
     shuffle,
-    store_doubles,
+    store,
     sum_of_eight,
     vector,
     word_at,
@@ -248,19 +248,20 @@ def emit_float_lookup(builder, table, index):
     builder : llvmlite.ir.IRBuilder
     table, index : LLVM values, vectors of 16 float32 and of 8 int32
     """
-    found = []
+    name, found = "llvm.x86.avx2.permps", []
     for start in (0, 8):
         half = shuffle(builder, table, table, list(range(start, start + 8)))
-        name = "llvm.x86.avx2.permps"
         found.append(call(builder, name, half.type, half, index))
     is_lower = builder.icmp_signed("<", index, ir.Constant(index.type, [8] * 8))
     return builder.select(is_lower, *found)
 
 
 def _emit_byte(builder, sums, numbers, tables):
-    """Add what both halves of a byte of eight rows add, to two of the sums.
+    """Add what both halves of a byte of eight rows add to four sums.
 
-    ``tables`` points at the table of the upper halves; the next one is of the lower.
+    The upper halves are added to the first sum, the lower ones to the second; the sums
+    are then the other way round, for the next byte. ``tables`` points at the table of
+    the upper halves; the next one is of the lower.
     """
     line = ir.VectorType(ir.FloatType(), 16)
     numbers = builder.zext(numbers, vector(32, _ROWS_TOGETHER))
@@ -273,7 +274,7 @@ def _emit_byte(builder, sums, numbers, tables):
         entries = builder.load(place, align=4, typ=line)
         entries = emit_float_lookup(builder, entries, index)
         added.append(builder.fadd(sums[i], builder.fpext(entries, sums[i].type)))
-    return added
+    return sums[2:] + added
 
 
 @intrinsic
@@ -291,10 +292,9 @@ def _add_eight_bytes(typing, sums, numbers, tables, offset):
         for b in range(8):
             lanes = list(range(_ROWS_TOGETHER * b, _ROWS_TOGETHER * (b + 1)))
             some = shuffle(builder, numbers, numbers, lanes)
-            two = slice(0, 2) if b % 2 == 0 else slice(2, 4)
             first = ir.Constant(ir.IntType(64), 2 * b)
             moved = builder.gep(place, [first], source_etype=line)
-            sums[two] = _emit_byte(builder, sums[two], some, moved)
+            sums = _emit_byte(builder, sums, some, moved)
         return context.make_tuple(builder, signature.return_type, sums)
 
     return sums(sums, BYTES, tables, types.int64), emit
@@ -304,8 +304,7 @@ def _add_eight_bytes(typing, sums, numbers, tables, offset):
 def _add_one_byte(typing, sums, word, tables, offset):
     """Do the same with one byte of eight rows, the first in the lowest bits of a word.
 
-    Its upper halves are added to the first sum, its lower ones to the second; the sums
-    are then the other way round, for the next byte.
+    The sums are then the other way round, for the next byte.
     """
 
     def emit(context, builder, signature, args):
@@ -314,8 +313,8 @@ def _add_one_byte(typing, sums, word, tables, offset):
         line = ir.VectorType(ir.FloatType(), 16)
         place = pointer(context, builder, signature.args[2], tables, offset, line)
         numbers = builder.bitcast(word, vector(8, _ROWS_TOGETHER))
-        added = _emit_byte(builder, sums[:2], numbers, place)
-        return context.make_tuple(builder, signature.return_type, sums[2:] + added)
+        sums = _emit_byte(builder, sums, numbers, place)
+        return context.make_tuple(builder, signature.return_type, sums)
 
     return sums(sums, types.uint64, tables, types.int64), emit
 
@@ -350,7 +349,7 @@ def _products_together(codes, rows, first, n, tables, q, out):
     if width % 2:
         sums = (sums[2], sums[3], sums[0], sums[1])
     both = add_floats(sums[0], sums[1]), add_floats(sums[2], sums[3])
-    store_doubles(out, first * 8, add_floats(both[0], both[1]))
+    store(out, first * 8, add_floats(both[0], both[1]))
 
 
 @kernel

@@ -13,7 +13,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .jit import inlined, kernel
-from .simd import INSTRUCTIONS, Vector, pointer, splat, zeros_of
+from .simd import INSTRUCTIONS, Vector, pointer, splat, store, zeros_of
 
 # Columns of a panel.
 PANEL = 16
@@ -65,19 +65,6 @@ def _add_product(typing, sums, rows, offset, column):
     return _FLOATS(_FLOATS, rows, types.int64, _FLOATS), emit
 
 
-@intrinsic
-def _store_floats(typing, array, offset, x):
-    """Store 16 floats ``offset`` bytes into an array."""
-
-    def emit(context, builder, signature, args):
-        array, offset, x = args
-        place = pointer(context, builder, signature.args[0], array, offset, x.type)
-        builder.store(x, place, align=4)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, _FLOATS), emit
-
-
 @kernel
 def _project_plain(rows, panels, out):
     for r in range(rows.shape[0]):
@@ -106,12 +93,12 @@ def _project_six(rows, panels, p, r, out):
         s5 = _add_product(s5, rows, place + 5 * size, column)
     line = 4 * out.shape[1]
     place = r * line + 4 * PANEL * p
-    _store_floats(out, place, s0)
-    _store_floats(out, place + line, s1)
-    _store_floats(out, place + 2 * line, s2)
-    _store_floats(out, place + 3 * line, s3)
-    _store_floats(out, place + 4 * line, s4)
-    _store_floats(out, place + 5 * line, s5)
+    store(out, place, s0)
+    store(out, place + line, s1)
+    store(out, place + 2 * line, s2)
+    store(out, place + 3 * line, s3)
+    store(out, place + 4 * line, s4)
+    store(out, place + 5 * line, s5)
 
 
 @inlined
@@ -120,7 +107,7 @@ def _project_one(rows, panels, p, r, out):
     for k in range(d):
         column = _load_floats(panels, (p * d + k) * 4 * PANEL)
         sums = _add_product(sums, rows, 4 * (r * d + k), column)
-    _store_floats(out, 4 * (r * out.shape[1] + PANEL * p), sums)
+    store(out, 4 * (r * out.shape[1] + PANEL * p), sums)
 
 
 @kernel

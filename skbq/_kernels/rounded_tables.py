@@ -17,6 +17,7 @@ from .simd import (
     multiply_floats,
     pointer,
     splat,
+    store,
     zeros_of,
 )
 from .tiles import ENTRIES
@@ -262,17 +263,6 @@ def _line_of(typing, x):
     return _LINE(types.float32), emit
 
 
-@intrinsic
-def _store_line(typing, array, offset, x):
-    def emit(context, builder, signature, args):
-        array, offset, x = args
-        place = pointer(context, builder, signature.args[0], array, offset, x.type)
-        builder.store(x, place, align=4)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, _LINE), emit
-
-
 @inlined
 def _sum_vector(raw, p, entries, values, q, coordinates):
     line = _zero_line()
@@ -281,7 +271,7 @@ def _sum_vector(raw, p, entries, values, q, coordinates):
         if i >= 0:
             entry = _line_at(entries, j * ENTRIES * 4)
             line = add_floats(line, multiply_floats(entry, _line_of(values[q, i])))
-    _store_line(raw, p * ENTRIES * 4, line)
+    store(raw, p * ENTRIES * 4, line)
 
 
 if INSTRUCTIONS == "portable":

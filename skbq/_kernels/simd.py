@@ -153,7 +153,7 @@ def load(typing, array, offset):
 
 @intrinsic
 def store(typing, array, offset, x):
-    """Store 64 bytes ``offset`` bytes into an array."""
+    """Store a vector ``offset`` bytes into an array."""
 
     def emit(context, builder, signature, args):
         array, offset, x = args
@@ -161,7 +161,7 @@ def store(typing, array, offset, x):
         builder.store(x, place, align=1)
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, BYTES), emit
+    return types.void(array, types.int64, x), emit
 
 
 def zeros_of(vector):
@@ -363,19 +363,6 @@ def doubles_of(typing, x):
         return splat(builder, args[0], 8)
 
     return DOUBLES(types.float64), emit
-
-
-@intrinsic
-def store_doubles(typing, array, offset, x):
-    """Store eight float64 ``offset`` bytes into an array of float64."""
-
-    def emit(context, builder, signature, args):
-        array, offset, x = args
-        place = pointer(context, builder, signature.args[0], array, offset, x.type)
-        builder.store(x, place, align=8)
-        return context.get_dummy_value()
-
-    return types.void(array, types.int64, DOUBLES), emit
 
 
 @intrinsic

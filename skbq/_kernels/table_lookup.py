@@ -53,7 +53,15 @@ from .simd import (
     with_constant,
     zeros,
 )
-from .tiles import ENTRIES, LINES_IN_BYTE, count_lines, load_tile
+from .tiles import (
+    ENTRIES,
+    LINES_IN_BYTE,
+    count_lines,
+    load_tile,
+    lower_4,
+    tile_width,
+    upper_4,
+)
 
 # A tile leaves room for tables in the second-level cache.
 _TILE_BYTES = (512 if ENTRIES == 64 else 192) * 1024
@@ -131,7 +139,6 @@ def _add_up_to_255(typing, x, y):
     return BYTES(BYTES, BYTES), emit
 
 
-_upper_4, _lower_4 = with_constant("lshr", 4), with_constant("and_", 15)
 _odd_rows = with_constant("lshr", 8)
 _times_256 = with_constant("shl", 8)
 
@@ -243,7 +250,7 @@ def _two_lines(tile, p):
     """Return line p of all blocks, one after the other, an even one, and the next."""
     byte = load(tile, p // LINES_IN_BYTE * BLOCK)
     if LINES_IN_BYTE == 2:
-        return _upper_4(byte), _lower_4(byte)
+        return upper_4(byte), lower_4(byte)
     return byte, load(tile, (p + 1) * BLOCK)
 
 
@@ -394,7 +401,7 @@ sum_some = _sum_some_plain if INSTRUCTIONS == "portable" else _sum_some_vector
 @kernel
 def make_tile(n_rows, n_lines):
     """Return a tile of zeros that starts at a cache line."""
-    width = n_lines // LINES_IN_BYTE
+    width = tile_width(n_lines)
     room = np.zeros(n_rows * width + CACHE_LINE, np.uint8)
     start = -room.ctypes.data % CACHE_LINE
     some = room[start : start + n_rows * width]
@@ -403,7 +410,7 @@ def make_tile(n_rows, n_lines):
 
 @kernel
 def count_tile_rows(n_rows, n_lines):
-    width = n_lines // LINES_IN_BYTE
+    width = tile_width(n_lines)
     fitting = max(BLOCK, min(_TILE_ROWS, _TILE_BYTES // width) // BLOCK * BLOCK)
     return min(fitting, -(-n_rows // BLOCK) * BLOCK)
 

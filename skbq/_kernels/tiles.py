@@ -28,7 +28,7 @@ from .simd import (
 
 _upper_pairs = with_constant("and_", 0b11001100)
 _lower_pairs = with_constant("and_", 0b110011)
-_upper_4, _lower_4 = with_constant("lshr", 4), with_constant("and_", 15)
+upper_4, lower_4 = with_constant("lshr", 4), with_constant("and_", 15)
 _upper_6, _upper_2 = with_constant("lshr", 6), with_constant("lshr", 2)
 _upper_7, _upper_3 = with_constant("lshr", 7), with_constant("lshr", 3)
 _lower_1, _lower_3 = with_constant("and_", 1), with_constant("and_", 7)
@@ -170,6 +170,12 @@ def count_lines(width, bits):
 
 
 @kernel
+def tile_width(n_lines):
+    """Return the bytes that a row takes in a tile."""
+    return n_lines // LINES_IN_BYTE
+
+
+@kernel
 def _load_tile_plain(codes, first, count, bits, tile):
     """Fill a tile with ``count`` rows of codes, in lines of 4 bits.
 
@@ -206,8 +212,8 @@ def _load_nibbles(codes, first, count, tile):
         start = block * tile.shape[1] * BLOCK
         for b in range(codes.shape[1] - 1, -1, -1):  # of what is there still
             byte = load(tile, start + b * BLOCK)
-            store(tile, start + 2 * b * BLOCK, _upper_4(byte))
-            store(tile, start + (2 * b + 1) * BLOCK, _lower_4(byte))
+            store(tile, start + 2 * b * BLOCK, upper_4(byte))
+            store(tile, start + (2 * b + 1) * BLOCK, lower_4(byte))
 
 
 @inlined

@@ -29,7 +29,7 @@ from .._kernels.list_ranking import (
 )
 from .._kernels.memory import read_only
 from .._kernels.simd import BLOCK
-from .._kernels.tiles import LINES_IN_BYTE, count_lines
+from .._kernels.tiles import count_lines, tile_width
 from .._utils.parallel import fixed_blocks, map_slices
 from ..codes import CodeArray, MixedDepths, code_bytes
 
@@ -520,8 +520,8 @@ class Lists:
         """Return the memory that lines take, whether or not they were made."""
         n_blocks = int((-(-np.diff(self.starts) // BLOCK)).sum())
         width = codes.itemsize * codes.shape[1]
-        n_lines = int(count_lines(width, _line_bits(codes)))
-        return n_blocks * BLOCK * n_lines // LINES_IN_BYTE
+        n_lines = count_lines(width, _line_bits(codes))
+        return n_blocks * BLOCK * int(tile_width(n_lines))
 
     def __getstate__(self) -> dict[str, object]:
         # What follows from the rest is not worth saving.

@@ -179,11 +179,10 @@ def _go_on(
 
     So more probes never end with fewer lists.
     """
-    if heaps.rows[heaps.starts[:-1]].min() >= 0:  # as a rule, and soon seen
-        return
     n_lists, done, has_all = len(ranked.lists), ranked.stop, False
-    while True:
-        missing = (heaps.rows[heaps.starts[:-1]] < 0) & (done < n_lists)
+    # That no row is missing is the rule, and soon seen.
+    while (last := heaps.rows[heaps.starts[:-1]]).min() < 0:
+        missing = (last < 0) & (done < n_lists)
         if not missing.any():
             return
         if not has_all:
