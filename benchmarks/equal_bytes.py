@@ -68,17 +68,21 @@ def scalar(rows: np.ndarray, kind: str) -> Faiss:
 
 
 def product(rows: np.ndarray, bits: float, *, learn: bool = False) -> Faiss:
-    """PQ, after the rotation of OPQ if ``learn``; zeros fill up to whole bytes."""
-    per_byte = int(8 / bits)
-    n_bytes = -(-rows.shape[1] // per_byte)
-    d = n_bytes * per_byte
-    code = faiss.IndexPQ(d, n_bytes, 8, INNER)
+    """PQ, after the rotation of OPQ if ``learn``; zeros fill up to whole parts.
+
+    Each part of the coordinates is coded in 8 bits, or, of 3 bits, two of them in 6.
+    """
+    each, n_bits = (2, 6) if bits == 3 else (int(8 / bits), 8)
+    n_parts = -(-rows.shape[1] // each)
+    d = n_parts * each
+    code = faiss.IndexPQ(d, n_parts, n_bits, INNER)
     settings = code.pq.cp
     settings.niter, settings.min_points_per_centroid = PQ_ITERATIONS, 1
-    settings.max_points_per_centroid = -(-PQ_ROWS // 256)
+    settings.max_points_per_centroid = -(-PQ_ROWS // 2**n_bits)
     if not learn:
         return Faiss(rows, code, code)
-    rotation, inner = faiss.OPQMatrix(d, n_bytes), faiss.ProductQuantizer(d, n_bytes, 8)
+    rotation = faiss.OPQMatrix(d, n_parts)
+    inner = faiss.ProductQuantizer(d, n_parts, n_bits)
     inner.cp.min_points_per_centroid = 1
     rotation.pq, rotation.niter = inner, OPQ_ROUNDS
     rotation.niter_pq, rotation.niter_pq_0 = 2, PQ_ITERATIONS
@@ -160,12 +164,10 @@ def older(bits: float) -> dict[str, Callable]:
 
 def others(bits: float, d: int) -> dict[str, Callable]:
     """Codes of others of about so many bits for each of d coordinates."""
-    codes: dict[str, Callable] = {}
-    if bits != 3:
-        codes["faiss PQ"] = lambda rows: product(rows, bits)
+    codes: dict[str, Callable] = {"faiss PQ": lambda rows: product(rows, bits)}
+    if bits != 3:  # it codes whole coordinates in four bits
         codes["faiss PQFastScan"] = lambda rows: fast_scan(rows, bits)
-    if bits in (1, 2):
-        codes["faiss OPQ"] = lambda rows: product(rows, bits, learn=True)
+    codes["faiss OPQ"] = lambda rows: product(rows, bits, learn=True)
     if bits >= 1:
         codes["faiss RaBitQ"] = lambda rows: rabitq(rows, bits)
         for kind in ("tqmse", "tq", "eden"):
