@@ -10,12 +10,12 @@ from numba.extending import intrinsic
 from .jit import inlined, kernel
 from .simd import (
     BYTES,
-    DOUBLES,
     INSTRUCTIONS,
     add_floats,
     call,
     pointer,
     shuffle,
+    splat,
     store,
     sum_of_eight,
     vector,
@@ -88,34 +88,74 @@ def fill_terms(values, levels, terms):
                 terms[q, b, j] = x * levels[j >> 3]
 
 
-@intrinsic
-def _add_terms(typing, sums, signs, strong, terms, offset):
-    """Add eight terms, or what is left of zero less them, to eight sums.
+def emit_terms(builder, instructions, word, byte, terms):
+    """Emit eight terms of a byte of bits, or what is left of zero less them.
 
-    ``signs`` and ``strong`` are bytes of bits; where ``strong`` is None, there are no
-    terms of high magnitudes. ``offset`` is in bytes.
+    Parameters
+    ----------
+    builder : llvmlite.ir.IRBuilder
+    instructions : str
+        As ``INSTRUCTIONS``.
+    word : LLVM value, int64
+        Eight bytes of a code.
+    byte : int
+        Which of them has the signs: a bit of 0 means minus.
+    terms : list of LLVM values, vectors of 8 float64
+        Of low magnitudes, and of high ones where the next byte is of magnitudes.
     """
-    is_one_bit = isinstance(strong, types.NoneType)
+    kind, added = vector(64, 8), terms[0]
+    if instructions.startswith("avx512"):  # a byte of bits is a mask as it is
 
-    def emit(context, builder, signature, args):
-        sums, signs, strong, terms, offset = args
-        bits = ir.VectorType(ir.IntType(1), 8)
+        def is_set(byte):
+            some = builder.lshr(word, word.type(8 * byte))
+            some = builder.trunc(some, ir.IntType(8))
+            return builder.bitcast(some, ir.VectorType(ir.IntType(1), 8))
 
-        def load_terms(where):
-            kind = sums.type
-            place = pointer(context, builder, signature.args[3], terms, where, kind)
-            return builder.load(place, align=8, typ=kind)
+        if len(terms) == 2:
+            added = builder.select(is_set(byte + 1), terms[1], added)
+        return builder.select(is_set(byte), added, builder.fneg(added))
 
-        added = load_terms(offset)
-        if not is_one_bit:
-            high = load_terms(builder.add(offset, offset.type(64)))
-            added = builder.select(builder.bitcast(strong, bits), high, added)
-        # A sign bit of 0 means minus.
-        plus = builder.bitcast(signs, bits)
-        added = builder.select(plus, added, builder.fneg(added))
-        return builder.fadd(sums, added)
+    def moved(word, byte):
+        """Move the bit of each lane to its highest place, where instructions look."""
+        shifts = [63 - 8 * byte - lane for lane in range(8)]
+        return builder.shl(splat(builder, word, 8), ir.Constant(kind, shifts))
 
-    return DOUBLES(DOUBLES, types.uint8, strong, terms, types.int64), emit
+    if len(terms) == 2:
+        is_high = builder.icmp_signed("<", moved(word, byte + 1), kind(None))
+        added = builder.select(is_high, terms[1], added)
+    sign = ir.Constant(kind, [1 << 63] * 8)
+    sign = builder.and_(moved(builder.not_(word), byte), sign)
+    return builder.bitcast(builder.xor(builder.bitcast(added, kind), sign), added.type)
+
+
+def _adder_of_terms(bits, n):
+    """Make the addition of terms of n bytes of signs, each to the next of four sums."""
+
+    @intrinsic
+    def add(typing, sums, word, terms, offset):
+        """Add terms to four sums, which are turned by n places then.
+
+        ``word`` has the bytes of bits, ``offset`` is that of the terms, in bytes.
+        """
+
+        def emit(context, builder, signature, args):
+            sums, word, terms, offset = args
+            sums = [builder.extract_value(sums, i) for i in range(4)]
+            kind = sums[0].type
+            place = pointer(context, builder, signature.args[2], terms, offset, kind)
+            for b in range(n):
+                some = []
+                for i in range(bits):
+                    at = ir.Constant(ir.IntType(64), bits * b + i)
+                    at = builder.gep(place, [at], source_etype=kind)
+                    some.append(builder.load(at, align=8, typ=kind))
+                added = emit_terms(builder, INSTRUCTIONS, word, bits * b, some)
+                sums = [*sums[1:], builder.fadd(sums[0], added)]
+            return context.make_tuple(builder, signature.return_type, sums)
+
+        return sums(sums, types.uint64, terms, types.int64), emit
+
+    return add
 
 
 @kernel
@@ -138,33 +178,40 @@ def _product_plain(codes, row, bits, terms, q):
     return ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
 
 
-@inlined
-def _add_byte(sums, codes, row, bits, terms, q, b):
-    place = (q * terms.shape[1] + b) * terms.shape[2] * 8
-    if bits == 2:
-        signs, strong = codes[row, 2 * b], codes[row, 2 * b + 1]
-        return _add_terms(sums, signs, strong, terms, place)
-    return _add_terms(sums, codes[row, b], None, terms, place)
+def _product_in_vectors(bits):
+    """Make the same with the sums in four vectors."""
+    add_word, add_byte = _adder_of_terms(bits, 8 // bits), _adder_of_terms(bits, 1)
+
+    @inlined
+    def product(codes, row, terms, q):
+        width, n_bytes = codes.shape[1], terms.shape[1]
+        start, size = q * n_bytes * 64 * bits, 64 * bits  # of the terms of a byte
+        sums = (zero_doubles(), zero_doubles(), zero_doubles(), zero_doubles())
+        for b in range(0, width - 7, 8):
+            word = word_at(codes, row * width + b)
+            sums = add_word(sums, word, terms, start + b // bits * size)
+        first = width // 8 * 8 // bits
+        for b in range(first, n_bytes):
+            word = np.uint64(codes[row, bits * b])
+            if bits == 2:
+                word |= np.uint64(codes[row, 2 * b + 1]) << np.uint64(8)
+            sums = add_byte(sums, word, terms, start + b * size)
+        for _ in range((first - n_bytes) % 4):
+            sums = (sums[1], sums[2], sums[3], sums[0])
+        both = add_floats(sums[0], sums[1]), add_floats(sums[2], sums[3])
+        return sum_of_eight(add_floats(both[0], both[1]))
+
+    return product
+
+
+_product_of_one_bit, _product_of_two = _product_in_vectors(1), _product_in_vectors(2)
 
 
 @inlined
 def _product_vector(codes, row, bits, terms, q):
-    """Do the same with the sums in four vectors."""
-    s0 = s1 = s2 = s3 = zero_doubles()
-    n_bytes = codes.shape[1] // bits
-    for b in range(0, n_bytes - 3, 4):
-        s0 = _add_byte(s0, codes, row, bits, terms, q, b)
-        s1 = _add_byte(s1, codes, row, bits, terms, q, b + 1)
-        s2 = _add_byte(s2, codes, row, bits, terms, q, b + 2)
-        s3 = _add_byte(s3, codes, row, bits, terms, q, b + 3)
-    b = n_bytes // 4 * 4
-    if b < n_bytes:
-        s0 = _add_byte(s0, codes, row, bits, terms, q, b)
-    if b + 1 < n_bytes:
-        s1 = _add_byte(s1, codes, row, bits, terms, q, b + 1)
-    if b + 2 < n_bytes:
-        s2 = _add_byte(s2, codes, row, bits, terms, q, b + 2)
-    return sum_of_eight(add_floats(add_floats(s0, s1), add_floats(s2, s3)))
+    if bits == 2:
+        return _product_of_two(codes, row, terms, q)
+    return _product_of_one_bit(codes, row, terms, q)
 
 
 _product = _product_plain if INSTRUCTIONS == "portable" else _product_vector

@@ -382,9 +382,10 @@ def _sum_some_plain(tile, tables, which, shifts, queries, first, stop, group, su
 @inlined
 def _sum_some_vector(tile, tables, which, shifts, queries, first, stop, group, sums):
     sums[:] = 0
-    if stop - first == 4:
+    if stop - first > 2:
+        # Of three the last one is taken again: its sums are stored over.
         i = first
-        four = (queries[i], queries[i + 1], queries[i + 2], queries[i + 3])
+        four = (queries[i], queries[i + 1], queries[i + 2], queries[stop - 1])
         _sum_four(tile, tables, which, shifts, four, group, sums)
     else:
         for i in range(first, stop):

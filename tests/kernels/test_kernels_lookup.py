@@ -586,6 +586,66 @@ def test_products_of_arm_are_as_defined(rng):
     assert sums.sum() == 120 + x.astype(int) @ y
 
 
+@pytest.mark.parametrize(
+    ("instructions", "features", "expected"),
+    [
+        ("avx2", "+avx2", r"vblendvpd\t.*ymm"),
+        ("avx512", "+avx512f,+avx512vl,+avx512dq,+avx512bw", r"kmov[bdw]\t"),
+        ("neon", "", r"(?:bsl|bit|bif)\t"),
+    ],
+)
+def test_terms_compile_to_few_instructions(instructions, features, expected):
+    """Bits choose terms by the instruction that is for it."""
+    doubles = ir.VectorType(ir.DoubleType(), 8)
+    kinds = [ir.IntType(64), doubles, doubles]
+
+    def emit(builder, word, *terms):
+        return exact_distances.emit_terms(builder, instructions, word, 2, terms)
+
+    triple = "aarch64-linux-gnu" if instructions == "neon" else "x86_64-linux-gnu"
+    assembly = compiled_for(triple, features, emit, kinds, doubles)
+    assert len(re.findall(expected, assembly)) == 4 // (1 + (instructions != "neon"))
+
+
+@needs_compiler
+def test_terms_by_masks_are_those_by_signs(rng):
+    """The form for AVX-512 gives the same on every machine."""
+
+    def forms_of(instructions):
+        @intrinsic
+        def fill(typing, words, terms, out):
+            def emit(context, builder, signature, args):
+                doubles = ir.VectorType(ir.DoubleType(), 8)
+                kinds = [ir.IntType(64), ir.ArrayType(doubles, 2), doubles]
+                word, some, place = (
+                    simd.pointer(context, builder, kind, array, ir.IntType(64)(0), of)
+                    for kind, array, of in zip(signature.args, args, kinds, strict=True)
+                )
+                word = builder.load(word, typ=kinds[0])
+                some = builder.load(some, align=8, typ=kinds[1])
+                some = [builder.extract_value(some, i) for i in range(2)]
+                found = exact_distances.emit_terms(builder, instructions, word, 4, some)
+                builder.store(found, place, align=8)
+                return context.get_dummy_value()
+
+            return types.void(words, terms, out), emit
+
+        return njit(lambda words, terms, out: fill(words, terms, out))
+
+    forms = [forms_of(name) for name in ("avx512", "avx2")]
+    for word in rng.integers(2**63, size=50, dtype=np.uint64):
+        words, terms, found = (
+            np.array([word]),
+            rng.normal(size=(2, 8)),
+            np.zeros((2, 8)),
+        )
+        for form, out in zip(forms, found, strict=True):
+            form(words, terms, out)
+        signs, strong = int(word) >> 32 & 255, int(word) >> 40 & 255
+        chosen = [terms[strong >> j & 1, j] * (signs >> j & 1 or -1) for j in range(8)]
+        np.testing.assert_array_equal(found, [chosen, chosen])
+
+
 @pytest.mark.parametrize("features", ["+avx2", "+avx2,+avx512f,+avx512vl"])
 def test_look_up_of_floats_compiles_to_few_instructions(features):
     kinds = [ir.VectorType(ir.FloatType(), 16), ir.VectorType(ir.IntType(32), 8)]
