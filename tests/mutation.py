@@ -139,8 +139,10 @@ TARGETS = {
         (
             "kernels/test_kernels.py",
             "kernels/test_kernels_direct.py",
+            "kernels/test_kernels_lists.py",
             "kernels/test_kernels_lookup.py",
             "kernels/test_kernels_mixed.py",
+            "kernels/test_kernels_planes.py",
             "kernels/test_kernels_small.py",
             "kernels/test_kernels_steps.py",
             "quantization/test_rotation.py",
