@@ -3,6 +3,8 @@
 Quick in plain Python as well (NUMBA_DISABLE_JIT=1), where mutants of kernels are tried.
 """
 
+from itertools import pairwise
+
 import naive
 import numba
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from test_kernels_mixed import LEVELS
 
 from skbq._kernels.dispatch import _common_unit
+from skbq._kernels.hadamard import mix_rows
 from skbq._kernels.list_ranking import (
     ListQueries,
     assign_rows,
@@ -48,6 +51,7 @@ from skbq._kernels.vector_ops import (
     keep_nearest,
     largest_change,
     pair_distances,
+    rerank_candidates,
     scale_to_unit,
 )
 from skbq._neighbors.brute_force import (
@@ -186,6 +190,28 @@ def test_projections(rng, n_rows, n_columns):
     assert_array_equal(out[:, n_columns:], 0)
 
 
+def hadamard(n):
+    """The matrix of n rows, unscaled."""
+    return np.ones((1, 1)) if n == 1 else np.kron(hadamard(n // 2), [[1, 1], [1, -1]])
+
+
+@pytest.mark.parametrize("n_rows", [1, 15, 16, 18])
+@pytest.mark.parametrize("n_rounds", [0, 1, 3])
+def test_mixed_rows(rng, n_rows, n_rounds):
+    """In whole numbers, of which sums are exact; blocks of several sizes."""
+    blocks = np.array([0, 8, 12, 14, 15])
+    rows = rng.integers(-9, 10, (n_rows, 15)).astype(float)
+    orders = np.array([rng.permutation(15) for _ in range(n_rounds + 1)])
+    factors = rng.integers(-3, 4, (n_rounds + 1, 15)).astype(float)
+    out, expected = np.empty((n_rows, 15)), factors[0] * rows[:, orders[0]]
+    mix_rows(rows, orders, factors, blocks, out)
+    for turn in range(1, n_rounds + 1):
+        for start, stop in pairwise(blocks):
+            expected[:, start:stop] = expected[:, start:stop] @ hadamard(stop - start)
+        expected = factors[turn] * expected[:, orders[turn]]
+    assert_array_equal(out, expected)
+
+
 @pytest.mark.parametrize("n", [2, 4])
 def test_change_of_products_alone(n):
     """Lengths stay; the angle between the last two rows does not."""
@@ -210,6 +236,30 @@ def test_keep_nearest_of_given_distances(rng):
         best = sorted((d, r) for d, r in pairs if r >= 0)[:4]
         best += [(np.inf, -1)] * (4 - len(best))
         assert list(zip(found[q], numbers[q], strict=True)) == best
+
+
+@pytest.mark.parametrize("metric", METRIC_NUMBERS)
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_reranked_candidates(rng, metric, n):
+    """Those that come last are the nearest; equal distances go to the lower row."""
+    rows = rng.standard_normal((12, 5))
+    rows[4] = rows[9]
+    queries = rng.standard_normal((3, 5))
+    candidates = np.array([rng.permutation(12)[:n] for _ in range(3)])
+    for q in range(3):
+        exact = naive.exact_distances(rows, queries, metric)[q]
+        candidates[q] = sorted(candidates[q], key=lambda r: (exact[r], r))[::-1]
+    candidates[1, ::3] = -1
+    for k in (1, 4):
+        found, numbers = nothing_found(3, k)
+        heaps = empty_heaps(found, numbers)
+        given = (rows, read_only(queries), read_only(candidates))
+        rerank_candidates(*given, METRIC_NUMBERS[metric], heaps)
+        for q in range(3):
+            expected = [r for r in candidates[q, ::-1] if r >= 0][:k]
+            rest = [-1] * (k - len(expected))
+            assert_array_equal(numbers[q], expected + rest)
+            assert np.isinf(found[q, len(expected) :]).all()
 
 
 @pytest.mark.parametrize("d", WIDTHS)
@@ -237,15 +287,57 @@ def test_centered_floats(rng, d, dtype):
     assert_allclose(sums, expected, rtol=1e-12, atol=1e-13)
 
 
+def in_four(terms):
+    """Sum by four partial sums, of which the first also has what is left."""
+    s, whole = [0.0] * 4, len(terms) // 4 * 4
+    for j, term in enumerate(terms):
+        s[j % 4 if j < whole else 0] += term
+    return (s[0] + s[1]) + (s[2] + s[3])
+
+
+def in_sixteen(terms):
+    s, whole = [0.0] * 16, len(terms) // 16 * 16
+    for j in range(whole):
+        s[j % 16] += terms[j]
+    t = [s[i] + s[i + 8] for i in range(8)]
+    total = ((t[0] + t[1]) + (t[2] + t[3])) + ((t[4] + t[5]) + (t[6] + t[7]))
+    return total + sum(terms[whole:], 0.0)
+
+
+@pytest.mark.parametrize("d", [3, 8, 15, 39, 70])
+def test_sums_are_in_one_order(rng, d):
+    """To the last bit, so that no rows beside a row change it."""
+    rows, queries, c = *rng.standard_normal((2, 5, d)), rng.standard_normal(d)
+    out, sums = np.empty((5, d), np.float32), np.empty((3, 5))
+    center_floats(read_only(rows), read_only(c), 0.75, out, sums)
+    of_rows = np.empty((4, 5))
+    center_rows(read_only(rows), read_only(c), out, of_rows)
+    unit = np.empty((5, d))
+    scale_to_unit(rows, unit)
+    pairs, found = read_only(np.arange(5)[:, np.newaxis]), np.empty((2, 5, 1))
+    for i, metric in enumerate(("inner_product", "euclidean")):
+        number = METRIC_NUMBERS[metric]
+        pair_distances(rows, read_only(queries), pairs, number, found[i])
+    for r, x in enumerate(rows):
+        y = x * 0.75
+        b, a = y - c, x - c
+        assert sums[:, r].tolist() == [in_four(z) for z in (b * b, y * y, y * c)]
+        assert of_rows[[0, 2], r].tolist() == [in_four(a * a), in_four(a * c)]
+        assert_array_equal(unit[r], x * (1 / np.sqrt(in_four(x * x))))
+        gap = x - queries[r]
+        assert found[0, r, 0] == -in_sixteen(x * queries[r])
+        assert found[1, r, 0] == np.sqrt(in_sixteen(gap * gap))
+
+
 @pytest.mark.parametrize("place", [0, 4])  # among those taken at once, or after them
-@pytest.mark.parametrize("value", [3e38, 4e38, -4e38])
+@pytest.mark.parametrize("value", [3e38, float(np.finfo(np.float32).max), 4e38, -4e38])
 def test_centered_floats_that_float32_does_not_hold(place, value):
     rows = np.zeros((2, 5))
     rows[0, place] = value
     out, sums = np.empty((2, 5), np.float32), np.empty((3, 2))
     with np.errstate(over="ignore"):
         fits = center_floats(read_only(rows), read_only(np.zeros(5)), 1.0, out, sums)
-    assert fits == (value == 3e38)
+    assert fits == (abs(value) < 4e38)
 
 
 @pytest.mark.parametrize("d", WIDTHS)

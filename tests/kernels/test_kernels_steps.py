@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from skbq._kernels import bitplanes, dispatch, popcount, rounded_tables, table_lookup
+from skbq._kernels import (
+    bitplanes,
+    dispatch,
+    list_ranking,
+    popcount,
+    rounded_tables,
+    table_lookup,
+)
 from skbq._kernels import inverted_lists as lists
 from skbq._kernels.exact_distances import Bounds, Queries, row_distances
 from skbq._kernels.memory import read_only
@@ -251,6 +258,83 @@ def test_bounds_leave_room_for_rounding(rng):
     assert_allclose(base, (lows - np.maximum(added, 0)).sum() - room, rtol=1e-6)
 
 
+# Sums of tables.
+
+
+@pytest.mark.parametrize("n_lines", [2, 8, 14])
+@pytest.mark.parametrize("own", [False, True])
+def test_sums_of_tables(rng, n_lines, own):
+    """Of one to four queries, in groups that stop at 255 and count up to four times."""
+    codes = rng.integers(256, size=(2, n_lines // 2, BLOCK)).astype(np.uint8)
+    numbers = np.stack([codes >> 4, codes & 15], axis=2).reshape(2, n_lines, BLOCK)
+    which, shifts = rng.integers(9, size=(6, n_lines)).astype(np.uint8), None
+    if own:  # each line has tables of its own
+        which = np.arange(6 * n_lines).reshape(6, n_lines)
+        shifts = rng.integers(3, size=(6, -(-n_lines // 4))).astype(np.uint8)
+    tables = rng.integers(128, size=(which.max() + 1, ENTRIES)).astype(np.uint8)
+    queries, sums = np.array([4, 0, 5, 2, 1]), np.empty((4, 2 * BLOCK), np.int32)
+    for first, stop in ((0, 1), (1, 5)):
+        sums[:] = 7
+        given = (codes, tables, None if own else which, shifts, queries, first, stop)
+        table_lookup.sum_some(*given, 4, sums)
+        for i, q in enumerate(queries[first:stop]):
+            expected = np.zeros((2, BLOCK), int)
+            for g in range(0, n_lines, 4):
+                some = range(g, min(g + 4, n_lines))
+                of_group = sum(
+                    tables[which[q, p], numbers[:, p]].astype(int) for p in some
+                )
+                times = 1 if shifts is None else 2 ** int(shifts[q, g // 4])
+                expected += times * np.minimum(of_group, 255)
+            assert_array_equal(sums[i], expected.ravel())
+
+
+def test_rows_of_a_block_below_a_limit(rng):
+    sums = rng.integers(9, size=(3, 3 * BLOCK)).astype(np.int32)
+    for limit in (0, 4, 9):
+        mask = table_lookup.mask_below(sums, 1, BLOCK, np.int32(limit))
+        assert from_planes([mask]) == (sums[1, BLOCK : 2 * BLOCK] < limit).tolist()
+    offset, size = rng.normal(size=(2, 3 * BLOCK)).astype(np.float32)
+    offset[BLOCK + 3] = np.nan  # is looked at
+    low = offset + size * (np.float32(0.5) * sums[2].astype(np.float32) - 1)
+    given, bound = (sums, 2, BLOCK, offset, size), (np.float32(0.5), np.float32(-1))
+    for limit in (-1.0, low[BLOCK], 1.0):
+        mask = table_lookup.mask_near(*given, bound, np.float32(limit))
+        near = ~(low[BLOCK : 2 * BLOCK] > limit)
+        assert from_planes([mask]) == near.tolist()
+
+
+def test_first_rows_of_a_block():
+    for count in (0, 1, 5, 63):
+        assert table_lookup.inside(ALL, count) == 2**count - 1
+    assert table_lookup.inside(ALL, 64) == table_lookup.inside(ALL, 70) == ALL
+    assert table_lookup.inside(np.uint64(0b1010), 2) == 0b10
+
+
+def test_limits_of_whole_sums():
+    limits = [-np.inf, -3.0, 0.0, 0.5, 7.0, 2.0**40, np.inf]
+    found = [table_lookup.whole_limit(limit) for limit in limits]
+    assert found == [0, 0, 0, 1, 7, 2**31 - 1, 2**31 - 1]
+
+
+@pytest.mark.parametrize("n_lines", [2, 6, 400, 10**6])
+def test_sizes_of_tiles(n_lines):
+    """Whole blocks, one at least, of no more rows than there are and the cache has."""
+    for n_rows in (1, BLOCK, BLOCK + 1, 1000, 10**6):
+        step = table_lookup.count_tile_rows(n_rows, n_lines)
+        needed = -(-n_rows // BLOCK) * BLOCK
+        assert step % BLOCK == 0
+        assert BLOCK <= step <= min(needed, 4096)
+        fits = step * n_lines // 2 <= table_lookup._TILE_BYTES
+        assert fits or step == BLOCK
+        more = (step + BLOCK) * n_lines // 2 > table_lookup._TILE_BYTES
+        assert more or step in (needed, 4096)
+    tile = table_lookup.make_tile(2 * BLOCK, 6)
+    assert tile.shape == (2, 3, BLOCK)
+    assert tile.ctypes.data % 64 == 0
+    assert not tile.any()
+
+
 # Bounded scans.
 
 
@@ -315,6 +399,23 @@ def test_limits_have_room_for_rounding(limit):
 def test_longest_list():
     assert lists._longest(np.array([0, 3, 3, 10, 12])) == 7
     assert lists._longest(np.array([0, 0])) == 1
+
+
+@pytest.mark.parametrize("n", [1, 3, 20, 50])
+def test_nearest_lists(rng, n):
+    """So many at least, not needlessly more, in order of (distance, number)."""
+    distances = rng.integers(-9, 10**6, 50)
+    distances[7] = distances[30]
+    keys = list_ranking._nearest_lists(distances, n, 6, np.empty(50, np.int64))
+    order = np.argsort(distances, kind="stable")
+    assert n <= len(keys) <= 2 * n
+    assert_array_equal(keys & 63, order[: len(keys)])
+    assert_array_equal(keys >> 6, distances[order[: len(keys)]])
+    for limit in (-10, distances[7], 10**6):
+        found = list_ranking._count_up_to(distances, limit)
+        assert found == (distances <= limit).sum()
+    equal = list_ranking._nearest_lists(np.full(50, 4), n, 6, np.empty(50, np.int64))
+    assert_array_equal(equal & 63, range(50))
 
 
 def test_queries_of_each_list(rng):
