@@ -5,8 +5,9 @@ unequal variances are made as unequal as they can be (principal axes), bits are 
 them (:mod:`.allocation`), and a rotation mixes only coordinates of equally many bits.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -117,13 +118,14 @@ class PCAQuantizer(CorrectingEncoder):
         ``query="vectors"``, its corrections included.
     exponent : float or "auto", default="auto"
         Bits go to axes by their variance to this power: 1 makes the squared error
-        small, 0 gives all axes the same. "auto" tries some powers from 0 to 2 on a
-        sample of the rows and takes that with the highest recall of the rows'
+        small, 0 takes all axes for alike: they are rotated together, so that of fewer
+        bits than axes each axis has its share. "auto" tries some powers from 0 to 2 on
+        a sample of the rows and takes that with the highest recall of the rows'
         neighbors; with fewer than 64 rows, 1.
     max_depth : {1, 2, 4, 8}, default=8
         Most bits of a coordinate.
     rotation : {"haar", "hadamard", "dct"} or None, default="haar"
-        How coordinates of equally many bits are rotated, as in
+        How coordinates of equally many bits are rotated, or all at exponent 0, as in
         :class:`RandomRotation`; None keeps the principal axes as they are.
     random_state : int, RandomState instance or None, default=None
         Seed of the rotation and of the sample that is learned from.
@@ -139,7 +141,7 @@ class PCAQuantizer(CorrectingEncoder):
         Mean of the rows.
     components_ : ndarray of shape (n_components, n_features), dtype float32
         Orthonormal directions whose coordinates are kept: the principal axes, rotated
-        within groups of equal depth.
+        within groups of equal depth, or all together.
     depths_ : ndarray of shape (n_components,), dtype uint8
         Bits of each of them, never rising.
     explained_variance_ : ndarray of shape (n_axes,), dtype float64
@@ -332,14 +334,13 @@ class PCAQuantizer(CorrectingEncoder):
         self.correction_bytes_ = chosen.correction_bytes
         self.correction_strength_ = chosen.strength
         n_bits = budget.corrected if chosen.correction_bytes else budget.plain
-        depths = allocate(axes.variances, n_bits, self.exponent_, self.max_depth)
+        given = _Given.of(axes, n_bits, self.exponent_, self.max_depth, self.rotation)
         self.mean_ = axes.mean
         self.explained_variance_ = axes.variances
-        self.layout_ = _make_layout(axes, depths, self.rotation is not None)
+        self.layout_ = _make_layout(axes, given)
         self._n_features_out = self.layout_.width
-        directions = axes.directions[:, : self.layout_.n_values]
-        rotate = _group_rotations(self.layout_.depths, self.rotation, random_state)
-        self._panels = as_panels(rotate(directions))
+        directions = given.rotate(axes.directions, self.rotation, random_state)
+        self._panels = as_panels(directions)
         some = np.ascontiguousarray(rows[is_looked_at(len(rows))])
         codes, sums = self._encode_with_sums(some)
         self._correction_range = learn_range(sums, codes)
@@ -534,33 +535,70 @@ def _find_leading_axes(rows: np.ndarray, mean: np.ndarray) -> Axes:
     return Axes(mean, full, shrunk * unit**2, rank)
 
 
-def _group_rotations(
-    depths: np.ndarray,
-    method: RotationMethod | None,
-    random_state: np.random.RandomState,
-) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that rotates columns within groups of equal depth."""
+class _Given(NamedTuple):
+    """The bits that axes are given, and which axes are rotated together.
 
-    def rotate(columns: np.ndarray) -> np.ndarray:
-        assert method is not None
-        out = np.array(columns)
-        for depth in np.unique(depths)[::-1]:
-            (group,) = np.nonzero(depths == depth)
+    ``depths``: int64 (n_axes,), never rising. ``groups``: slices of the axes; the
+    first coordinates of a group are those that are kept.
+    """
+
+    depths: np.ndarray
+    groups: tuple[slice, ...]
+
+    @classmethod
+    def of(
+        cls,
+        axes: Axes,
+        n_bits: int,
+        exponent: float,
+        max_depth: int,
+        method: RotationMethod | None,
+    ) -> Self:
+        """Give bits to axes.
+
+        At exponent 0 all axes are alike: all in which rows vary are one group, of which
+        so many rotated coordinates are kept as there are bits for. So rows that have
+        their energy in axes of little variance keep a share of it.
+        """
+        depths = allocate(axes.variances, n_bits, exponent, max_depth)
+        n_kept = int((depths > 0).sum())
+        if method is None:
+            return cls(depths, ())
+        if exponent == 0:
+            return cls(depths, (slice(0, max(axes.rank, n_kept)),))
+        ends = np.flatnonzero(np.diff(depths[:n_kept])) + 1
+        edges = [0, *ends.tolist(), n_kept]
+        return cls(depths, tuple(slice(*ends) for ends in pairwise(edges)))
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Bits of the coordinates that are kept, of which the others have none."""
+        return self.depths[self.depths > 0]
+
+    def rotate(
+        self,
+        columns: np.ndarray,
+        method: RotationMethod | None,
+        random_state: np.random.RandomState,
+    ) -> np.ndarray:
+        """Rotate columns, one for each axis, in their groups; return those kept."""
+        n_kept = len(self.kept)
+        out = np.array(columns[:, :n_kept])
+        for group in self.groups:
+            assert method is not None
             rotation = RandomRotation(method, random_state=random_state)
             some = np.ascontiguousarray(columns[:, group])
-            out[:, group] = rotation.fit(some[:1]).transform(some)
+            turned = rotation.fit(some[:1]).transform(some)
+            out[:, group] = turned[:, : n_kept - group.start]
         return out
 
-    return np.array if method is None else rotate
 
-
-def _make_layout(axes: Axes, depths: np.ndarray, rotated: bool) -> MixedDepths:
+def _make_layout(axes: Axes, given: _Given) -> MixedDepths:
     """Return the layout of codes: one scale for a group that is rotated."""
-    kept = depths[depths > 0]
+    kept = given.kept
     variances = axes.variances[: len(kept)].copy()
-    if rotated:
-        for depth in np.unique(kept):
-            variances[kept == depth] = variances[kept == depth].mean()
+    for group in given.groups:
+        variances[group] = axes.variances[group].mean()
     scales = np.sqrt(variances).astype(np.float32)
     # Where rows do not vary, values near 0, as far as the mean's digits allow.
     scales[~(scales > 0)] = _STILL * (np.abs(axes.mean).max() or 1)
@@ -651,8 +689,8 @@ class SharedAxes:
             )
             start = 1.0
             for n_bits in budgets:
-                start = trial.best_near(start, n_bits, max_depth, rotation)
-                chosen.append(start)
+                best, start = trial.best_near(start, n_bits, max_depth, rotation)
+                chosen.append(best)
         return chosen
 
 
@@ -734,52 +772,54 @@ class _Trial:
         predicted: bool,
     ) -> "_Tried":
         """Try exponents; of those of equal recall the first is taken."""
-        tried: dict[bytes, _Tried] = {}
+        tried: dict[object, _Tried] = {}
+        max_depth, method = quantizer.max_depth, _fast(quantizer.rotation)
         for exponent in exponents:
-            variances, max_depth = self._axes.variances, quantizer.max_depth
-            depths = allocate(variances, n_bits, exponent, max_depth)
-            if depths.tobytes() not in tried:
-                recall, strength = self._try(
-                    depths, _fast(quantizer.rotation), predicted=predicted
-                )
-                tried[depths.tobytes()] = _Tried(recall, strength, exponent)
+            given = _Given.of(self._axes, n_bits, exponent, max_depth, method)
+            same = given.depths.tobytes(), str(given.groups)
+            if same not in tried:
+                recall, strength = self._try(given, method, predicted=predicted)
+                tried[same] = _Tried(recall, strength, exponent)
         return max(tried.values(), key=lambda one: one.recall)
 
     def best_near(
         self, start: float, n_bits: int, max_depth: int, rotation: RotationMethod | None
-    ) -> float:
-        """Return the exponent that finds most on the way up from ``start``."""
-        if len(self._z) < _FEWEST_TRIAL_ROWS:
-            return 1.0
+    ) -> tuple[float, float]:
+        """Return the exponent that finds most, and that of those above 0.
 
-        exponents = sorted(_EXPONENTS)
+        Those above 0 are tried on the way up from ``start``. 0 is no neighbor of
+        theirs, since it rotates all axes together.
+        """
+        if len(self._z) < _FEWEST_TRIAL_ROWS:
+            return 1.0, 1.0
+
+        (zero, *exponents), method = sorted(_EXPONENTS), _fast(rotation)
 
         @lru_cache
-        def recall(place: int) -> float:
-            depths = allocate(self._axes.variances, n_bits, exponents[place], max_depth)
-            return self._try(depths, _fast(rotation))[0]
+        def recall(exponent: float) -> float:
+            given = _Given.of(self._axes, n_bits, exponent, max_depth, method)
+            return self._try(given, method)[0]
 
-        here = exponents.index(start)
         while True:
-            around = range(max(here - 1, 0), min(here + 2, len(exponents)))
-            best = max(around, key=lambda place: (recall(place), place == here))
-            if best == here:
-                return exponents[here]
-            here = best
+            here = exponents.index(start)
+            around = exponents[max(here - 1, 0) : here + 2]
+            best = max(around, key=lambda one: (recall(one), one == start))
+            if best == start:
+                return max(best, zero, key=recall), best
+            start = best
 
     def _try(
         self,
-        depths: np.ndarray,
+        given: _Given,
         method: RotationMethod | None,
         *,
         predicted: bool = False,
     ) -> tuple[float, float]:
         """Return the highest recall of all strengths of corrections, and which."""
         axes = self._axes._replace(variances=self._axes.variances / self._unit**2)
-        layout = _make_layout(axes, depths, method is not None)
+        layout = _make_layout(axes, given)
         random_state = np.random.RandomState(self._seed)
-        rotate = _group_rotations(layout.depths, method, random_state)
-        turned = rotate(self._z_and_mean[:, : layout.n_values])
+        turned = given.rotate(self._z_and_mean, method, random_state)
         z, c = turned[:-1], turned[-1]
         codes, products = _encode_projected(z, layout, self._squares)
         values = codes.unpack()

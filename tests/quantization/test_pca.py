@@ -103,6 +103,51 @@ def test_exponent_zero_treats_all_axes_alike(rows):
     assert quantizer.n_bytes_ == 3 + quantizer.correction_bytes_
 
 
+def test_at_exponent_zero_each_axis_has_its_share_of_fewer_bits(rows):
+    """Coordinates that are kept are of all axes, not of those of most variance."""
+    quantizer = PCAQuantizer(bits=1 / 3, exponent=0, random_state=0).fit(rows)
+    assert_array_equal(quantizer.depths_, np.ones(8))
+    components = quantizer.components_.astype(float)
+    assert_allclose(components @ components.T, np.eye(8), atol=1e-5)
+    variances = quantizer.explained_variance_
+    assert_allclose(quantizer.layout_.scales**2, variances.mean(), rtol=1e-4)
+    found = projected(quantizer, rows).var(axis=0).mean()
+    leading = PCAQuantizer(1 / 3, exponent=0.5, max_depth=1, random_state=0).fit(rows)
+    assert_allclose(leading.layout_.scales**2, variances[:8].mean(), rtol=1e-4)
+    assert found < 0.7 * projected(leading, rows).var(axis=0).mean()
+    plain = PCAQuantizer(bits=1 / 3, exponent=0, rotation=None).fit(rows)
+    assert_allclose(plain.layout_.scales**2, variances[:8], rtol=1e-4)
+
+
+def test_at_exponent_zero_coordinates_of_all_depths_are_alike(rows):
+    quantizer = PCAQuantizer(bits=1.5, exponent=0, random_state=0).fit(rows)
+    assert set(quantizer.depths_) == {1, 2}
+    scales = quantizer.layout_.scales
+    assert_allclose(scales, scales[0])
+
+
+def test_at_exponent_zero_directions_without_variance_have_no_share(rng):
+    X = make_rows(rng, d=24)
+    X[:, ::4] = 7.0
+    for rotation in ("haar", "hadamard", "dct"):
+        settings = {"exponent": 0, "rotation": rotation, "random_state": 0}
+        quantizer = PCAQuantizer(1 / 3, **settings).fit(X)
+        assert_allclose(quantizer.components_[:, ::4], 0, atol=1e-5)
+        assert_allclose(np.linalg.norm(quantizer.components_, axis=1), 1, rtol=1e-5)
+
+
+def test_rows_of_few_axes_each_are_found_with_few_bits(rng):
+    """Of such rows, those without energy in the leading axes would be lost."""
+    X = rng.standard_normal((2200, 64)) * (rng.random((2200, 64)) < 0.08)
+    X += 0.02 * rng.standard_normal(X.shape)
+    rows, queries = X[:2000], X[2000:]
+    chosen = PCAQuantizer(0.5, random_state=0).fit(rows)
+    assert chosen.exponent_ == 0
+    leading = PCAQuantizer(0.5, exponent=0.5, random_state=0).fit(rows)
+    gain = [recall_of_estimates(one, rows, queries) for one in (chosen, leading)]
+    assert gain[0] > gain[1] + 0.05
+
+
 # Codes.
 
 

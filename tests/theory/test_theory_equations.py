@@ -158,3 +158,23 @@ def test_a_weaker_correction_costs_less_along_the_code(strength):
         variance, distortion, spectrum, strength=strength
     )
     assert np.sum(e * delta, axis=1).var() == pytest.approx(closed, rel=0.1)
+
+
+def test_a_share_of_a_bit_for_each_axis_leaves_as_much_of_every_row():
+    """Equation 7.15, and how far rows deviate from it."""
+    rng = np.random.default_rng(2)
+    d, kept, n = 200, 50, 3000
+    variance = np.arange(1.0, d + 1) ** -0.5
+    directions = np.linalg.qr(rng.standard_normal((d, d)))[0][:, :kept]
+    a = rng.standard_normal((n, d)) * np.sqrt(variance)
+    turned = a @ directions
+    level = np.sqrt(2 / np.pi) * turned.std(axis=0)
+    left = np.square(a - level * np.sign(turned) @ directions.T).sum(axis=1).mean()
+    # 1 - D of one bit is 2 / pi.
+    closed = (1 - kept / d * 2 / np.pi) * variance.sum()
+    assert left == pytest.approx(closed, rel=0.02)
+    few = np.zeros((n, d))  # rows of few axes each, of which all keep their share
+    few[np.arange(n)[:, None], rng.integers(d, size=(n, 3))] = 1.0
+    shares = np.square(few @ directions).sum(axis=1) / np.square(few).sum(axis=1)
+    assert shares.mean() == pytest.approx(kept / d, rel=0.05)
+    assert shares.std() < np.sqrt(2 / kept) * kept / d
