@@ -246,13 +246,15 @@ def worth_trying(file: str) -> list[Mutant]:
     listed = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))["mutants"]
     assert all(one["reason"] for one in listed)
     whole = ast.parse((ROOT / "skbq" / file).read_text(encoding="utf-8"))
-    nodes = [(path, node) for path, node in _nodes(whole) if isinstance(node, _WHOLE)]
+    places_of = defaultdict(set)  # by the text that stands there
+    for path, node in _nodes(whole):
+        if isinstance(node, _WHOLE):
+            places_of[ast.unparse(node)].add(path)
     all_mutants, left_out = mutants(file), set()
     for one in (one for one in listed if one["file"] == file):
         change, places = (one.get("before", ""), one.get("after", "")), {()}
         if "within" in one:
-            text = _normal(one["within"])
-            places = {path for path, node in nodes if ast.unparse(node) == text}
+            places = places_of[_normal(one["within"])]
         same = {
             mutant
             for mutant in all_mutants
@@ -327,7 +329,8 @@ def _changes(node):
     elif isinstance(node, ast.Constant) and type(node.value) is bool:
         yield like(value=not node.value)
     elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
-        yield like(value=node.value + 1)
+        if node.value + 1 != node.value:  # as it is of 1e200
+            yield like(value=node.value + 1)
     elif isinstance(node, ast.If | ast.While | ast.IfExp):
         yield like(test=ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):

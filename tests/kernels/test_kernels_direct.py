@@ -706,6 +706,21 @@ def test_lists_of_rows_and_queries(rng, width, near):
                 assert_array_equal(order[q, : counts[q]], expected[: counts[q]])
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9])
+def test_all_lists_are_ranked(rng, n):
+    """Powers of two and one more need all bits of the numbers of lists."""
+    centroids = rng.integers(-40, 41, (n, 5)).astype(np.int8)
+    tree = make_tree(centroids[:1], np.array([0, n]), centroids, 1)
+    values = rng.integers(-9, 10, (5, 5)).astype(np.int8)
+    order, counts = np.zeros((5, n), np.int32), np.empty(5, np.int64)
+    queries = ListQueries(values, values, np.full(5, 256))
+    rank_lists(queries, tree, 1, np.ones(n, np.int64), 2**62, order, counts)
+    for q in range(5):
+        expected = np.argsort(distances(values[q], centroids, 2), kind="stable")
+        assert counts[q] == n
+        assert_array_equal(order[q], expected)
+
+
 @pytest.mark.parametrize("n_rows", [1, 4, 6])
 def test_clusters_of_rows(rng, n_rows):
     values = rng.integers(-9, 10, (n_rows, 7)).astype(np.int8)

@@ -131,6 +131,19 @@ def test_a_single_block(rng, kind, n):
     check_lists(rng, [n], kind, 1, "lines", 2, (1, 3))
 
 
+@pytest.mark.parametrize("kind", ["exact", "floats"])
+def test_a_single_row_that_does_not_count(rng, kind):
+    """In a list, and where all rows are scanned."""
+    check_lists(rng, [1], kind, 1, "in place", 2, (1, 2), share=0.0)
+    codes = make_codes(rng, 1, D, 1)
+    scan, _ = make_scan(rng, codes, kind, 1, 2, -1)
+    found = nothing_found(2, 1)
+    none = np.zeros(1, np.uint8)
+    allowed = Allowed(read_only(np.full(2, -1)), read_only(none))
+    scan.run(slice(0, 1), allowed, empty_heaps(*found))
+    assert_array_equal(found.rows, [[-1], [-1]])
+
+
 @pytest.mark.parametrize("kind", ["rounded", "floats"])
 def test_few_rows_of_near_lists_count(rng, kind):
     """So that these give no first limit, or one by rows of several lists."""

@@ -182,6 +182,11 @@ def test_cost_of_a_differing_bit(bits, costs, expected):
     assert dispatch._cost_of_differing_bit(costs, bits) == expected
 
 
+def test_costs_of_one_bit_are_a_part_of_those_of_two():
+    assert dispatch._six_costs((1, 3), 1) == (1, 0, 0, 3, 0, 0)
+    assert dispatch._six_costs((1, 2, 3, 4, 5, 6), 2) == (1, 2, 3, 4, 5, 6)
+
+
 def test_bits_that_agree_cost_too(rng):
     codes = rng.integers(256, size=(9, 1)).astype(np.uint8) & 0b11111000
     scan = dispatch.between_codes(codes, codes[:2], (1.0, 3.0), 5)
@@ -391,6 +396,80 @@ def test_first_limit_is_just_above_the_rows_of_least_bounds(rng, mask):
 def test_limits_have_room_for_rounding(limit):
     padded = table_lookup.padded_limit(limit, 0.5)
     assert padded == np.float32(limit + abs(limit) * 2.0**-22 + 0.5)
+
+
+@pytest.mark.parametrize("k", [1, 4, 5])
+@pytest.mark.parametrize("n_counting", [0, 1, 4, 5, 80])
+def test_rows_of_the_least_bounds(rng, k, n_counting):
+    """Of blocks that are not full, and of those that count."""
+    counts, bases = np.array([BLOCK, 20, 1]), np.array([100, 7, 60])
+    sums = rng.permutation(3 * BLOCK).astype(np.int32)[np.newaxis]
+    offset, size = (rng.normal(size=(2, 3 * BLOCK)) ** 2).astype(np.float32)
+    bound = (np.float32(0.01), np.float32(-0.3))
+    places = [b * BLOCK + r for b in range(3) for r in range(counts[b])]
+    rows = rng.permutation(200).astype(np.uint32)
+    row_of = {p: rows[bases[p // BLOCK] + p % BLOCK] for p in places}
+    counting = rng.permutation(places)[:n_counting]
+    mask = np.zeros(200, np.uint8)
+    mask[[row_of[p] for p in counting]] = 1
+    left_out = -1
+    if n_counting > k:
+        left_out, counting = int(row_of[counting[0]]), counting[1:]
+    listed = lists.ListedRows(None, rows, True, None, None)
+    lows, best = np.empty(k), np.empty(k, np.int64)
+    given = (sums, offset, size, bound, bases, counts, 3, listed, 1)
+    allowed = Allowed(np.array([-1, left_out]), mask)
+    n = lists._least_bounds(*given, allowed, lows, best)
+    assert n == min(k, len(counting))
+    low = offset + size * (bound[0] * sums[0].astype(np.float32) + bound[1])
+    nearest = sorted(counting, key=lambda p: low[p])[:k]
+    assert sorted(p for p in best if p >= 0) == sorted(nearest)
+
+
+def test_a_single_row_that_does_not_count_has_no_bound():
+    sums, size = np.zeros((1, BLOCK), np.int32), np.ones(BLOCK, np.float32)
+    listed = lists.ListedRows(None, np.zeros(1, np.uint32), True, None, None)
+    bound, first = (np.float32(1), np.float32(0)), np.zeros(1, np.int64)
+    given = (sums, size, size, bound, first, first + 1, 1, listed, 0)
+    for mask in ([], [0], [1]):
+        allowed = Allowed(np.array([-1]), np.array(mask, np.uint8))
+        n = lists._least_bounds(*given, allowed, np.empty(1), np.empty(1, np.int64))
+        assert n == (mask != [0])
+
+
+@pytest.mark.parametrize("in_lists", [False, True])
+@pytest.mark.parametrize("n_queries", [1, 6])
+def test_few_rows_are_evaluated(rng, monkeypatch, in_lists, n_queries):
+    """Those that the bounds of rounded tables let through."""
+    n, d, evaluated = 600, 40, []
+    part = lists if in_lists else table_lookup
+    take_near = part._take_near
+
+    def counted(rows, n, *given):
+        evaluated.append(n)
+        take_near(rows, n, *given)
+
+    monkeypatch.setattr(part, "_take_near", counted)
+    codes = read_only(rng.integers(256, size=(n, d // 8)).astype(np.uint8))
+    values = rng.normal(size=(n_queries, d)).astype(np.float32)
+    offset, scale = np.zeros(n, np.float32), -np.ones(n, np.float32)
+    least = np.full(n_queries, -np.inf)
+    scan = dispatch.from_vectors(codes, values, None, offset, scale, least)
+    found = room(n_queries, 3)
+    if in_lists:
+        starts = np.arange(0, n + 1, 50)
+        given = (read_only(starts), read_only(np.arange(n, dtype=np.uint32)), True)
+        nothing = np.empty((0, 0, 0), np.uint8), read_only(np.empty(0, np.int64))
+        order = np.tile(np.arange(12, dtype=np.int32), (n_queries, 1))
+        probed = lists.Probed(
+            order, np.zeros(n_queries, np.int64), np.full(n_queries, 12)
+        )
+        scan.run_lists(
+            lists.ListedRows(*given, *nothing), probed, every(n_queries), found
+        )
+    else:
+        scan.run(slice(0, n), every(n_queries), found)
+    assert 3 * n_queries <= sum(evaluated) < n * n_queries / 20
 
 
 # Lists.
