@@ -1,11 +1,14 @@
 """Time and memory that the advisor takes.
 
     python benchmarks/advising.py [--rows 100000] [--dims 768] [--map]
+        [--picture CURVE.png]
 
 Vectors are drawn in low-rank clusters (the paper's Synthetic-LR) by another process,
 so that peak memory is that of the fit, the vectors included; with ``--map`` they are
 read from a memory-mapped file. Other programs on the machine slow the fit down: the
-processor time and the load are printed beside the seconds.
+processor time and the load are printed beside the seconds. Then comes the curve over
+bytes: for each number of bytes of a row the best recall without reranking, and the
+least oversampling for the target; ``--picture`` draws it.
 """
 
 import argparse
@@ -20,7 +23,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from skbq import QuantizationAdvisor
+from skbq import QuantizationAdvisor, RecallDisplay
+from skbq._advisor.bytes_curve import BytesCurve
 from skbq.datasets import make_low_rank_clusters
 
 
@@ -33,11 +37,21 @@ def gib(n_bytes: float) -> str:
     return f"{n_bytes / 2**30:.2f} GiB"
 
 
+def say_curve(curve: BytesCurve) -> None:
+    """Print what each number of bytes buys at best."""
+    print(f"bytes  recall  oversampling for {curve.target_recall:g}")
+    for n_bytes, recall, oversampling in zip(
+        curve.bytes_per_row, curve.recall, curve.oversampling, strict=True
+    ):
+        print(f"{n_bytes:5}  {recall:.3f}  {oversampling:12g}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dims", type=int, default=768)
     parser.add_argument("--map", action="store_true")
+    parser.add_argument("--picture", metavar="FILE", help="draw the curve over bytes")
     parser.add_argument("--draw", metavar="FILE", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     size = arguments.rows, arguments.dims
@@ -61,6 +75,10 @@ def main() -> None:
             f"threads, load {os.getloadavg()[0]:.1f}"
         )
         print(f"{advisor.recommended_['strategy']}, recall {advisor.recall_:.3f}")
+        say_curve(advisor.bytes_curve_)
+        if arguments.picture:
+            display = RecallDisplay.from_estimator(advisor)
+            display.figure_.savefig(arguments.picture)
         del X
 
 

@@ -29,6 +29,31 @@ RecallDisplay.from_estimator(advisor)
 plt.show()
 
 # %%
+# The gray line is ``advisor.bytes_curve_``: what so many bytes or fewer buy at best.
+# Above, recall without reranking; below, how many candidates must be read for each
+# neighbor, so that recall reaches the target. Neither gets worse by more bytes.
+
+curve = advisor.bytes_curve_
+_, (upper, lower) = plt.subplots(2, sharex=True, figsize=(6.4, 5), layout="constrained")
+upper.step(curve.bytes_per_row, curve.recall, "o-", where="post")
+upper.axhline(curve.target_recall, color="gray", linestyle=":", label="target")
+upper.set(ylabel="recall@10 without reranking", ylim=(0, 1.02))
+upper.legend(loc="lower right")
+lower.step(curve.bytes_per_row, curve.oversampling, "o-", where="post")
+lower.set(xlabel="bytes of a row", ylabel="oversampling for the target", yscale="log")
+ticks = [1, 2, 5, 10, 20, 50]
+lower.set_yticks(ticks, labels=map(str, ticks))
+lower.minorticks_off()
+lower.set_xticks([8, 16, 24])
+plt.show()
+
+# %%
+# What is the most that eight bytes of a row can find?
+
+point = curve.at(8)
+print(f"{point.strategy}: {point.recall}, reranked {point.recall_reranked}")
+
+# %%
 # Rows of the same kind: all changes of means, deviations and bits lie between the
 # dashed lines.
 
