@@ -46,7 +46,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
 # Seconds of tests for one mutant, the quickest first, as measured without it. It may
-# take so many times longer, and these seconds more: some mutants never end.
+# take so many times longer, and these seconds more: some mutants never end. That is
+# time of the processor, or a slow machine would count as a mutant that is noticed.
 BUDGET = 25
 PATIENCE, GRACE = 3, 15
 OPTIONS = [
@@ -507,7 +508,7 @@ class Hunt:
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.alarm(limit)
+            signal.setitimer(signal.ITIMER_PROF, limit)
             status = 1
             try:
                 if mutant.start is None or not put_in_place(mutant, self.functions):
@@ -523,20 +524,24 @@ class Hunt:
             finally:
                 os._exit(status)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status == -signal.SIGALRM:
+        if status == -signal.SIGPROF:
             return "without end"
         return "noticed" if status else "alive"
 
 
 def _in_new_process(mutant, items, args, limit):
     command = [sys.executable, __file__, args.target, "--one", str(mutant)]
+    command += ["--limit", str(limit)]
     tests = "\n".join(item.nodeid for item in items)
     done = subprocess.run(command, input=tests, text=True, capture_output=True)
+    if done.returncode == -signal.SIGPROF:
+        os.kill(os.getpid(), signal.SIGPROF)
     return done.returncode
 
 
 def run_one(args) -> int:
     """Run the tests named in the input on one mutant that changes what is imported."""
+    signal.setitimer(signal.ITIMER_PROF, args.limit)
     file = args.one.partition(":")[0]
     [mutant] = [one for one in mutants(file) if str(one) == args.one][:1]
     sys.meta_path.insert(0, _StandIn(mutant))
@@ -575,6 +580,7 @@ def main():
     parser.add_argument("--again", metavar="FILE")
     parser.add_argument("--tests", nargs="+", help="others than those of the target")
     parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--limit", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     sys.path.insert(0, str(ROOT))
     os.chdir(ROOT)

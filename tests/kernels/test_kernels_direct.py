@@ -61,6 +61,7 @@ from skbq._neighbors.brute_force import (
     empty_heaps,
     nearest,
     nothing_found,
+    within,
 )
 from skbq._neighbors.inverted_lists import NEAR_PARENTS, make_tree
 from skbq.codes import MixedDepths, code_bytes, pack_codes
@@ -601,6 +602,18 @@ def test_rows_of_several_tiles(rng, bits, k, monkeypatch):
         )
         for got, right in zip(of_codes, naive.nearest(plain, k), strict=True):
             assert_allclose(got, right)
+
+
+def test_more_rows_within_a_radius_than_there_was_room_for(rng):
+    """A first limit, which so many rows would allow, is for the nearest alone."""
+    positive = rng.random((300, 8)) > 0.5
+    queries = rng.standard_normal((2, 8)).astype(np.float32)
+    scale, offset = np.full(300, -1, np.float32), np.zeros(300, np.float32)
+    comparison = EstimateComparison(pack_codes(positive), scale, offset, queries)
+    distances = -(queries.astype(float) @ (2.0 * positive - 1).T)
+    radii = np.array([np.inf, 1e-3])
+    for q, rows in enumerate(within(comparison, radii).rows):
+        assert_array_equal(rows, np.flatnonzero(distances[q] <= radii[q]))
 
 
 @pytest.mark.parametrize("row", [0, 1, 63, 64, 128, 129])
