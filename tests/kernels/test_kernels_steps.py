@@ -98,6 +98,9 @@ def test_sums_of_picked_planes(rng, n):
     popcount._add_segments(table, patterns, 0, sums, 12)
     expected = [sum(int(word) >> row & 1 for word in picked) for row in range(64)]
     assert from_planes(sums[1:]) == expected
+    table[:] = ALL  # no sum is larger
+    popcount._add_segments(table, patterns, 0, sums, 12)
+    assert from_planes(sums[1:]) == [n] * 64
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 300, 1023])
