@@ -190,6 +190,20 @@ def test_costs_of_one_bit_are_a_part_of_those_of_two():
     assert dispatch._six_costs((1, 2, 3, 4, 5, 6), 2) == (1, 2, 3, 4, 5, 6)
 
 
+@pytest.mark.parametrize(
+    ("costs", "kind"),
+    [
+        ((0, 1), dispatch.PopcountScan),
+        ((1, 1), dispatch.TableScan),
+        ((2, 1), dispatch.TableScan),
+        ((0.1, 0.7), dispatch.BoundedScan),  # no unit divides both
+    ],
+)
+def test_which_scan_is_chosen(costs, kind):
+    codes = np.zeros((2, 1), np.uint8)
+    assert isinstance(dispatch.between_codes(codes, codes, costs, 8), kind)
+
+
 def test_bits_that_agree_cost_too(rng):
     codes = rng.integers(256, size=(9, 1)).astype(np.uint8) & 0b11111000
     scan = dispatch.between_codes(codes, codes[:2], (1.0, 3.0), 5)
