@@ -424,6 +424,14 @@ def test_encoded_rows_of_mixed_depths(rng, depths, rounds, deep_below):
     values = expected.unpack().astype(float)[:, :n]
     assert_allclose(sums[0], (values * rows).sum(axis=1), rtol=1e-5, atol=1e-5)
     assert_allclose(sums[1], (values**2).sum(axis=1), rtol=1e-5)
+    if rounds == 0:  # else deep coordinates are added up again, on their own
+        for r in range(12):
+            levels = [
+                layout.levels[b][i] for b, i in zip(depths, numbers[r], strict=True)
+            ]
+            q = (np.array(levels, np.float32) * scales).astype(float)
+            assert sums[0, r] == in_four(q * rows[r])
+            assert sums[1, r] == in_four(q * q)
     norms = np.empty(12)
     square_norms(
         read_only(codes),
